@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: Apache-2.0
+# Everything comes from the system. All that is missing is named at once, with the line that installs it.
+set(gordian_missing "")
+
+macro(gordian_require package debian)
+  find_package(${package} QUIET ${ARGN})
+  if(NOT ${package}_FOUND)
+    list(APPEND gordian_missing ${debian})
+  endif()
+endmacro()
+
+gordian_require(fmt libfmt-dev CONFIG)
+gordian_require(nlohmann_json nlohmann-json3-dev CONFIG)
+gordian_require(CLI11 libcli11-dev CONFIG)
+gordian_require(Threads libc6-dev)
+if(GORDIAN_TESTS)
+  gordian_require(GTest "libgtest-dev libgmock-dev" CONFIG)
+endif()
+if(GORDIAN_BENCH)
+  gordian_require(benchmark libbenchmark-dev CONFIG)
+endif()
+
+# elfutils has no CMake files of its own.
+find_path(ELFUTILS_INCLUDE_DIR elfutils/libdwfl.h)
+find_library(ELFUTILS_DW_LIBRARY dw)
+find_library(ELFUTILS_ELF_LIBRARY elf)
+if(ELFUTILS_INCLUDE_DIR AND ELFUTILS_DW_LIBRARY AND ELFUTILS_ELF_LIBRARY)
+  add_library(elfutils::dw INTERFACE IMPORTED)
+  target_include_directories(elfutils::dw SYSTEM INTERFACE ${ELFUTILS_INCLUDE_DIR})
+  target_link_libraries(elfutils::dw INTERFACE ${ELFUTILS_DW_LIBRARY} ${ELFUTILS_ELF_LIBRARY})
+else()
+  list(APPEND gordian_missing libdw-dev libelf-dev)
+endif()
+
+if(gordian_missing)
+  list(JOIN gordian_missing " " gordian_missing)
+  message(FATAL_ERROR "Missing libraries. Install them with\n"
+    "  apt-get install ${gordian_missing}\n"
+    "or let tools/setup install everything that is needed.")
+endif()

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a run did with its locks, as far as it was logged: the input of hazard prediction.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "model/resource.h"
+#include "model/snapshot.h"
+
+namespace gordian::model {
+
+struct HistoryThread {
+  ThreadId id{};
+  ProcessId process{};
+  uint32_t uid = 0;
+  int tid = 0;
+  std::string name;
+  uint32_t parent_uid = 0;
+  uint64_t start_routine = 0;
+  uint64_t create_site = 0;
+  bool is_main = false;
+  bool ended = false;
+  std::vector<Hold> held_at_exit;
+};
+
+struct ChainHold {
+  ResourceId lock{};
+  Mode mode = Mode::Exclusive;
+  bool by_try = false;
+  uint64_t site = 0;
+  uint64_t frame = 0;
+};
+
+// While holding `held`, the thread asked for `wanted`. First of its kind in its thread.
+struct Chain {
+  ThreadId thread{};
+  uint32_t segment = 0;
+  uint64_t order = 0;     // position in the log of its process: later means logged later
+  ResourceId wanted{};
+  Mode mode = Mode::Exclusive;
+  bool timed = false;
+  bool by_try = false;
+  bool has_joined = false;
+  ThreadId joined{};        // wanted is a Thread resource: who was joined
+  bool has_companion = false;
+  ResourceId companion{};   // condition wait: its mutex (released while waiting, not in `held`)
+  uint64_t site = 0;
+  uint64_t frame = 0;
+  std::vector<ChainHold> held;  // outermost first
+  Registers registers;
+  std::vector<std::byte> stack_slice;  // memory from registers.rsp upwards; may be empty
+};
+
+// Everything `from` did in segments <= from_segment happened before everything `to` does in
+// segments >= to_segment.
+struct HappensBefore {
+  ThreadId from{};
+  uint32_t from_segment = 0;
+  ThreadId to{};
+  uint32_t to_segment = 0;
+  ResourceKind kind = ResourceKind::Thread;
+};
+
+// A thread signalled or posted `object` (condition, semaphore) while holding locks, or after
+// taking `mutexes` at some time: what its waiters depend on.
+struct Signal {
+  ThreadId thread{};
+  ResourceId object{};
+  uint64_t site = 0;
+  std::vector<ChainHold> held;
+};
+
+struct History {
+  std::vector<Process> processes;
+  std::vector<HistoryThread> threads;
+  std::vector<Resource> resources;
+  std::vector<Chain> chains;
+  std::vector<HappensBefore> order;
+  std::vector<Signal> signals;
+  std::vector<std::pair<ResourceId, ResourceId>> never_report;
+};
+
+}  // namespace gordian::model

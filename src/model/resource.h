@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+// A resource: anything a thread can hold or wait for.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace gordian::model {
+
+enum class ResourceId : uint32_t {};
+enum class ThreadId : uint32_t {};   // index into Snapshot::threads or History::threads
+enum class ProcessId : uint32_t {};  // index into Snapshot::processes or History::processes
+
+enum class ResourceKind : uint8_t {
+  Mutex,
+  RwLock,
+  Spin,
+  Once,          // pthread_once and friends: held by the initialising thread
+  Guard,         // initialisation of a function-local static
+  Thread,        // waited for by join
+  Condition,
+  Semaphore,
+  Barrier,
+  Futex,         // a raw futex: nobody knows who wakes it
+  Future,
+  GlibMutex,
+  GlibRecMutex,
+  GlibRwLock,
+  GlibCond,
+  GlibOnce,
+  GlibBit,
+  GlibQueue,
+  FileLock,
+  Lease,         // a lock on a server
+  Custom,        // announced by annotation
+};
+
+// Has an owner who alone can end a wait for it (as opposed to a signal, which anybody may give).
+constexpr bool is_owned(ResourceKind kind) {
+  switch (kind) {
+    case ResourceKind::Condition:
+    case ResourceKind::Semaphore:
+    case ResourceKind::Barrier:
+    case ResourceKind::Futex:
+    case ResourceKind::Future:
+    case ResourceKind::GlibCond:
+    case ResourceKind::GlibQueue:
+      return false;
+    default:
+      return true;
+  }
+}
+
+enum class Mode : uint8_t { Exclusive, Shared };
+
+struct Resource {
+  ResourceId id{};
+  ResourceKind kind = ResourceKind::Mutex;
+  ProcessId process{};
+  uint64_t address = 0;
+  uint32_t generation = 0;
+  uint64_t birth_site = 0;     // program counter of its init, or of the first site that locked it
+  bool born_by_init = false;
+  bool prefers_writers = false;  // a reader queues behind a waiting writer
+  bool semaphore_like = false;   // once released by a thread that did not hold it: has no owner
+  bool process_shared = false;
+  bool recursive = false;
+  bool posted_in_handler = false;     // a signal handler was seen to post it
+  bool posts_from_handler_possible = false;  // async-signal-safe to post, and handlers are installed
+  bool address_may_be_reused = false;
+  std::vector<ThreadId> only_wakers;  // annotation; empty: anybody
+  bool wakers_closed = false;         // only_wakers is the whole truth
+  uint32_t needed = 1;   // barrier: further arrivals needed; others 1
+  ThreadId joined{};     // Thread: which one, if `joined_known`
+  bool joined_known = false;
+  bool owner_gone = false;  // the owner does not exist any more (thread gone, lost in fork)
+
+  // Filled in by process/ once a finding needs words.
+  std::string name;        // "handle->mutex", "rooms_mutex"; empty: none found
+  std::string class_name;  // birthplace in words: "init at room.c:12"
+};
+
+}  // namespace gordian::model

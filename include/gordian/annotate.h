@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Tell Gordian about locks it cannot see: locks built on atomics, spinning, files, other machines.
+ *
+ *   void my_lock(struct my_lock* l) {
+ *     if (!try_fast(l)) {
+ *       GORDIAN_WANTS(l);                  // before it blocks
+ *       slow_path(l);
+ *     }
+ *     GORDIAN_ACQUIRED(l);                 // after it owns
+ *   }
+ *   void my_unlock(struct my_lock* l) {
+ *     GORDIAN_RELEASED(l);                 // before it gives up
+ *     ...
+ *   }
+ *
+ * Plain C11 or C++; header only, nothing to link. Outside `gordian run` each macro costs a load and
+ * one predictable branch. Works in executables (PIE or not) and in dlopen'ed libraries. Every macro
+ * may be called from any thread, from signal handlers too, before main and after it; none of them
+ * fails, blocks, allocates or changes errno. The lock is named by its address; it is only compared,
+ * never read through. A lie told here makes Gordian lie: these words count as evidence.
+ */
+#ifndef GORDIAN_ANNOTATE_H
+#define GORDIAN_ANNOTATE_H
+
+#include <dlfcn.h>
+#include <stddef.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define GORDIAN_EXCLUSIVE 0
+#define GORDIAN_SHARED 1
+
+/* What the runtime offers. Grows at the end only; `size` tells how far this runtime goes. */
+struct gordian_annotations {
+  size_t size; /* bytes of this structure */
+  void (*created)(const volatile void* lock);
+  void (*destroyed)(const volatile void* lock);
+  void (*named)(const volatile void* lock, const char* name); /* copied, at most 255 bytes */
+  void (*wants)(const volatile void* lock, int mode, int gives_up_by_itself);
+  void (*abandoned)(const volatile void* lock); /* the last `wants` ended without the lock */
+  void (*acquired)(const volatile void* lock, int mode, int by_try);
+  void (*released)(const volatile void* lock);
+  void (*wakes)(const volatile void* object); /* the calling thread may wake waiters of object */
+  void (*wakers_complete)(const volatile void* object);
+  void (*never_report)(const volatile void* a, const volatile void* b);
+  void (*assert_none_held)(const volatile void* where);
+};
+
+/* One pointer for each executable or library, null without a runtime. */
+__attribute__((weak, visibility("hidden"))) const struct gordian_annotations*
+    gordian_annotations_in_use = 0;
+
+/* RTLD_DEFAULT spelled out: glibc hides the name without _GNU_SOURCE. A weak reference would not
+ * do: non-PIE executables bind it to null at link time. */
+__attribute__((constructor(101), unused)) static void gordian_find_annotations(void) {
+  if (!gordian_annotations_in_use) {
+    gordian_annotations_in_use =
+        (const struct gordian_annotations*)dlsym((void*)0, "gordian_annotations_v1");
+  }
+}
+
+#ifdef __cplusplus
+}
+#endif
+
+#define GORDIAN_ANNOTATE_(call)                               \
+  do {                                                        \
+    if (__builtin_expect(gordian_annotations_in_use != 0, 0)) \
+      gordian_annotations_in_use->call;                       \
+  } while (0)
+
+/* The lock begins or ends its life at this address. Optional; they tell reused addresses apart. */
+#define GORDIAN_CREATED(lock) GORDIAN_ANNOTATE_(created(lock))
+#define GORDIAN_DESTROYED(lock) GORDIAN_ANNOTATE_(destroyed(lock))
+
+/* What reports call it. Works for pthread, GLib and std:: locks too. */
+#define GORDIAN_NAMED(lock, name) GORDIAN_ANNOTATE_(named(lock, name))
+
+/* The calling thread asks for the lock and may block for ever ... */
+#define GORDIAN_WANTS(lock) GORDIAN_ANNOTATE_(wants(lock, GORDIAN_EXCLUSIVE, 0))
+#define GORDIAN_WANTS_SHARED(lock) GORDIAN_ANNOTATE_(wants(lock, GORDIAN_SHARED, 0))
+/* ... or only until a time limit of its own. */
+#define GORDIAN_WANTS_TIMED(lock) GORDIAN_ANNOTATE_(wants(lock, GORDIAN_EXCLUSIVE, 1))
+#define GORDIAN_WANTS_SHARED_TIMED(lock) GORDIAN_ANNOTATE_(wants(lock, GORDIAN_SHARED, 1))
+/* The request ended without the lock (timed out, cancelled). */
+#define GORDIAN_ABANDONED(lock) GORDIAN_ANNOTATE_(abandoned(lock))
+
+/* The calling thread owns the lock now; the `TRIED` forms if the request could not have blocked. */
+#define GORDIAN_ACQUIRED(lock) GORDIAN_ANNOTATE_(acquired(lock, GORDIAN_EXCLUSIVE, 0))
+#define GORDIAN_ACQUIRED_SHARED(lock) GORDIAN_ANNOTATE_(acquired(lock, GORDIAN_SHARED, 0))
+#define GORDIAN_TRIED(lock) GORDIAN_ANNOTATE_(acquired(lock, GORDIAN_EXCLUSIVE, 1))
+#define GORDIAN_TRIED_SHARED(lock) GORDIAN_ANNOTATE_(acquired(lock, GORDIAN_SHARED, 1))
+#define GORDIAN_RELEASED(lock) GORDIAN_ANNOTATE_(released(lock))
+
+/* "Only these threads wake it": each waker says WAKES once, somebody says WAKERS_COMPLETE. From
+ * then on a wait for the condition variable, semaphore or lock is hopeless when they are stuck. */
+#define GORDIAN_WAKES(object) GORDIAN_ANNOTATE_(wakes(object))
+#define GORDIAN_WAKERS_COMPLETE(object) GORDIAN_ANNOTATE_(wakers_complete(object))
+
+/* The order of these two locks is known to be harmless: never a hazard. (A real deadlock of them
+ * is still reported.) */
+#define GORDIAN_NEVER_REPORT(a, b) GORDIAN_ANNOTATE_(never_report(a, b))
+
+/* The calling thread must hold nothing here (before a callback, a join, a co_await): a report says
+ * where it did. */
+#define GORDIAN_ASSERT_NONE_HELD() GORDIAN_ANNOTATE_(assert_none_held(0))
+
+#endif

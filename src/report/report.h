@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+// Everything a command has to tell: the input of every output form.
+//
+// Findings arrive with stacks, names and classes filled in as far as they are known (process/ does
+// that); an empty name is never an error. Strings may be any bytes: each form makes them harmless.
+#pragma once
+
+#include "model/finding.h"
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace gordian::report {
+
+// How a process ended: exactly one of the two.
+struct ProcessExit {
+  std::optional<int> code;
+  std::optional<int> signal;
+};
+
+struct ReportProcess {
+  int pid = 0;
+  std::string exe;
+  std::vector<std::string> argv;
+  std::optional<ProcessExit> exit;  // empty: still running, or how it ended is not known
+  std::string unwatched;            // why it could not be watched; empty: it was
+};
+
+// What did not fit and was counted instead. Zero everywhere is the normal case.
+struct Dropped {
+  uint64_t threads = 0;         // no card left for them
+  uint64_t locks = 0;           // no entry left in the lock table
+  uint64_t holds = 0;           // held locks beyond the room on a card
+  uint64_t chains = 0;          // lock orders, because the log was full
+  uint64_t blocks = 0;          // blocks of the log or of further holds
+  uint64_t repeats = 0;         // lock orders already logged by enough threads: harmless
+  uint64_t inexact_events = 0;  // records skipped by re-entry, cancellation or longjmp
+};
+
+struct RunSummary {
+  uint64_t threads = 0;
+  uint64_t locks = 0;
+  uint64_t acquisitions = 0;
+  uint64_t nested = 0;      // of those, with another lock held
+  uint64_t lock_pairs = 0;  // distinct pairs "wanted this while holding that"
+  uint64_t chains = 0;      // distinct chains logged
+  uint64_t waits = 0;       // blocking waits
+  std::chrono::nanoseconds longest_wait{0};
+  std::chrono::nanoseconds elapsed{0};
+  std::chrono::nanoseconds judge_cpu{0};  // processor time of the judge itself
+};
+
+// A finding that a rule of --suppress took out. `rule` is the pattern, `where` its FILE:LINE.
+struct SuppressedFinding {
+  model::Finding finding;
+  std::string rule;
+  std::string where;
+  std::string reason;
+};
+
+struct Report {
+  std::string command;  // "run", "attach", ...
+  std::string version;  // of gordian
+  std::string host;
+  std::vector<ReportProcess> processes;
+  std::vector<model::Finding> findings;
+  Dropped dropped;
+  std::vector<SuppressedFinding> suppressed;
+  std::vector<std::string>
+      unused_suppressions;  // as sentences: "FILE:LINE: lock:x matched nothing"
+  RunSummary run;
+};
+
+}  // namespace gordian::report

@@ -6,11 +6,11 @@
 
 namespace gordian {
 
-void check_failed(const char* condition, const std::source_location& where) {
+void check_failed(const char* condition, const char* function, const char* file, int line) {
   std::fprintf(stderr,
-               "gordian: internal error: expected %s\n  in %s (%s:%u)\n"
+               "gordian: internal error: expected %s\n  in %s (%s:%d)\n"
                "  hint: this is a bug of Gordian's; please report it with these lines.\n",
-               condition, where.function_name(), where.file_name(), where.line());
+               condition, function, file, line);
   std::abort();
 }
 

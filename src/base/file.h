@@ -26,7 +26,7 @@ class FileDescriptor {
   }
   ~FileDescriptor() { reset(); }
 
-  int get() const { return fd_; }
+  [[nodiscard]] int get() const { return fd_; }
   explicit operator bool() const { return fd_ >= 0; }
   int release() { return std::exchange(fd_, -1); }
   void reset();

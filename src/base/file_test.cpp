@@ -20,8 +20,8 @@ class FileTest : public testing::Test {
   }
   ~FileTest() override { std::filesystem::remove_all(folder_); }
 
-  std::string path(const char* name) const { return (folder_ / name).string(); }
-  size_t entries() const {
+  [[nodiscard]] std::string path(const char* name) const { return (folder_ / name).string(); }
+  [[nodiscard]] size_t entries() const {
     return static_cast<size_t>(std::distance(std::filesystem::directory_iterator(folder_), {}));
   }
 

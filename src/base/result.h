@@ -23,8 +23,8 @@
 namespace gordian {
 
 struct [[nodiscard]] Error {
-  explicit Error(std::string message_, std::string hint_ = {})
-      : message(std::move(message_)), hint(std::move(hint_)) {}
+  explicit Error(std::string fault, std::string advice = {})
+      : message(std::move(fault)), hint(std::move(advice)) {}
 
   // "what: No such file or directory". Call it before anything that may change errno.
   static Error from_errno(std::string_view what);
@@ -41,6 +41,16 @@ struct [[nodiscard]] Error {
 std::string to_text(const Error& error);
 
 template <typename T>
+class Result;
+
+// What makes a Result<T> by conversion, as "text" makes a Result<std::string>.
+template <typename U, typename T>
+inline constexpr bool kConvertsTo =
+    std::is_convertible_v<U&&, T> && !std::is_same_v<std::remove_cvref_t<U>, T> &&
+    !std::is_same_v<std::remove_cvref_t<U>, Error> &&
+    !std::is_same_v<std::remove_cvref_t<U>, Result<T>>;
+
+template <typename T>
 class [[nodiscard]] Result {
  public:
   using value_type = T;
@@ -49,18 +59,16 @@ class [[nodiscard]] Result {
   // Both implicit, so that a function says `return value;` or `return Error(...);`.
   Result(T value) : state_(std::in_place_index<0>, std::move(value)) {}
   Result(Error error) : state_(std::in_place_index<1>, std::move(error)) {}
-  template <typename U>
-  requires(std::is_convertible_v<U&&, T> && !std::is_same_v<std::remove_cvref_t<U>, T> &&
-           !std::is_same_v<std::remove_cvref_t<U>, Error> &&
-           !std::is_same_v<std::remove_cvref_t<U>, Result>) Result(U&& value)
-      : state_(std::in_place_index<0>, std::forward<U>(value)) {}
+  // NOLINTNEXTLINE(bugprone-forwarding-reference-overload): kConvertsTo keeps Results out.
+  template <typename U, typename = std::enable_if_t<kConvertsTo<U, T>>>
+  Result(U&& value) : state_(std::in_place_index<0>, std::forward<U>(value)) {}
 
-  bool has_value() const { return state_.index() == 0; }
+  [[nodiscard]] bool has_value() const { return state_.index() == 0; }
   explicit operator bool() const { return has_value(); }
 
   // Asking for the value of a failure, or for the error of a success, is our bug.
   T& value() & { return get(); }
-  const T& value() const& { return const_cast<Result*>(this)->get(); }
+  [[nodiscard]] const T& value() const& { return const_cast<Result*>(this)->get(); }
   T&& value() && { return std::move(get()); }
   T& operator*() & { return get(); }
   const T& operator*() const& { return value(); }
@@ -77,7 +85,7 @@ class [[nodiscard]] Result {
     return has_value() ? std::move(get()) : static_cast<T>(std::forward<U>(fallback));
   }
 
-  const Error& error() const& { return const_cast<Result*>(this)->get_error(); }
+  [[nodiscard]] const Error& error() const& { return const_cast<Result*>(this)->get_error(); }
   Error&& error() && { return std::move(get_error()); }
 
   Result in(std::string_view object) && {
@@ -107,13 +115,13 @@ class [[nodiscard]] Result<void> {
   Result() = default;
   Result(Error error) : error_(std::move(error)) {}
 
-  bool has_value() const { return !error_.has_value(); }
+  [[nodiscard]] bool has_value() const { return !error_.has_value(); }
   explicit operator bool() const { return has_value(); }
 
   void value() const { GORDIAN_CHECK(has_value()); }
   void operator*() const { value(); }
 
-  const Error& error() const& {
+  [[nodiscard]] const Error& error() const& {
     GORDIAN_CHECK(error_.has_value());
     return *error_;
   }

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+// Gives a finding its words: stacks, functions, lines, lock names.
+#pragma once
+
+#include "model/finding.h"
+#include "process/memory.h"
+#include "process/modules.h"
+#include "process/symbols.h"
+
+#include <functional>
+#include <memory>
+#include <vector>
+
+namespace gordian::process {
+
+// One watched process as the words need it; kept as long as findings may speak of it, since symbol
+// tables and debug information are read once.
+class ProcessView {
+ public:
+  // `pid` as we see it. While it lives its memory is read; afterwards set gone().
+  ProcessView(int pid, std::vector<Module> modules);
+
+  Symbols& symbols() { return symbols_; }
+  const Symbols& symbols() const { return symbols_; }
+  int pid() const { return pid_; }
+  bool is_gone() const { return gone_; }
+  void set_gone() { gone_ = true; }
+  const ProcessMemory& memory() const { return memory_; }
+
+ private:
+  int pid_;
+  bool gone_ = false;
+  Symbols symbols_;
+  ProcessMemory memory_;
+};
+
+class FindingCompleter {
+ public:
+  // How to get at a process that a finding names (Finding::processes); null: unknown.
+  using FindView = std::function<ProcessView*(const model::Process&)>;
+  explicit FindingCompleter(FindView find_view) : find_view_(std::move(find_view)) {}
+
+  // Names of static locks by symbol: within the headline's 100 ms. No DWARF, no unwinding.
+  void name_statics(model::Finding& finding) const;
+
+  // Everything else. Knot threads and one victim per group fully; other victims get the function
+  // they wait in. The stack of a wait comes from published registers, else from /proc; that of a
+  // hazard from its slice.
+  void complete(model::Finding& finding) const;
+
+ private:
+  FindView find_view_;
+};
+
+}  // namespace gordian::process

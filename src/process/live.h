@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+// A live process as /proc shows it. Nothing here stops a thread or changes the process.
+//
+// Processes and threads come and go while we read: what has gone is an absent value, not an error.
+#pragma once
+
+#include "base/file.h"
+#include "base/result.h"
+#include "process/memory.h"
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+namespace gordian::process {
+
+// What one thread does, from its `syscall` and `status` files. Two equal readings mean that the
+// thread did not run in between.
+struct ThreadReading {
+  int tid = 0;
+  int inner_tid = 0;  // as its own pid namespace names it
+  char state = '?';   // R, S, D, T, t, Z, X as in proc(5)
+  std::string comm;
+  bool on_cpu = false;   // "running": the kernel shows neither system call nor registers
+  bool readable = true;  // false: no right to read the system call, or the thread is going
+  int64_t syscall = -1;  // -1: blocked outside a system call, or none known
+  std::array<uint64_t, 6> args{};
+  uint64_t sp = 0;
+  uint64_t pc = 0;
+  uint64_t voluntary_switches = 0;
+  uint64_t involuntary_switches = 0;
+
+  uint64_t switches() const { return voluntary_switches + involuntary_switches; }
+  bool in_syscall() const { return !on_cpu && syscall >= 0; }
+  bool same_moment(const ThreadReading& other) const;
+};
+
+// futex, futex_waitv and friends: the only calls a glibc lock blocks in.
+bool is_futex_call(const ThreadReading& reading);
+// The word such a call sleeps on (the first one of futex_waitv is not decoded: nullopt).
+std::optional<uint64_t> futex_address(const ThreadReading& reading);
+
+// The threads of one process. Keeps /proc/PID/task open: a reading costs two short reads.
+class TaskDirectory {
+ public:
+  static Result<TaskDirectory> open(int pid);
+  int pid() const { return pid_; }
+  std::vector<int> list() const;                     // tids, ascending; empty: gone
+  std::optional<ThreadReading> read(int tid) const;  // all fields
+  std::optional<ThreadReading> read_syscall(
+      int tid) const;  // only the system call line: half the price
+  std::optional<std::string> comm(int tid) const;
+
+ private:
+  TaskDirectory(int pid, FileDescriptor fd) : pid_(pid), fd_(std::move(fd)) {}
+  bool read_syscall_line(int tid, ThreadReading& reading) const;
+  bool read_status(int tid, ThreadReading& reading) const;
+
+  int pid_;
+  FileDescriptor fd_;
+};
+
+std::vector<int> list_threads(int pid);
+std::optional<ThreadReading> read_thread(int pid, int tid);
+
+// One line of /proc/PID/maps.
+struct Mapping {
+  uint64_t start = 0;
+  uint64_t end = 0;
+  uint64_t offset = 0;
+  uint64_t device = 0;  // major << 32 | minor
+  uint64_t inode = 0;
+  bool readable = false, writable = false, executable = false, shared = false;
+  bool deleted = false;  // the file at this path is not the mapped one any more
+  std::string path;      // "[stack]", "/usr/lib/...", empty
+};
+Result<std::vector<Mapping>> read_maps(int pid);
+std::vector<Mapping> parse_maps(std::string_view text);
+
+struct ProcessStatus {
+  int parent = 0;
+  char state = '?';
+  int inner_pid = 0;
+  bool namespaced = false;      // its own pid namespace gives it another number
+  uint64_t caught_signals = 0;  // SigCgt: bit N-1 is signal N
+};
+std::optional<ProcessStatus> read_status(int pid);
+
+// Caught signals whose handler could do something for the program, such as post a semaphore:
+// without the fault signals, which only its own errors raise, and without 32 and 33, which glibc
+// uses.
+uint64_t helpful_signals(uint64_t caught_signals);
+
+std::string read_exe(int pid);                // without " (deleted)"; empty: unknown
+std::vector<std::string> read_argv(int pid);  // at most 1 MiB
+std::vector<int> list_children(int pid);      // direct ones
+std::vector<int> list_descendants(int pid);   // all, without `pid` itself
+
+// Tids as the process itself sees them (on its card, in its locks) -> tids as we see them. Empty if
+// they are the same.
+std::unordered_map<int, int> map_inner_tids(int pid);
+
+}  // namespace gordian::process

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+// Names for locks, as the source has them: `rooms_mutex`, `locks[3]`, `g_state.mutex`,
+// `participant->streams_mutex`, `Server::works_concurrency_rw_lock_`.
+//
+// A static lock is named by its symbol and, inside an array or struct, by the type of that
+// variable. Any other lock is a member of an object: the frames of the threads that hold or want it
+// are searched for a variable, parameter or `this` that points to or contains the object. The name
+// is taken from the nearest function a user wrote.
+#pragma once
+
+#include "model/resource.h"
+#include "process/memory.h"
+#include "process/symbols.h"
+#include "process/unwind.h"
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace gordian::process {
+
+struct LockName {
+  std::string name;        // "participant->streams_mutex"
+  std::string owner_type;  // "Participant"; empty for a lock that is no member
+};
+
+// A stack in which the lock was taken or is wanted. `memory` must outlive the call.
+struct NamingStack {
+  const UnwoundStack* stack = nullptr;
+  const MemoryReader* memory = nullptr;
+};
+
+// By symbol alone: no DWARF, for the headline.
+std::optional<LockName> find_static_name(const Symbols& symbols, uint64_t address);
+// By symbol and by the type of the variable.
+std::optional<LockName> find_static_member_name(const Symbols& symbols, uint64_t address);
+// Through the variables of frames; the best of all.
+std::optional<LockName> find_member_name(const Symbols& symbols, uint64_t address,
+                                         const std::vector<NamingStack>& stacks);
+
+// Fills name and class_name, best first; leaves what is already there (an annotation's name).
+void name_resource(const Symbols& symbols, model::Resource& resource,
+                   const std::vector<NamingStack>& stacks);
+
+}  // namespace gordian::process

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Runs a fuzzer's function over every file of a corpus folder, where libFuzzer itself is not at hand.
-// An absent folder is an empty corpus.
+// Runs a fuzzer's function over every file of a corpus folder, where libFuzzer itself is not at
+// hand. An absent folder is an empty corpus.
 
 #include <cstddef>
 #include <cstdint>

@@ -11,6 +11,10 @@
 add_custom_target(unit_tests)
 
 set(gordian_warnings -Wall -Wextra)
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
+  # "text" + std::string: https://gcc.gnu.org/bugzilla/show_bug.cgi?id=105651
+  list(APPEND gordian_warnings -Wno-restrict)
+endif()
 
 function(gordian_common target)
   target_include_directories(${target} PUBLIC ${PROJECT_SOURCE_DIR}/src ${PROJECT_SOURCE_DIR}/include)

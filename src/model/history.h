@@ -27,20 +27,31 @@ struct HistoryThread {
   std::vector<Hold> held_at_exit;
 };
 
+// Who could see a lock when a chain was logged. An object locked by its creator before anybody else
+// knows it cannot deadlock there.
+enum class Publication : uint8_t {
+  Published,
+  Unpublished,     // created by this thread, and no other thread was at it yet
+  CreationUnseen,  // no other thread was at it yet, but nobody saw who created it
+};
+
 struct ChainHold {
   ResourceId lock{};
   Mode mode = Mode::Exclusive;
   bool by_try = false;
   uint64_t site = 0;
   uint64_t frame = 0;
+  Publication publication = Publication::Published;
 };
 
-// While holding `held`, the thread asked for `wanted`. First of its kind in its thread.
+// While holding `held`, the thread asked for `wanted`. First of its kind in its thread, or in its
+// segment. With nothing held it says merely that the thread asks for that lock.
 struct Chain {
   ThreadId thread{};
   uint32_t segment = 0;
   uint64_t order = 0;     // position in the log of its process: later means logged later
   ResourceId wanted{};
+  Publication publication = Publication::Published;  // of `wanted`
   Mode mode = Mode::Exclusive;
   bool timed = false;
   bool by_try = false;

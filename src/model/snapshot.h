@@ -63,6 +63,7 @@ struct Thread {
   std::string name;
   Activity activity = Activity::Running;
   bool inexact = false;   // its card skipped a record
+  bool busy = false;      // Running, and really ran between two readings (not blocked in one system call)
   std::vector<Hold> holds;
   std::optional<Wait> wait;
   uint64_t start_routine = 0;

@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: Apache-2.0
+# bash completion for gordian
+
+_gordian() {
+  local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} i
+  COMPREPLY=()
+
+  if ((COMP_CWORD == 1)); then
+    mapfile -t COMPREPLY < <(compgen -W "run --help --version" -- "$word")
+    return
+  fi
+  [[ ${COMP_WORDS[1]} == run ]] || return
+
+  # Behind the program's name everything is the program's own.
+  for ((i = 2; i < COMP_CWORD; i++)); do
+    case ${COMP_WORDS[i]} in
+      --) break ;;
+      --on-deadlock | --stall | --suppress | --json | --log) ((i++)) ;;
+      =) ((i++)) ;;
+      -*) ;;
+      *) break ;;
+    esac
+  done
+  if ((i < COMP_CWORD)); then
+    [[ ${COMP_WORDS[i]} == -- ]] && ((i++))
+    if declare -F _command_offset >/dev/null && ((i <= COMP_CWORD)); then
+      _command_offset "$i"
+    else
+      mapfile -t COMPREPLY < <(compgen -f -- "$word")
+    fi
+    return
+  fi
+
+  # "--json=x" is three words to bash: --json, = and x.
+  [[ $word == = ]] && word=
+  [[ $before == = ]] && before=${COMP_WORDS[COMP_CWORD - 2]}
+  case $before in
+    --on-deadlock)
+      mapfile -t COMPREPLY < <(compgen -W "kill keep core" -- "$word")
+      ;;
+    --stall)
+      mapfile -t COMPREPLY < <(compgen -W "500ms 5s 30s 1m" -- "$word")
+      ;;
+    --suppress | --json | --log)
+      mapfile -t COMPREPLY < <(compgen -f -- "$word")
+      compopt -o filenames 2>/dev/null
+      ;;
+    *)
+      if [[ $word == -* ]]; then
+        mapfile -t COMPREPLY < <(compgen -W "--on-deadlock= --stall= --no-children --refuted --strict \
+          --suppress= --json= --log= --quiet --help --" -- "$word")
+        [[ ${COMPREPLY[0]-} == *= ]] && compopt -o nospace 2>/dev/null
+      else
+        mapfile -t COMPREPLY < <(compgen -c -- "$word")
+      fi
+      ;;
+  esac
+}
+
+complete -F _gordian gordian

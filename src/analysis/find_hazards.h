@@ -3,30 +3,31 @@
 //
 // A hazard is a cycle of requests by different threads: each wants what the next one holds. "Holds"
 // is wider than locks:
-//   - a thread holds itself until it ends, so whoever joins it waits for all it still asks for; so do
+//   - a thread holds itself until it ends, so whoever joins it waits for all it still asks for; so
+//   do
 //     joiners of its siblings (same start routine or creation site): reason SiblingThread;
 //   - who signals a condition or posts a semaphore holds that signal until it is given, so a waiter
 //     depends on the locks its signallers hold when they signal;
 //   - every thread that comes to a barrier holds it until it arrives.
-// A chain with an empty `held` says merely "this thread asks for that lock"; joins and barriers need
-// such chains, since the lock a joined thread takes is often its only one.
+// A chain with an empty `held` says merely "this thread asks for that lock"; joins and barriers
+// need such chains, since the lock a joined thread takes is often its only one.
 //
 // What cannot happen is refuted, with the reason: one thread made both orders, a common lock gates
 // them (held exclusively on one side at least), fork, join, signals or a barrier order them, a
 // request was a try or timed, all are readers, the lock was not published yet, the user said so, or
-// another signaller needs none of the locks. What is left is `possible`: memory was not recorded, so
-// a flag or a queue may forbid it.
+// another signaller needs none of the locks. What is left is `possible`: memory was not recorded,
+// so a flag or a queue may forbid it.
 //
-// A bug is one finding: cycles over the same lock classes, request sites and hold sites are the same
-// bug, however many threads and lock instances made it.
+// A bug is one finding: cycles over the same lock classes, request sites and hold sites are the
+// same bug, however many threads and lock instances made it.
 #pragma once
+
+#include "model/finding.h"
+#include "model/history.h"
 
 #include <cstddef>
 #include <cstdint>
 #include <vector>
-
-#include "model/finding.h"
-#include "model/history.h"
 
 namespace gordian::analysis {
 
@@ -41,8 +42,8 @@ struct HazardOptions {
 
   // Cycles can be exponentially many. Short ones are looked for first.
   size_t max_findings = 200;
-  size_t max_cycles = 5'000;        // of locks, tried against the threads
-  size_t max_steps = 2'000'000;     // of the whole search
+  size_t max_cycles = 5'000;     // of locks, tried against the threads
+  size_t max_steps = 2'000'000;  // of the whole search
 };
 
 struct Hazards {

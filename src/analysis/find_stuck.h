@@ -6,11 +6,12 @@
 // waits: 10,000 threads take milliseconds.
 //
 //   wait for                     is met when
-//   mutex, spin, once, file...   all its holders are free (a lock taken again by its owner never is,
+//   mutex, spin, once, file...   all its holders are free (a lock taken again by its owner never
+//   is,
 //                                unless it is recursive)
 //   rwlock, to write             all readers and the writer are free
-//   rwlock, to read              the writer is free; if the lock prefers writers, the waiting ones too
-//   join                         the joined thread is free (it can then finish) or gone
+//   rwlock, to read              the writer is free; if the lock prefers writers, the waiting ones
+//   too join                         the joined thread is free (it can then finish) or gone
 //   condition, semaphore,        any thread that could wake it is free: any of the process, any of
 //   futex, future, queue         all processes (process_shared), or only_wakers (wakers_closed)
 //   barrier                      `needed` such threads are free
@@ -20,10 +21,10 @@
 // A lock that was once released by a thread that did not hold it (semaphore_like) is a semaphore.
 //
 // Knots. A strong component of the stuck threads that stays stuck even if every thread outside it
-// could move is a knot; a wait for an owner that is gone is a knot of one. All other stuck threads are
-// victims of the knot they can be traced to. When waits for a signal are part of a component, everybody
-// who could have given the signal is in it; of those, threads nobody in the component needs to move
-// (a joining main, idle workers) are shown as victims.
+// could move is a knot; a wait for an owner that is gone is a knot of one. All other stuck threads
+// are victims of the knot they can be traced to. When waits for a signal are part of a component,
+// everybody who could have given the signal is in it; of those, threads nobody in the component
+// needs to move (a joining main, idle workers) are shown as victims.
 //
 // Verdicts. `Deadlock` if every wait and hold of the component is definite, no card in it is
 // inexact, and no signal handler could wake it; else `Stall` with the first reason found. A barrier
@@ -39,17 +40,18 @@
 // a thread holding a lock waits for a helper. The possible waker is named in the reason.
 #pragma once
 
-#include <chrono>
-#include <vector>
-
 #include "model/finding.h"
 #include "model/snapshot.h"
+
+#include <chrono>
+#include <vector>
 
 namespace gordian::analysis {
 
 struct StuckOptions {
   // Stalls need waits this old, counted to Snapshot::taken. Deadlocks need no age. With zero, every
-  // set of threads that looks stuck now is returned: the candidates whose evidence is worth reading.
+  // set of threads that looks stuck now is returned: the candidates whose evidence is worth
+  // reading.
   std::chrono::nanoseconds stall_min_age = std::chrono::milliseconds(500);
   std::chrono::nanoseconds stall_busy_age = std::chrono::seconds(10);
 
@@ -62,8 +64,8 @@ struct StuckOptions {
 std::vector<model::Finding> find_stuck(const model::Snapshot& snapshot,
                                        const StuckOptions& options = {});
 
-// The reduction alone: the threads that can never go on, whatever the evidence is worth, in order of
-// id. Empty almost always, and then nothing else needs to be asked.
+// The reduction alone: the threads that can never go on, whatever the evidence is worth, in order
+// of id. Empty almost always, and then nothing else needs to be asked.
 std::vector<model::ThreadId> find_stuck_threads(const model::Snapshot& snapshot);
 
 inline constexpr size_t kMaxOwners = 64;

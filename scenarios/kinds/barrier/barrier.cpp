@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+// A barrier is a wait for all the others: whoever still needs something of ours never comes.
+//
+// RUN(under-lock, too-few):  gordian run -- %program %case
+// EXIT(under-lock, too-few): 66
+// JSON(under-lock, too-few): findings=1
+// JSON(under-lock): verdict=deadlock kind=barrier|mixed locks=table
+// JSON(too-few):    verdict=deadlock kind=barrier
+//
+// RUN(released, rounds):  gordian run -- %program %case
+// EXIT(released, rounds): 0
+// JSON(released, rounds): findings=0
+#include <pthread.h>
+
+#include "support/blocked.h"
+#include "support/cases.h"
+#include "support/steps.h"
+#include "support/thread.h"
+
+pthread_barrier_t all_here;
+pthread_mutex_t table = PTHREAD_MUTEX_INITIALIZER;
+
+namespace {
+
+using scenario::Thread;
+using scenario::Tid;
+
+void under_lock() {
+  pthread_barrier_init(&all_here, nullptr, 2);
+  Tid host_tid;
+  Thread host("host", [&] {
+    pthread_mutex_lock(&table);
+    host_tid.set(gettid());
+    pthread_barrier_wait(&all_here);
+    pthread_mutex_unlock(&table);
+  });
+  Thread guest("guest", [&] {
+    scenario::wait_until_blocked_on(host_tid.get(), all_here);
+    pthread_mutex_lock(&table);
+    pthread_mutex_unlock(&table);
+    pthread_barrier_wait(&all_here);
+  });
+}
+
+void too_few() {
+  pthread_barrier_init(&all_here, nullptr, 3);
+  Thread one("guest-1", [] { pthread_barrier_wait(&all_here); });
+  Thread two("guest-2", [] { pthread_barrier_wait(&all_here); });
+}
+
+void released() {
+  pthread_barrier_init(&all_here, nullptr, 2);
+  auto body = [] {
+    for (int i = 0; i < 100; ++i) {
+      pthread_mutex_lock(&table);
+      pthread_mutex_unlock(&table);
+      pthread_barrier_wait(&all_here);
+    }
+  };
+  Thread host("host", body);
+  Thread guest("guest", body);
+}
+
+void rounds() {
+  pthread_barrier_init(&all_here, nullptr, 4);
+  auto body = [] {
+    for (int i = 0; i < 200; ++i) pthread_barrier_wait(&all_here);
+  };
+  Thread a("a", body);
+  Thread b("b", body);
+  Thread c("c", body);
+  Thread d("d", body);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  return scenario::run_case(argc, argv,
+                            {{"under-lock", under_lock},
+                             {"too-few", too_few},
+                             {"released", released},
+                             {"rounds", rounds}});
+}

@@ -1,0 +1,316 @@
+// SPDX-License-Identifier: Apache-2.0
+// Condition variables: anybody may signal, so a wait is hopeless only when everybody is stuck.
+//
+// RUN(all-stuck, outer-lock, reacquire, pool, pool-future, closed-queue): gordian run -- %program %case
+// EXIT(all-stuck, outer-lock, reacquire, pool, pool-future, closed-queue): 66
+// JSON(all-stuck, outer-lock, reacquire, pool, pool-future, closed-queue): findings=1
+// JSON(all-stuck):  verdict=deadlock kind=condition|mixed locks=arrived
+// JSON(outer-lock): verdict=deadlock kind=condition|mixed locks=arrived,outer
+// JSON(reacquire):  verdict=deadlock kind=lock-order knot=waiter,signaller locks=inner,outer
+// JSON(pool):       verdict=deadlock kind=condition|queue
+// JSON(pool-future): verdict=deadlock
+// JSON(closed-queue): verdict=deadlock kind=condition|queue|mixed
+//
+// One thread is free: it may signal, and at last it does.
+// RUN(free-thread):  gordian run -- %program %case
+// EXIT(free-thread): 0
+// EXPECT(free-thread): STALL
+// JSON(free-thread): no verdict=deadlock
+// JSON(free-thread): verdict=stall kind=condition|mixed locks=arrived
+//
+// RUN(ping-pong, timed, clock, missed-but-timed, broadcast): gordian run -- %program %case
+// EXIT(ping-pong, timed, clock, missed-but-timed, broadcast): 0
+// JSON(ping-pong, timed, clock, missed-but-timed, broadcast): findings=0
+//
+// It waits with a lock held that the one who signals takes before: today in time.
+// RUN(lucky-outer-lock):  gordian run -- %program %case
+// EXIT(lucky-outer-lock): 0
+// JSON(lucky-outer-lock): verdict=possible kind=condition|mixed locks=outer
+#include <poll.h>
+#include <pthread.h>
+
+#include <chrono>
+#include <condition_variable>
+#include <deque>
+#include <functional>
+#include <future>
+#include <mutex>
+#include <vector>
+
+#include "support/blocked.h"
+#include "support/cases.h"
+#include "support/steps.h"
+#include "support/thread.h"
+
+std::mutex outer, inner;
+std::condition_variable arrived;
+bool ready = false;
+
+namespace {
+
+using scenario::Steps;
+using scenario::Thread;
+using scenario::Tid;
+
+[[gnu::noinline]] void wait_ready() {
+  std::unique_lock lock(inner);
+  arrived.wait(lock, [] { return ready; });
+}
+
+[[gnu::noinline]] void make_ready() {
+  std::lock_guard lock(inner);
+  ready = true;
+  arrived.notify_all();
+}
+
+// Nobody will ever signal.
+void all_stuck() {
+  Thread first("waiter-1", wait_ready);
+  Thread second("waiter-2", wait_ready);
+}
+
+// The one who would signal needs a lock that the waiter keeps while it waits.
+void outer_lock() {
+  Tid waiter_tid;
+  Thread waiter("waiter", [&] {
+    std::lock_guard hold(outer);
+    waiter_tid.set(gettid());
+    wait_ready();
+  });
+  Thread signaller("signaller", [&] {
+    scenario::wait_until_blocked_on(waiter_tid.get(), arrived);
+    std::lock_guard first(outer);
+    make_ready();
+  });
+}
+
+// The signal comes, and the waiter then cannot get its mutex back: the signaller keeps it and wants
+// the other lock.
+void reacquire() {
+  Tid waiter_tid;
+  Thread waiter("waiter", [&] {
+    std::lock_guard hold(outer);
+    waiter_tid.set(gettid());
+    wait_ready();
+  });
+  Thread signaller("signaller", [&] {
+    scenario::wait_until_blocked_on(waiter_tid.get(), arrived);
+    std::lock_guard lock(inner);
+    ready = true;
+    arrived.notify_one();
+    std::lock_guard want(outer);
+  });
+}
+
+// Every worker runs a task that waits for a task still in the queue.
+class Pool {
+ public:
+  explicit Pool(int workers) {
+    for (int i = 0; i < workers; ++i) {
+      workers_.emplace_back("worker-" + std::to_string(i + 1), [this] { work(); });
+    }
+  }
+  ~Pool() {
+    {
+      std::lock_guard lock(mutex_);
+      closing_ = true;
+    }
+    not_empty_.notify_all();
+  }
+  void add(std::function<void()> task) {
+    {
+      std::lock_guard lock(mutex_);
+      tasks_.push_back(std::move(task));
+    }
+    not_empty_.notify_one();
+  }
+
+ private:
+  void work() {
+    for (;;) {
+      std::function<void()> task;
+      {
+        std::unique_lock lock(mutex_);
+        not_empty_.wait(lock, [this] { return closing_ || !tasks_.empty(); });
+        if (tasks_.empty()) return;
+        task = std::move(tasks_.front());
+        tasks_.pop_front();
+      }
+      task();
+    }
+  }
+
+  std::mutex mutex_;
+  std::condition_variable not_empty_;
+  std::deque<std::function<void()>> tasks_;
+  bool closing_ = false;
+  std::vector<Thread> workers_;
+};
+
+struct Result {
+  std::mutex mutex;
+  std::condition_variable done;
+  bool is_done = false;
+  void set() {
+    std::lock_guard lock(mutex);
+    is_done = true;
+    done.notify_all();
+  }
+  void wait() {
+    std::unique_lock lock(mutex);
+    done.wait(lock, [this] { return is_done; });
+  }
+};
+
+void pool() {
+  Pool two(2);
+  Steps both_busy;
+  Result inner_results[2];
+  Result outer_results[2];
+  for (int i = 0; i < 2; ++i) {
+    two.add([&, i] {
+      both_busy.meet(2);
+      two.add([&, i] { inner_results[i].set(); });
+      inner_results[i].wait();
+      outer_results[i].set();
+    });
+  }
+  for (Result& one : outer_results) one.wait();
+}
+
+void pool_future() {
+  Pool one(1);
+  std::promise<int> outer_promise;
+  one.add([&] {
+    std::promise<int> promise;
+    one.add([&] { promise.set_value(1); });
+    outer_promise.set_value(promise.get_future().get());
+  });
+  outer_promise.get_future().get();
+}
+
+// A full queue of one place; who would empty it wants the lock under which it is filled.
+void closed_queue() {
+  struct {
+    std::mutex mutex;
+    std::condition_variable not_full;
+    int filled = 1;
+  } queue;
+  Tid producer_tid;
+  Thread producer("producer", [&] {
+    std::lock_guard client(outer);
+    producer_tid.set(gettid());
+    std::unique_lock lock(queue.mutex);
+    queue.not_full.wait(lock, [&] { return queue.filled == 0; });
+  });
+  Thread consumer("consumer", [&] {
+    scenario::wait_until_blocked_on(producer_tid.get(), queue.not_full);
+    std::lock_guard client(outer);
+    std::lock_guard lock(queue.mutex);
+    queue.filled = 0;
+    queue.not_full.notify_one();
+  });
+}
+
+void free_thread() {
+  Thread waiter("waiter", wait_ready);
+  Thread idle("idle", [] {
+    poll(nullptr, 0, 1500);
+    make_ready();
+  });
+}
+
+void ping_pong() {
+  std::mutex mutex;
+  std::condition_variable changed;
+  int ball = 0;
+  auto play = [&](int me) {
+    for (int i = 0; i < 200; ++i) {
+      std::unique_lock lock(mutex);
+      changed.wait(lock, [&] { return ball == me; });
+      ball = 1 - me;
+      changed.notify_one();
+    }
+  };
+  Thread ping("ping", [&] { play(0); });
+  Thread pong("pong", [&] { play(1); });
+}
+
+void timed() {
+  std::mutex mutex;
+  std::condition_variable_any never;
+  std::unique_lock lock(mutex);
+  never.wait_for(lock, std::chrono::milliseconds(200));
+  never.wait_until(lock, std::chrono::system_clock::now() + std::chrono::milliseconds(200));
+}
+
+void clock() {
+  pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+  pthread_cond_t never = PTHREAD_COND_INITIALIZER;
+  timespec until;
+  clock_gettime(CLOCK_MONOTONIC, &until);
+  until.tv_nsec += 300'000'000;
+  until.tv_sec += until.tv_nsec / 1'000'000'000;
+  until.tv_nsec %= 1'000'000'000;
+  pthread_mutex_lock(&mutex);
+  pthread_cond_clockwait(&never, &mutex, CLOCK_MONOTONIC, &until);
+  pthread_mutex_unlock(&mutex);
+}
+
+// Two wait for ever unless the third, who only waits for a while, tells them.
+void missed_but_timed() {
+  Thread first("waiter-1", wait_ready);
+  Thread second("waiter-2", wait_ready);
+  Thread patient("patient", [] {
+    {
+      std::unique_lock lock(outer);
+      std::condition_variable never;
+      never.wait_for(lock, std::chrono::milliseconds(15));
+    }
+    make_ready();
+  });
+}
+
+void broadcast() {
+  std::vector<Thread> waiters;
+  for (int i = 0; i < 20; ++i) waiters.emplace_back("waiter-" + std::to_string(i), wait_ready);
+  make_ready();
+}
+
+void lucky_outer_lock() {
+  Tid waiter_tid;
+  Steps before;
+  Thread signaller("signaller", [&] {
+    {
+      std::lock_guard first(outer);  // now; a moment later it would be held by the waiter
+    }
+    before.advance();
+    scenario::wait_until_blocked_on(waiter_tid.get(), arrived);
+    make_ready();
+  });
+  Thread waiter("waiter", [&] {
+    before.wait_for(1);
+    std::lock_guard hold(outer);
+    waiter_tid.set(gettid());
+    wait_ready();
+  });
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  return scenario::run_case(argc, argv,
+                            {{"all-stuck", all_stuck},
+                             {"outer-lock", outer_lock},
+                             {"reacquire", reacquire},
+                             {"pool", pool},
+                             {"pool-future", pool_future},
+                             {"closed-queue", closed_queue},
+                             {"free-thread", free_thread},
+                             {"ping-pong", ping_pong},
+                             {"timed", timed},
+                             {"clock", clock},
+                             {"missed-but-timed", missed_but_timed},
+                             {"broadcast", broadcast},
+                             {"lucky-outer-lock", lucky_outer_lock}});
+}

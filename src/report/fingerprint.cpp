@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "report/fingerprint.h"
+
+#include "report/labels.h"
+#include "report/words.h"
+
+#include <array>
+#include <cctype>
+#include <cstdint>
+#include <cstdio>
+#include <set>
+#include <string_view>
+
+namespace gordian::report {
+
+using model::Finding;
+using model::FindingHold;
+using model::FindingKind;
+using model::FindingThread;
+using model::Resource;
+using model::ResourceId;
+using model::ResourceKind;
+using model::Role;
+
+namespace {
+
+// "init at room.c:12" -> "init at room.c:": a line number moves with every edit.
+std::string without_numbers_after_colons(std::string_view text) {
+  std::string out;
+  for (size_t i = 0; i < text.size(); ++i) {
+    out += text[i];
+    if (text[i] != ':') continue;
+    while (i + 1 < text.size() && std::isdigit(static_cast<unsigned char>(text[i + 1])) != 0) ++i;
+  }
+  return out;
+}
+
+std::string without_addresses(std::string_view text) {
+  std::string out;
+  for (size_t i = 0; i < text.size(); ++i) {
+    out += text[i];
+    if (out.ends_with("0x"))
+      while (i + 1 < text.size() && std::isxdigit(static_cast<unsigned char>(text[i + 1])) != 0)
+        ++i;
+  }
+  return out;
+}
+
+std::string lock_text(const Labels& labels, ResourceId id) {
+  const Resource* resource = labels.find_resource(id);
+  if (resource == nullptr) return "?";
+  std::string text(resource_kind_word(resource->kind));
+  // A thread's name is often numbered ("worker-17"); the function that joins it says enough.
+  if (resource->kind == ResourceKind::Thread) return text;
+  if (!resource->name.empty()) return text + " " + without_addresses(resource->name);
+  return text + " " + without_addresses(without_numbers_after_colons(resource->class_name));
+}
+
+std::string function_text(const model::Stack& stack) {
+  const model::Frame* frame = first_own_frame(stack);
+  return frame == nullptr || frame->function.empty() ? "?" : short_function(frame->function);
+}
+
+// FNV-1a: stable for ever, on every machine; this is a name and keeps nobody out.
+uint64_t hash_of(std::string_view text) {
+  uint64_t hash = 0xcbf29ce484222325;
+  for (const char c : text) {
+    hash ^= static_cast<unsigned char>(c);
+    hash *= 0x100000001b3;
+  }
+  return hash;
+}
+
+}  // namespace
+
+std::string fingerprint_text(const Finding& finding) {
+  const Labels labels(finding);
+  std::set<ResourceId> wanted;
+  for (const FindingThread& thread : finding.threads)
+    if (thread.role == Role::Knot && thread.wants) wanted.insert(thread.wants->resource);
+
+  // Sets: neither the order of threads nor their number is part of the name.
+  std::set<std::string> facts;
+  for (const FindingThread& thread : finding.threads) {
+    if (thread.role != Role::Knot) continue;
+    std::set<std::string> holds;
+    for (const FindingHold& hold : thread.holds)
+      if (wanted.contains(hold.resource) || finding.kind == FindingKind::HeldAtExit)
+        holds.insert("holds " + lock_text(labels, hold.resource) + " " +
+                     std::string(mode_word(hold.mode)) + " in " + function_text(hold.stack));
+    std::string fact;
+    for (const std::string& hold : holds) fact += hold + "; ";
+    if (thread.wants)
+      fact += "wants " + lock_text(labels, thread.wants->resource) + " " +
+              std::string(mode_word(thread.wants->mode)) + " in " +
+              function_text(thread.wants->stack);
+    facts.insert(fact);
+  }
+  std::string text = std::string(finding_kind_word(finding.kind)) + "\n";
+  for (const std::string& fact : facts) text += fact + "\n";
+  return text;
+}
+
+std::string fingerprint(const Finding& finding) {
+  std::array<char, 17> digits{};
+  std::snprintf(digits.data(), digits.size(), "%016llx",
+                static_cast<unsigned long long>(hash_of(fingerprint_text(finding))));
+  return digits.data();
+}
+
+}  // namespace gordian::report

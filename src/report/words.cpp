@@ -1,0 +1,279 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "report/words.h"
+
+namespace gordian::report {
+
+using model::AssumptionCode;
+using model::FindingKind;
+using model::Mode;
+using model::ReasonCode;
+using model::ResourceKind;
+using model::Role;
+using model::Verdict;
+
+std::string_view verdict_word(Verdict verdict) {
+  switch (verdict) {
+    case Verdict::Deadlock:
+      return "deadlock";
+    case Verdict::Confirmed:
+      return "confirmed";
+    case Verdict::Proved:
+      return "proved";
+    case Verdict::Possible:
+      return "possible";
+    case Verdict::Stall:
+      return "stall";
+    case Verdict::Refuted:
+      return "refuted";
+  }
+  return "possible";
+}
+
+std::string_view finding_kind_word(FindingKind kind) {
+  switch (kind) {
+    case FindingKind::LockOrder:
+      return "lock-order";
+    case FindingKind::SelfLock:
+      return "self-lock";
+    case FindingKind::Join:
+      return "join";
+    case FindingKind::RwLock:
+      return "rwlock";
+    case FindingKind::Condition:
+      return "condition";
+    case FindingKind::Semaphore:
+      return "semaphore";
+    case FindingKind::Barrier:
+      return "barrier";
+    case FindingKind::Queue:
+      return "queue";
+    case FindingKind::Once:
+      return "once";
+    case FindingKind::FileLock:
+      return "file-lock";
+    case FindingKind::Lease:
+      return "lease";
+    case FindingKind::Orphan:
+      return "orphan";
+    case FindingKind::HeldAtExit:
+      return "held-at-exit";
+    case FindingKind::Mixed:
+      return "mixed";
+  }
+  return "mixed";
+}
+
+std::string_view resource_kind_word(ResourceKind kind) {
+  switch (kind) {
+    case ResourceKind::Mutex:
+      return "mutex";
+    case ResourceKind::RwLock:
+      return "rwlock";
+    case ResourceKind::Spin:
+      return "spin";
+    case ResourceKind::Once:
+      return "once";
+    case ResourceKind::Guard:
+      return "guard";
+    case ResourceKind::Thread:
+      return "thread";
+    case ResourceKind::Condition:
+      return "condition";
+    case ResourceKind::Semaphore:
+      return "semaphore";
+    case ResourceKind::Barrier:
+      return "barrier";
+    case ResourceKind::Futex:
+      return "futex";
+    case ResourceKind::Future:
+      return "future";
+    case ResourceKind::GlibMutex:
+      return "glib-mutex";
+    case ResourceKind::GlibRecMutex:
+      return "glib-rec-mutex";
+    case ResourceKind::GlibRwLock:
+      return "glib-rwlock";
+    case ResourceKind::GlibCond:
+      return "glib-cond";
+    case ResourceKind::GlibOnce:
+      return "glib-once";
+    case ResourceKind::GlibBit:
+      return "glib-bit";
+    case ResourceKind::GlibQueue:
+      return "glib-queue";
+    case ResourceKind::FileLock:
+      return "file-lock";
+    case ResourceKind::Lease:
+      return "lease";
+    case ResourceKind::Custom:
+      return "custom";
+  }
+  return "custom";
+}
+
+std::string_view resource_kind_label(ResourceKind kind) {
+  switch (kind) {
+    case ResourceKind::Mutex:
+      return "mutex";
+    case ResourceKind::RwLock:
+      return "rwlock";
+    case ResourceKind::Spin:
+      return "spin lock";
+    case ResourceKind::Once:
+      return "once-initialisation";
+    case ResourceKind::Guard:
+      return "initialisation of a local static";
+    case ResourceKind::Thread:
+      return "thread";
+    case ResourceKind::Condition:
+      return "condition variable";
+    case ResourceKind::Semaphore:
+      return "semaphore";
+    case ResourceKind::Barrier:
+      return "barrier";
+    case ResourceKind::Futex:
+      return "futex";
+    case ResourceKind::Future:
+      return "future";
+    case ResourceKind::GlibMutex:
+      return "GMutex";
+    case ResourceKind::GlibRecMutex:
+      return "GRecMutex";
+    case ResourceKind::GlibRwLock:
+      return "GRWLock";
+    case ResourceKind::GlibCond:
+      return "GCond";
+    case ResourceKind::GlibOnce:
+      return "GOnce";
+    case ResourceKind::GlibBit:
+      return "GLib bit lock";
+    case ResourceKind::GlibQueue:
+      return "GAsyncQueue";
+    case ResourceKind::FileLock:
+      return "file lock";
+    case ResourceKind::Lease:
+      return "lease";
+    case ResourceKind::Custom:
+      return "lock of the program's own";
+  }
+  return "lock";
+}
+
+std::string_view mode_word(Mode mode) { return mode == Mode::Shared ? "shared" : "exclusive"; }
+
+std::string_view role_word(Role role) { return role == Role::Knot ? "knot" : "victim"; }
+
+bool is_lock(ResourceKind kind) { return model::is_owned(kind) && kind != ResourceKind::Thread; }
+
+bool has_modes(ResourceKind kind) {
+  return kind == ResourceKind::RwLock || kind == ResourceKind::GlibRwLock ||
+         kind == ResourceKind::FileLock;
+}
+
+namespace {
+
+// "(the reader caught SIGUSR1)": what the finder added in its own words.
+std::string with_detail(std::string sentence, const std::string& detail) {
+  if (!detail.empty()) sentence += " (" + clean(detail, 300) + ")";
+  return sentence + ".";
+}
+
+}  // namespace
+
+std::string reason_sentence(const model::Finding& finding, const Labels& labels) {
+  const model::Reason& reason = finding.reason;
+  const std::string thread =
+      reason.thread ? "thread " + labels.thread(*reason.thread) : std::string("another thread");
+  const std::string lock =
+      reason.resource ? labels.resource(*reason.resource) : std::string("a lock of the circle");
+  const auto say = [&](std::string sentence) {
+    return with_detail(std::move(sentence), reason.detail);
+  };
+  switch (reason.code) {
+    case ReasonCode::None:
+      return reason.detail.empty() ? std::string() : clean(reason.detail, 300) + ".";
+    case ReasonCode::WakerMayExist:
+      return say(thread + " can still run and could wake them");
+    case ReasonCode::OwnerInferred:
+      return say("who holds " + lock + " is inferred, not known");
+    case ReasonCode::InexactCard:
+      return say("the record of " + thread +
+                 " is not exact: a cancelled wait, a longjmp or a signal in the middle of a step "
+                 "made it skip an event");
+    case ReasonCode::NoKernelEvidence:
+      return say("the kernel did not confirm the wait of " + thread);
+    case ReasonCode::SignalHandlerMayPost:
+      return say("the program catches signals, and a signal handler may post " + lock);
+    case ReasonCode::StuckForLong:
+      return say("they have not moved for long, but nothing shows that they never will");
+    case ReasonCode::OwnerUnknown:
+      return say("nobody knows who can wake a wait on " + lock);
+    case ReasonCode::GateLock:
+      return say("every side holds " + lock +
+                 " when it comes here, so only one side can be here "
+                 "at a time");
+    case ReasonCode::SameThread:
+      return say("one and the same thread takes these locks in both orders");
+    case ReasonCode::OrderedByFork:
+      return say("one side is over before the thread of the other side is created");
+    case ReasonCode::OrderedByJoin:
+      return say("one side begins only after the thread of the other side was joined");
+    case ReasonCode::OrderedBySignal:
+      return say("one side begins only after the other side has signalled that it is done");
+    case ReasonCode::OrderedByBarrier:
+      return say("a barrier stands between the two sides");
+    case ReasonCode::TryOrTimed:
+      return say(
+          "a request in the circle is a try or has a time limit, so it cannot block for ever");
+    case ReasonCode::ReadersOnly:
+      return say("all of them only read, and readers do not exclude each other");
+    case ReasonCode::Unpublished:
+      return say(lock + " was taken before any other thread could reach it");
+    case ReasonCode::Annotated:
+      return say("the program asks not to report this pair");
+    case ReasonCode::MemoryNotRecorded:
+      return say(
+          "the order of the locks allows it; whether the program's own variables rule it "
+          "out was not recorded");
+    case ReasonCode::ThirdWriterNeeded:
+      return say("it needs a third thread that asks for " + lock +
+                 " exclusively in between: later readers then queue behind that writer");
+    case ReasonCode::SiblingThread:
+      return say(
+          "not the joined thread itself took the lock, but another thread with the same "
+          "start routine");
+    case ReasonCode::CreationUnseen:
+      return say("the creation of " + lock +
+                 " was not seen, so perhaps no other thread could reach it yet");
+  }
+  return {};
+}
+
+std::vector<std::string> assumption_sentences(const model::Finding& finding) {
+  std::vector<std::string> sentences;
+  for (const AssumptionCode code : finding.assumptions) {
+    switch (code) {
+      case AssumptionCode::OwnersRelease:
+        sentences.emplace_back("Only the thread that holds a lock releases it.");
+        break;
+      case AssumptionCode::NoSignalHandlerPosts:
+        sentences.emplace_back("No signal handler wakes these threads.");
+        break;
+      case AssumptionCode::NoOutsideWaker:
+        sentences.emplace_back("Nothing outside the watched processes wakes these threads.");
+        break;
+      case AssumptionCode::AddressNotReused:
+        sentences.emplace_back("No lock was freed and another one born at its address unseen.");
+        break;
+      case AssumptionCode::ClosedWakers:
+        sentences.emplace_back("Only the threads the program announced wake these threads.");
+        break;
+      case AssumptionCode::NoKeyDeleted:
+        sentences.emplace_back("Nobody deletes the keys of the leases on the server.");
+        break;
+    }
+  }
+  return sentences;
+}
+
+}  // namespace gordian::report

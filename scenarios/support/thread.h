@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+// A thread with a name, joined at the end of its scope.
+#pragma once
+
+#include <pthread.h>
+#include <string>
+#include <thread>
+#include <utility>
+
+namespace scenario {
+
+class Thread {
+ public:
+  // `name` is cut to the 15 characters the kernel keeps. It is set before `body` begins, so it
+  // stands in every report.
+  template <typename Body>
+  Thread(const std::string& name, Body body)
+      : thread_([name = name.substr(0, 15), body = std::move(body)]() mutable {
+          pthread_setname_np(pthread_self(), name.c_str());
+          body();
+        }) {}
+  Thread(Thread&&) = default;
+  ~Thread() {
+    if (thread_.joinable()) thread_.join();
+  }
+
+  void join() { thread_.join(); }
+
+ private:
+  std::thread thread_;
+};
+
+}  // namespace scenario

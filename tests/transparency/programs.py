@@ -332,7 +332,7 @@ def libreoffice(prefix, folder):
 def stress_ng(stressor, operations):
     def stress(prefix, folder):
         output, status = run(prefix, ["stress-ng", "--quiet", f"--{stressor}", "4", f"--{stressor}-ops",
-                                      str(operations), "--temp-path", str(folder)])
+                                      str(operations), "--timeout", "3", "--temp-path", str(folder)])
         return output, status
     return stress
 
@@ -394,7 +394,7 @@ PROGRAMS = [
     Program("chromium", ["chromium"], "a page with a script, headless", chromium),
     Program("libreoffice", ["libreoffice-calc-nogui"], "text to spreadsheet, headless", libreoffice),
     Program("stress-ng mutex", ["stress-ng"], "4 workers", stress_ng("mutex", 20000), quick=True, nests=False),
-    Program("stress-ng sem", ["stress-ng"], "4 workers", stress_ng("sem", 20000), nests=False),
+    Program("stress-ng sem", ["stress-ng"], "4 workers, 3 s", stress_ng("sem", 10**8), nests=False),
     Program("stress-ng futex", ["stress-ng"], "4 workers", stress_ng("futex", 20000), nests=False),
     Program("sort", ["coreutils"], "8 MB, 4 threads", sort, quick=True),
 ]

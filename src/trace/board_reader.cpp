@@ -246,21 +246,17 @@ std::optional<CardCopy> BoardReader::read_card(uint32_t card) const {
   return copy;
 }
 
+// Entries lie densely: `locks_used` of them from the start.
 void BoardReader::walk_locks(const std::function<void(const LockEntry&)>& visit) const {
-  constexpr uint64_t kChunk = 4096;
-  const uint64_t end = header_.locks_offset + uint64_t{header_.lock_capacity} * sizeof(LockEntry);
-  std::vector<LockEntry> entries(kChunk / sizeof(LockEntry));
-  uint64_t offset = header_.locks_offset;
-  while (offset < end) {
-    const uint64_t data = bytes_->next_data(offset);
-    if (data >= end) break;
-    if (data > offset) offset += (data - offset) / sizeof(LockEntry) * sizeof(LockEntry);
-    const size_t size = std::min<uint64_t>(kChunk, end - offset);
-    if (!read_raw(offset, entries.data(), size)) break;
-    for (size_t i = 0; i < size / sizeof(LockEntry); ++i) {
-      if (entries[i].address != 0) visit(entries[i]);
+  constexpr uint32_t kChunk = 1024;
+  std::vector<LockEntry> entries;
+  for (uint32_t first = 0; first < header_.locks_used; first += kChunk) {
+    entries.resize(std::min(kChunk, header_.locks_used - first));
+    const uint64_t offset = header_.locks_offset + uint64_t{first} * sizeof(LockEntry);
+    if (!read_raw(offset, entries.data(), entries.size() * sizeof(LockEntry))) return;
+    for (const LockEntry& entry : entries) {
+      if (entry.address != 0) visit(entry);
     }
-    offset += size;
   }
 }
 

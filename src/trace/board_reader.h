@@ -27,9 +27,6 @@ class BoardBytes {
   virtual uint64_t size() const = 0;
   // Copies [offset, offset + to.size()); false when any of it cannot be read.
   virtual bool read(uint64_t offset, std::span<std::byte> to) const = 0;
-  // The first offset >= `offset` that may hold other bytes than zero. Boards are sparse, and reading
-  // a hole of a shared mapping would fill it with pages.
-  virtual uint64_t next_data(uint64_t offset) const { return offset; }
 };
 
 // Bytes in memory of our own; they must outlive the object.
@@ -129,9 +126,8 @@ class BoardReader {
   std::optional<CardBrief> read_brief(uint32_t card) const;
   std::optional<CardCopy> read_card(uint32_t card) const;
 
-  // The entries of these addresses that are alive. Walks what is used of the lock table once.
+  // The entries of these addresses that are alive. Walks the used part of the lock table once.
   std::vector<format::LockEntry> find_locks(std::span<const uint64_t> addresses) const;
-  // By lock id, from all that was registered.
   std::vector<format::LockEntry> read_locks() const;
 
   // Takes in what has been logged since the last call.

@@ -1,0 +1,294 @@
+// SPDX-License-Identifier: Apache-2.0
+// Processes that fork, exec, spawn and clone, and owners that are no more.
+//
+// RUN(fork-orphan, thread-orphan, in-child, in-grandchild, exec-cycle, spawn-cycle): gordian run -- %program %case
+// EXIT(fork-orphan, thread-orphan, in-child, in-grandchild, exec-cycle, spawn-cycle): 66
+// JSON(fork-orphan, thread-orphan, in-child, in-grandchild, exec-cycle, spawn-cycle): findings=1
+// JSON(fork-orphan):   verdict=deadlock kind=orphan knot=child locks=settings
+// JSON(thread-orphan): verdict=deadlock kind=orphan knot=heir locks=settings
+// JSON(in-child):      verdict=deadlock kind=lock-order knot=left,right locks=settings,cache
+// JSON(in-grandchild): verdict=deadlock kind=lock-order knot=left,right locks=settings,cache
+// JSON(exec-cycle):    verdict=deadlock kind=lock-order knot=left,right locks=settings,cache
+// JSON(spawn-cycle):   verdict=deadlock kind=lock-order knot=left,right locks=settings,cache
+//
+// RUN(held):  gordian run -- %program %case
+// EXIT(held): 0
+// JSON(held): findings=1
+// JSON(held): kind=held-at-exit locks=settings
+//
+// RUN(fork, fork-holding, exec, vfork, spawn, raw-clone, daemon, atfork, workers): gordian run -- %program %case
+// EXIT(fork, fork-holding, exec, vfork, spawn, raw-clone, daemon, atfork, workers): 0
+// JSON(fork, fork-holding, exec, vfork, spawn, raw-clone, daemon, atfork, workers): findings=0
+//
+// RUN(children-off):  gordian run --no-children -- %program in-child-timed
+// EXIT(children-off): 0
+// JSON(children-off): findings=0
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <spawn.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <vector>
+
+#include "support/cases.h"
+#include "support/steps.h"
+#include "support/thread.h"
+
+extern char** environ;
+
+pthread_mutex_t settings = PTHREAD_MUTEX_INITIALIZER;
+pthread_mutex_t cache = PTHREAD_MUTEX_INITIALIZER;
+
+namespace {
+
+using scenario::Steps;
+using scenario::Thread;
+
+void take_both(int times) {
+  for (int i = 0; i < times; ++i) {
+    pthread_mutex_lock(&settings);
+    pthread_mutex_lock(&cache);
+    pthread_mutex_unlock(&cache);
+    pthread_mutex_unlock(&settings);
+  }
+}
+
+void cycle() {
+  Steps both_hold_one;
+  auto body = [&](pthread_mutex_t* first, pthread_mutex_t* second) {
+    pthread_mutex_lock(first);
+    both_hold_one.meet(2);
+    pthread_mutex_lock(second);
+  };
+  Thread left("left", [&] { body(&settings, &cache); });
+  Thread right("right", [&] { body(&cache, &settings); });
+}
+
+void consistent() {
+  Thread left("left", [] { take_both(100); });
+  Thread right("right", [] { take_both(100); });
+}
+
+void wait_for(pid_t child) {
+  int status = 0;
+  waitpid(child, &status, 0);
+  if (status != 0) std::exit(1);
+}
+
+// At the fork another thread holds the lock. It does not exist in the child.
+void fork_orphan() {
+  Steps held, done;
+  Thread holder("holder", [&] {
+    pthread_mutex_lock(&settings);
+    held.advance();
+    done.wait_for(1);
+    pthread_mutex_unlock(&settings);
+  });
+  held.wait_for(1);
+  const pid_t child = fork();
+  if (child == 0) {
+    pthread_setname_np(pthread_self(), "child");
+    pthread_mutex_lock(&settings);
+    _exit(0);
+  }
+  done.advance();
+  wait_for(child);
+}
+
+// It ended with the lock held.
+void thread_orphan() {
+  { Thread holder("holder", [] { pthread_mutex_lock(&settings); }); }
+  Thread heir("heir", [] { pthread_mutex_lock(&settings); });
+}
+
+void held() {
+  Thread holder("holder", [] { pthread_mutex_lock(&settings); });
+}
+
+void in_child() {
+  const pid_t child = fork();
+  if (child == 0) {
+    cycle();
+    _exit(0);
+  }
+  wait_for(child);
+}
+
+void in_grandchild() {
+  const pid_t child = fork();
+  if (child == 0) {
+    in_child();
+    _exit(0);
+  }
+  wait_for(child);
+}
+
+void run_self(const char* which) {
+  execl("/proc/self/exe", "process", which, nullptr);
+  _exit(1);
+}
+
+void exec_cycle() {
+  take_both(10);
+  pthread_mutex_lock(&settings);  // gone with the old program
+  run_self("cycle");
+}
+
+void exec_clean() {
+  consistent();
+  pthread_mutex_lock(&settings);
+  run_self("consistent");
+}
+
+void spawn(const char* which) {
+  const char* words[] = {"process", which, nullptr};
+  pid_t child = 0;
+  if (posix_spawn(&child, "/proc/self/exe", nullptr, nullptr, const_cast<char**>(words), environ) != 0) {
+    std::exit(1);
+  }
+  wait_for(child);
+}
+
+void spawn_cycle() { spawn("cycle"); }
+void spawn_clean() {
+  take_both(10);
+  spawn("consistent");
+}
+
+void fork_clean() {
+  for (int i = 0; i < 5; ++i) {
+    consistent();
+    const pid_t child = fork();
+    if (child == 0) {
+      consistent();
+      _exit(0);
+    }
+    wait_for(child);
+  }
+}
+
+// The thread that forks holds a lock: so does the child, and it may give it back.
+void fork_holding() {
+  pthread_mutex_lock(&settings);
+  const pid_t child = fork();
+  pthread_mutex_lock(&cache);
+  pthread_mutex_unlock(&cache);
+  pthread_mutex_unlock(&settings);
+  consistent();
+  if (child == 0) _exit(0);
+  wait_for(child);
+}
+
+void by_vfork() {
+  pthread_mutex_lock(&settings);
+  for (int i = 0; i < 5; ++i) {
+    const pid_t child = vfork();
+    if (child == 0) {
+      execl("/bin/true", "true", nullptr);
+      _exit(1);
+    }
+    wait_for(child);
+  }
+  pthread_mutex_unlock(&settings);
+  consistent();
+}
+
+// A child made without libc's knowing, as some sandboxes and checkpointers do.
+void raw_clone() {
+  consistent();
+  const long child = syscall(SYS_clone, SIGCHLD, nullptr, nullptr, nullptr, nullptr);
+  if (child == 0) {
+    take_both(100);
+    syscall(SYS_exit_group, 0);
+  }
+  consistent();
+  wait_for(static_cast<pid_t>(child));
+}
+
+void daemonize() {
+  Steps unused;
+  int ends[2];
+  if (pipe(ends) != 0) std::exit(1);
+  if (fork() == 0) {
+    setsid();
+    if (fork() == 0) {
+      consistent();
+      if (write(ends[1], "x", 1) != 1) _exit(1);
+      _exit(0);
+    }
+    _exit(0);
+  }
+  char byte;
+  if (read(ends[0], &byte, 1) != 1) std::exit(1);
+  wait(nullptr);
+}
+
+// What a careful library does: takes its locks around the fork.
+void at_fork() {
+  pthread_atfork([] { pthread_mutex_lock(&settings); }, [] { pthread_mutex_unlock(&settings); },
+                 [] { pthread_mutex_unlock(&settings); });
+  Steps stop;
+  Thread busy("busy", [&] { take_both(2000); });
+  for (int i = 0; i < 20; ++i) {
+    const pid_t child = fork();
+    if (child == 0) {
+      take_both(10);
+      _exit(0);
+    }
+    wait_for(child);
+  }
+}
+
+void workers() {
+  std::vector<pid_t> children;
+  for (int i = 0; i < 20; ++i) {
+    const pid_t child = fork();
+    if (child == 0) {
+      consistent();
+      _exit(0);
+    }
+    children.push_back(child);
+  }
+  for (const pid_t child : children) wait_for(child);
+}
+
+// A deadlock that the child itself gets out of, seen by nobody.
+void in_child_timed() {
+  const pid_t child = fork();
+  if (child == 0) {
+    alarm(1);
+    cycle();
+  }
+  int status;
+  waitpid(child, &status, 0);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  return scenario::run_case(argc, argv,
+                            {{"cycle", cycle},
+                             {"consistent", consistent},
+                             {"fork-orphan", fork_orphan},
+                             {"thread-orphan", thread_orphan},
+                             {"held", held},
+                             {"in-child", in_child},
+                             {"in-grandchild", in_grandchild},
+                             {"exec-cycle", exec_cycle},
+                             {"exec", exec_clean},
+                             {"spawn-cycle", spawn_cycle},
+                             {"spawn", spawn_clean},
+                             {"fork", fork_clean},
+                             {"fork-holding", fork_holding},
+                             {"vfork", by_vfork},
+                             {"raw-clone", raw_clone},
+                             {"daemon", daemonize},
+                             {"atfork", at_fork},
+                             {"workers", workers},
+                             {"in-child-timed", in_child_timed}});
+}

@@ -1,0 +1,270 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "runtime/board.h"
+
+#include "runtime/chains.h"
+#include "runtime/fork.h"
+#include "runtime/lock_table.h"
+#include "runtime/modules.h"
+#include "runtime/real_functions.h"
+#include "runtime/system_calls.h"
+#include "runtime/threads.h"
+
+#include <linux/memfd.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+namespace gordian::runtime {
+
+using format::BoardHeader;
+using format::BoardState;
+
+constinit Board board{};
+constinit AlivePage alive_page{};
+
+namespace {
+
+enum class StartState : uint32_t { Never, Working, Done, Disarmed };
+constinit StartState start_state = StartState::Never;
+constinit bool real_found = false;
+
+constexpr uint64_t kPage = 4096;
+
+uint64_t page_up(uint64_t size) { return (size + kPage - 1) & ~(kPage - 1); }
+
+uint64_t now_ns() {
+  timespec now{};
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return static_cast<uint64_t>(now.tv_sec) * 1000000000 + static_cast<uint64_t>(now.tv_nsec);
+}
+
+// getenv walks `environ` as well, but setenv in another thread could move it below our feet; this
+// is read once per board, and in a forked child from the same storage.
+const char* find_variable(const char* name) {
+  const size_t length = strlen(name);
+  for (char** variable = environ; variable != nullptr && *variable != nullptr; ++variable) {
+    if (strncmp(*variable, name, length) == 0 && (*variable)[length] == '=') {
+      return *variable + length + 1;
+    }
+  }
+  return nullptr;
+}
+
+uint64_t limit_of(int resource) {
+  rlimit limit{};
+  if (is_error(raw_call(SYS_prlimit64, 0, resource, 0, reinterpret_cast<long>(&limit)))) {
+    return RLIM_INFINITY;
+  }
+  return limit.rlim_cur;
+}
+
+// The memfd that becomes the board, sealed so that neither we nor the program can cut it short
+// under a reader (SIGBUS) or grow it. Negative: no memfd to be had, use anonymous memory.
+int make_memfd(uint64_t size) {
+  // A file larger than RLIMIT_FSIZE would be answered with SIGXFSZ, which kills the program.
+  if (limit_of(RLIMIT_FSIZE) < size) return -1;
+  const long fd = raw_call(SYS_memfd_create, reinterpret_cast<long>(format::kBoardName),
+                           MFD_CLOEXEC | MFD_ALLOW_SEALING);
+  if (is_error(fd)) return -1;
+  constexpr int kAddSeals = 1033, kSealSeal = 1, kSealShrink = 2, kSealGrow = 4;
+  if (is_error(raw_call(SYS_ftruncate, fd, static_cast<long>(size))) ||
+      is_error(raw_call(SYS_fcntl, fd, kAddSeals, kSealSeal | kSealShrink | kSealGrow))) {
+    raw_call(SYS_close, fd);
+    return -1;
+  }
+  return static_cast<int>(fd);
+}
+
+void* map_board(uint64_t size, void* address, int fd) {
+  const int fixed = address != nullptr ? MAP_FIXED : 0;
+  const int kind = fd >= 0 ? MAP_SHARED : MAP_SHARED | MAP_ANONYMOUS;
+  const long memory = raw_call(SYS_mmap, reinterpret_cast<long>(address), static_cast<long>(size),
+                               PROT_READ | PROT_WRITE, kind | MAP_NORESERVE | fixed, fd, 0);
+  return is_error(memory) ? nullptr : reinterpret_cast<void*>(memory);
+}
+
+// Tells the judge, if there is one, where the board is. Never waits: a judge whose backlog is full
+// finds the board in /proc later.
+void send_hello(const BoardHeader& header, void* memory, int memfd) {
+  const char* name = find_variable(format::kJudgeVariable);
+  if (name == nullptr || name[0] == '\0') return;
+  const long channel =
+      raw_call(SYS_socket, AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  if (is_error(channel)) return;
+
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  const size_t length = strnlen(name, sizeof address.sun_path - 1);
+  memcpy(address.sun_path + 1, name, length);
+  const long address_size = static_cast<long>(offsetof(sockaddr_un, sun_path) + 1 + length);
+  if (!is_error(raw_call(SYS_connect, channel, reinterpret_cast<long>(&address), address_size))) {
+    format::Hello hello{format::kBoardMagic, format::kBoardVersion, header.pid,
+                        reinterpret_cast<uint64_t>(memory), header.board_size};
+    iovec part{&hello, sizeof hello};
+    alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
+    msghdr message{};
+    message.msg_iov = &part;
+    message.msg_iovlen = 1;
+    if (memfd >= 0) {
+      message.msg_control = control;
+      message.msg_controllen = sizeof control;
+      cmsghdr* attached = CMSG_FIRSTHDR(&message);
+      attached->cmsg_level = SOL_SOCKET;
+      attached->cmsg_type = SCM_RIGHTS;
+      attached->cmsg_len = CMSG_LEN(sizeof(int));
+      memcpy(CMSG_DATA(attached), &memfd, sizeof memfd);
+    }
+    raw_call(SYS_sendmsg, channel, reinterpret_cast<long>(&message), MSG_NOSIGNAL | MSG_DONTWAIT);
+  }
+  raw_call(SYS_close, channel);
+}
+
+// Makes a board at `address` (null: anywhere) and tells the judge.
+bool make_board(void* address, uint64_t size_limit) {
+  BoardHeader header{};
+  if (!lay_out(header, size_limit)) return false;
+  header.pid = static_cast<uint32_t>(process_id());
+  header.parent_pid = static_cast<uint32_t>(raw_call(SYS_getppid));
+  header.start_ns = now_ns();
+
+  const int memfd = make_memfd(header.board_size);
+  void* memory = map_board(header.board_size, address, memfd);
+  if (memory != nullptr) {
+    *static_cast<BoardHeader*>(memory) = header;
+    adopt_board(memory);
+    send_hello(header, memory, memfd);
+  }
+  if (memfd >= 0) raw_call(SYS_close, memfd);
+  return memory != nullptr;
+}
+
+// A forked child must never write into its parent's board, not even from a frame that a signal
+// handler interrupted: private memory takes its place.
+void cover_parents_board() {
+  raw_call(SYS_mmap, reinterpret_cast<long>(board.header), static_cast<long>(board.size),
+           PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+}
+
+void arm() {
+  board.header->state = BoardState::Live;
+  // ORDER: the board is complete before any hook sees that it may write.
+  __atomic_store_n(&alive_page.alive, 1, __ATOMIC_RELEASE);
+}
+
+void start_first() {
+  real_found = find_real_functions();
+  if (!real_found) {
+    start_state = StartState::Disarmed;
+    return;
+  }
+  // Our own page of .bss may share a mapping that madvise refuses; a fresh one does not.
+  raw_call(SYS_mmap, reinterpret_cast<long>(&alive_page), sizeof alive_page, PROT_READ | PROT_WRITE,
+           MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+  raw_call(SYS_madvise, reinterpret_cast<long>(&alive_page), sizeof alive_page, MADV_WIPEONFORK);
+
+  // Under RLIMIT_AS the program's memory comes first: we take a sixteenth.
+  const uint64_t space = limit_of(RLIMIT_AS);
+  if (!make_board(nullptr, space == RLIM_INFINITY ? 0 : space / 16)) {
+    start_state = StartState::Disarmed;
+    return;
+  }
+  watch_forks();
+  prepare_threads();
+  arm();
+  start_state = StartState::Done;
+  log_modules();
+}
+
+// Exactly one thread lives in a forked child, and it is the one that runs this.
+void start_in_child() {
+  start_state = StartState::Working;
+  const char* children = find_variable("GORDIAN_CHILDREN");
+  const bool watched = children == nullptr || strcmp(children, "0") != 0;
+  clear_lock_index();
+  clear_chains();
+  clear_free_lists();
+  if (!watched || !make_board(board.header, board.size)) {
+    cover_parents_board();
+    forget_this_thread();
+    start_state = StartState::Disarmed;
+    return;
+  }
+  revive_card();
+  arm();
+  start_state = StartState::Done;
+  log_modules();
+}
+
+}  // namespace
+
+void start() {
+  StartState state = StartState::Never;
+  if (__atomic_compare_exchange_n(&start_state, &state, StartState::Working, false,
+                                  __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) {
+    start_first();
+  } else if (state == StartState::Done) {
+    start_in_child();
+  } else if (state == StartState::Disarmed) {
+    forget_this_thread();
+  }
+}
+
+void disarm() {
+  start_state = StartState::Disarmed;
+  __atomic_store_n(&alive_page.alive, 0, __ATOMIC_RELEASE);
+  if (board.header != nullptr) board.header->state = BoardState::Disarmed;
+}
+
+bool lay_out(BoardHeader& header, uint64_t limit) {
+  // Sparse: only what is touched costs memory. Halved until it fits.
+  uint64_t cards = 16384, blocks = 16384, locks = 1 << 21, log = 256 << 20;
+  for (;;) {
+    uint64_t at = kPage;
+    header.waits_offset = at;
+    at += page_up(cards * sizeof(format::WaitWord));
+    header.cards_offset = at;
+    at += cards * sizeof(format::Card);
+    header.blocks_offset = at;
+    at += page_up(blocks * format::kHoldBlockHolds * sizeof(format::Hold));
+    header.locks_offset = at;
+    at += page_up(locks * sizeof(format::LockEntry));
+    header.log_offset = at;
+    at += log;
+    header.board_size = at;
+    if (limit == 0 || at <= limit) break;
+    cards /= 2;
+    blocks /= 2;
+    locks /= 2;
+    log /= 2;
+    if (cards < 64) return false;
+  }
+  header.magic = format::kBoardMagic;
+  header.version = format::kBoardVersion;
+  header.header_size = sizeof(BoardHeader);
+  header.state = BoardState::Starting;
+  header.word_size = 8;
+  header.card_capacity = static_cast<uint32_t>(cards);
+  header.block_capacity = static_cast<uint32_t>(blocks);
+  header.lock_capacity = static_cast<uint32_t>(locks);
+  header.log_size = log;
+  return true;
+}
+
+void adopt_board(void* memory) {
+  auto* base = static_cast<uint8_t*>(memory);
+  auto* header = static_cast<BoardHeader*>(memory);
+  board.header = header;
+  board.waits = reinterpret_cast<format::WaitWord*>(base + header->waits_offset);
+  board.cards = reinterpret_cast<format::Card*>(base + header->cards_offset);
+  board.blocks = reinterpret_cast<format::Hold*>(base + header->blocks_offset);
+  board.locks = reinterpret_cast<format::LockEntry*>(base + header->locks_offset);
+  board.log = base + header->log_offset;
+  board.log_size = header->log_size;
+  board.size = header->board_size;
+}
+
+}  // namespace gordian::runtime

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+// This process's board: where it lies, and how it comes to be (format/board.h has its layout).
+//
+// The first hook or our constructor makes it, whichever is first. A forked child makes its own, at
+// the same address: pointers into the parent's board that a signal handler's fork left in
+// interrupted frames then point into the child's, never into the parent's.
+#pragma once
+
+#include "format/board.h"
+
+#include <stdint.h>
+
+namespace gordian::runtime {
+
+struct Board {
+  format::BoardHeader* header;
+  format::WaitWord* waits;
+  format::Card* cards;
+  format::Hold* blocks;
+  format::LockEntry* locks;
+  uint8_t* log;
+  uint64_t log_size;
+  uint64_t size;
+};
+
+extern Board board;
+
+// One page that a forked child sees as zeros. `alive` is 1 while hooks may write: 0 before the
+// start, in a forked child that has not made its board yet, and after disarm().
+struct alignas(4096) AlivePage {
+  uint32_t alive;
+  uint8_t rest[4092];
+};
+extern AlivePage alive_page;
+
+inline bool is_alive() { return __builtin_expect(alive_page.alive, 1) != 0; }
+
+// Makes what is missing: the table of real functions, the board, a forked child's own board. Slow
+// path of every hook. When it returns, `real` is filled, but hooks may still be disarmed.
+void start();
+
+// start() unless done.
+__attribute__((always_inline)) inline void ensure_started() {
+  if (__builtin_expect(!is_alive(), 0)) start();
+}
+
+// Hooks become pass-through for good: for faults of ours that must not become the program's.
+void disarm();
+
+// Lays the regions of a board of at most `limit` bytes (0: as large as we like) out into `header`.
+// False if that is too small to be of any use.
+bool lay_out(format::BoardHeader& header, uint64_t limit);
+
+// Points `board` at the regions of the board at `memory`, whose header is laid out.
+void adopt_board(void* memory);
+
+inline void count(uint64_t& counter) { __atomic_fetch_add(&counter, 1, __ATOMIC_RELAXED); }
+
+}  // namespace gordian::runtime

@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "runtime/chains.h"
+
+#include "runtime/lock_table.h"
+#include "runtime/log.h"
+#include "runtime/modules.h"
+#include "runtime/system_calls.h"
+
+#include <string.h>
+#include <sys/mman.h>
+
+namespace gordian::runtime {
+
+namespace {
+
+constexpr uint32_t kProbes = 32;
+constexpr uint64_t kCountBits = 0xff;
+
+// The same calls made from the same places have the same stack: logged once, by whoever came first.
+// A slot holds sites' hash << 32 | log offset of the record that has the slice.
+constexpr uint32_t kSliceSlots = 1 << 14;
+alignas(4096) constinit uint64_t slices[kSliceSlots] = {};
+
+alignas(4096) constinit ChainSet seen_by_thread{};
+alignas(4096) constinit ChainSet chain_counts{};
+
+uint64_t mixed(uint64_t value) {
+  value ^= value >> 32;
+  value *= 0xD6E8FEB86659FD93U;
+  value ^= value >> 32;
+  return value;
+}
+
+// How much of the stack above `sp` may be read: up to its end, or to the end of the page where the
+// thread runs on a stack of its own making (a fiber's).
+uint32_t slice_size(const format::Card& card, uint64_t sp) {
+  uint64_t end = card.stack_high;
+  if (sp < card.stack_low || sp >= card.stack_high) end = (sp | 4095) + 1;
+  const uint64_t size = end - sp;
+  return size < kMaxSlice ? static_cast<uint32_t>(size & ~uint64_t{7}) : kMaxSlice;
+}
+
+uint32_t find_slice(uint32_t sites) {
+  const uint64_t slot = __atomic_load_n(&slices[sites % kSliceSlots], __ATOMIC_RELAXED);
+  return (slot >> 32) == sites ? static_cast<uint32_t>(slot) : 0;
+}
+
+uint32_t id_of(uint64_t address, format::Kind kind, uint64_t site) {
+  const format::LockEntry* entry = register_lock(address, kind, site);
+  return entry != nullptr ? entry->id : 0;
+}
+
+}  // namespace
+
+ChainSet::Seen ChainSet::insert(uint64_t key) {
+  uint32_t at = static_cast<uint32_t>(mixed(key)) % kChainSlots;
+  for (uint32_t i = 0; i < kProbes; ++i, at = (at + 1) % kChainSlots) {
+    uint64_t found = __atomic_load_n(&slots[at], __ATOMIC_RELAXED);
+    if (found == 0 && __atomic_compare_exchange_n(&slots[at], &found, key, false, __ATOMIC_RELAXED,
+                                                  __ATOMIC_RELAXED)) {
+      return Seen::New;
+    }
+    if (found == key) return Seen::Before;
+  }
+  return Seen::Full;
+}
+
+uint32_t ChainSet::count_up(uint64_t key) {
+  key = (mixed(key) | 0x100) & ~kCountBits;
+  uint32_t at = static_cast<uint32_t>(key >> 8) % kChainSlots;
+  for (uint32_t i = 0; i < kProbes; ++i, at = (at + 1) % kChainSlots) {
+    uint64_t found = __atomic_load_n(&slots[at], __ATOMIC_RELAXED);
+    if (found == 0) {
+      __atomic_compare_exchange_n(&slots[at], &found, key, false, __ATOMIC_RELAXED,
+                                  __ATOMIC_RELAXED);
+      found = __atomic_load_n(&slots[at], __ATOMIC_RELAXED);
+    }
+    if ((found & ~kCountBits) != key) continue;
+    if ((found & kCountBits) >= kThreadsPerChain) return kThreadsPerChain;
+    return static_cast<uint32_t>(__atomic_fetch_add(&slots[at], 1, __ATOMIC_RELAXED) & kCountBits);
+  }
+  return kThreadsPerChain;
+}
+
+// Not inlined: the fast path stays small, and the registers are captured in this frame.
+__attribute__((noinline)) void ThreadState::chain_missed(const Request& request,
+                                                         const CallSite& site, uint64_t key) {
+  uint64_t& cached = card->chain_cache[key >> 55];
+  cached = key;
+  switch (seen_by_thread.insert(mixed(key + uid) | 1)) {
+    case ChainSet::Seen::Before:
+      return;
+    case ChainSet::Seen::Full:
+      count(board.header->dropped_chains);
+      return;
+    case ChainSet::Seen::New:
+      break;
+  }
+  if (chain_counts.count_up(key) >= kThreadsPerChain) {
+    count(board.header->dropped_repeats);
+    return;
+  }
+  log_chain(*this, request, site);
+}
+
+__attribute__((noinline)) void log_chain(ThreadState& thread, const Request& request,
+                                         const CallSite& site) {
+  const format::Card& card = *thread.card;
+  const uint32_t held = card.hold_count;
+  const uint32_t kept = held < format::kInlineHolds ? held : format::kInlineHolds;
+
+  uint32_t sites = static_cast<uint32_t>(mixed(site.pc));
+  for (uint32_t i = 0; i < kept; ++i) {
+    sites = static_cast<uint32_t>(mixed(uint64_t{sites} << 32 ^ thread.hold_at(i)->site));
+  }
+  format::Registers registers;
+  capture_registers(registers);
+  const uint32_t slice_of = find_slice(sites);
+  const uint32_t slice = slice_of != 0 ? 0 : slice_size(card, registers.rsp);
+
+  // Locks first: their records must precede the chain's.
+  const bool is_thread = request.kind == format::Kind::Join;
+  const uint32_t wanted = is_thread ? 0 : id_of(request.address, request.kind, site.pc);
+  uint64_t object = request.object;
+  if (request.kind == format::Kind::Condition) object = id_of(object, format::Kind::Mutex, site.pc);
+  uint32_t ids[format::kInlineHolds];
+  for (uint32_t i = 0; i < kept; ++i) {
+    const format::Hold& hold = *thread.hold_at(i);
+    ids[i] = id_of(hold.address, hold.kind, hold.site);
+    note_module_of(hold.site);
+  }
+  note_module_of(site.pc);
+
+  auto* record = begin_record<format::ChainRecord>(format::RecordType::Chain, thread.uid,
+                                                   kept * sizeof(format::ChainHold) + slice);
+  if (record == nullptr) {
+    count(board.header->dropped_chains);
+    return;
+  }
+  record->site = site.pc;
+  record->frame = site.frame;
+  record->object = object;
+  record->lock = wanted;
+  record->segment = card.segment;
+  record->kind = request.kind;
+  record->flags = request.flags;
+  record->hold_count = static_cast<uint16_t>(kept);
+  record->holds_omitted = static_cast<uint16_t>(held - kept);
+  record->slice_size = slice;
+  record->slice_of = slice_of;
+  record->registers = registers;
+  auto* holds = reinterpret_cast<format::ChainHold*>(record + 1);
+  for (uint32_t i = 0; i < kept; ++i) {
+    const format::Hold& hold = *thread.hold_at(i);
+    holds[i].site = hold.site;
+    holds[i].frame = hold.frame;
+    holds[i].lock = ids[i];
+    holds[i].kind = hold.kind;
+    holds[i].flags = hold.flags;
+  }
+  if (slice != 0) {
+    // Words, not memcpy: a sanitizer's memcpy would be the program's.
+    auto* to = reinterpret_cast<uint64_t*>(holds + kept);
+    const auto* from = reinterpret_cast<const uint64_t*>(registers.rsp);
+    for (uint32_t i = 0; i < slice / 8; ++i) to[i] = from[i];
+    __atomic_store_n(&slices[sites % kSliceSlots], uint64_t{sites} << 32 | log_offset_of(record),
+                     __ATOMIC_RELAXED);
+  }
+  private_part(*thread.card).chain_segment = card.segment;
+  commit(record);
+}
+
+bool is_news(uint64_t key) { return seen_by_thread.insert(mixed(key) | 1) == ChainSet::Seen::New; }
+
+void clear_chains() {
+  // Private pages: given back, and zero when touched again.
+  raw_call(SYS_madvise, reinterpret_cast<long>(&seen_by_thread), sizeof seen_by_thread,
+           MADV_DONTNEED);
+  raw_call(SYS_madvise, reinterpret_cast<long>(&chain_counts), sizeof chain_counts, MADV_DONTNEED);
+  raw_call(SYS_madvise, reinterpret_cast<long>(slices), sizeof slices, MADV_DONTNEED);
+}
+
+}  // namespace gordian::runtime

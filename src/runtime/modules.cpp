@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "runtime/modules.h"
+
+#include "runtime/log.h"
+
+#include <dlfcn.h>
+#include <elf.h>
+#include <link.h>
+#include <string.h>
+
+namespace gordian::runtime {
+
+namespace {
+
+// Ranges that are logged. A plug-in that is loaded where an unloaded one lay is not noticed.
+struct Range {
+  uint64_t start, end;
+};
+constexpr uint32_t kMaxRanges = 1024;
+constinit Range ranges[kMaxRanges] = {};
+constinit uint32_t range_count = 0;
+
+bool is_known(uint64_t pc) {
+  // ORDER: a range counts once its number does; an unfinished one has end 0 and matches nothing.
+  const uint32_t known = __atomic_load_n(&range_count, __ATOMIC_ACQUIRE);
+  for (uint32_t i = 0; i < known && i < kMaxRanges; ++i) {
+    if (pc >= ranges[i].start && pc < ranges[i].end) return true;
+  }
+  return false;
+}
+
+void copy_build_id(const uint8_t* image, uint64_t bias, format::ModuleRecord& record) {
+  const auto* file = reinterpret_cast<const ElfW(Ehdr)*>(image);
+  if (memcmp(file->e_ident, ELFMAG, SELFMAG) != 0) return;
+  const auto* headers = reinterpret_cast<const ElfW(Phdr)*>(image + file->e_phoff);
+  for (unsigned i = 0; i < file->e_phnum; ++i) {
+    if (headers[i].p_type != PT_NOTE) continue;
+    const auto* note = reinterpret_cast<const uint8_t*>(bias + headers[i].p_vaddr);
+    const uint8_t* end = note + headers[i].p_memsz;
+    while (note + sizeof(ElfW(Nhdr)) <= end) {
+      const auto* head = reinterpret_cast<const ElfW(Nhdr)*>(note);
+      const uint8_t* name = note + sizeof(ElfW(Nhdr));
+      const uint8_t* text = name + ((head->n_namesz + 3) & ~3U);
+      if (head->n_type == NT_GNU_BUILD_ID && head->n_namesz == 4 && memcmp(name, "GNU", 4) == 0) {
+        const uint32_t size =
+            head->n_descsz < sizeof record.build_id ? head->n_descsz : sizeof record.build_id;
+        memcpy(record.build_id, text, size);
+        record.build_id_size = static_cast<uint8_t>(size);
+        return;
+      }
+      note = text + ((head->n_descsz + 3) & ~3U);
+    }
+  }
+}
+
+void log_module(const dl_find_object& found) {
+  const auto start = reinterpret_cast<uint64_t>(found.dlfo_map_start);
+  const auto end = reinterpret_cast<uint64_t>(found.dlfo_map_end);
+  const uint32_t index = __atomic_fetch_add(&range_count, 1, __ATOMIC_ACQ_REL);
+  if (index >= kMaxRanges) {
+    __atomic_store_n(&range_count, kMaxRanges, __ATOMIC_RELAXED);
+    return;
+  }
+  ranges[index].start = start;
+  ranges[index].end = end;
+
+  const link_map* object = found.dlfo_link_map;
+  const char* path = object->l_name != nullptr ? object->l_name : "";
+  const size_t path_size = strnlen(path, 4096);
+  auto* record = begin_record<format::ModuleRecord>(format::RecordType::Module, 0, path_size);
+  if (record == nullptr) return;
+  record->start = start;
+  record->end = end;
+  record->bias = object->l_addr;
+  copy_build_id(static_cast<const uint8_t*>(found.dlfo_map_start), object->l_addr, *record);
+  record->path_size = static_cast<uint16_t>(path_size);
+  memcpy(record->path, path, path_size);
+  commit(record);
+}
+
+bool find_object(const void* address, dl_find_object& found) {
+  return _dl_find_object(const_cast<void*>(address), &found) == 0 && found.dlfo_link_map != nullptr;
+}
+
+}  // namespace
+
+void log_modules() {
+  range_count = 0;
+  dl_find_object found{};
+  if (!find_object(reinterpret_cast<void*>(&log_modules), found)) return;
+  const link_map* object = found.dlfo_link_map;
+  while (object->l_prev != nullptr) object = object->l_prev;
+  for (; object != nullptr; object = object->l_next) {
+    if (object->l_ld != nullptr && find_object(object->l_ld, found)) log_module(found);
+  }
+}
+
+void note_module_of(uint64_t pc) {
+  if (is_known(pc)) return;
+  dl_find_object found{};
+  if (find_object(reinterpret_cast<void*>(pc), found)) log_module(found);
+}
+
+}  // namespace gordian::runtime

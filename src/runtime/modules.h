@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: Apache-2.0
+// Which files are mapped where, for whoever turns addresses into names after the process is gone.
+#pragma once
+
+#include <stdint.h>
+
+namespace gordian::runtime {
+
+// Logs every object loaded now. Lock-free, from the loader's list.
+void log_modules();
+
+// Logs the object that contains `pc` unless it is known: plug-ins come by dlopen, which we never
+// hook. Slow paths only.
+void note_module_of(uint64_t pc);
+
+}  // namespace gordian::runtime

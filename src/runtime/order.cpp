@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "runtime/order.h"
+
+#include "runtime/chains.h"
+#include "runtime/lock_table.h"
+#include "runtime/log.h"
+#include "runtime/modules.h"
+
+namespace gordian::runtime {
+
+namespace {
+
+constexpr uint32_t kKnown = sizeof(PrivateCard::known_segments) / sizeof(uint64_t);
+
+// A new segment, unless nothing was logged in this one: then it can stand for both.
+void cut_segment(format::Card& card) {
+  PrivateCard& own = private_part(card);
+  if (own.chain_segment == card.segment) card.segment += 1;
+}
+
+void log_sync(ThreadState& thread, uint32_t from_uid, uint32_t from_segment, format::Kind kind,
+              uint32_t lock) {
+  cut_segment(*thread.card);
+  auto* record = begin_record<format::SyncRecord>(format::RecordType::Sync, thread.uid);
+  if (record == nullptr) return;
+  record->from_uid = from_uid;
+  record->from_segment = from_segment;
+  record->to_segment = thread.card->segment;
+  record->kind = kind;
+  record->lock = lock;
+  commit(record);
+}
+
+// Does the thread already come after that segment? Remembers it if not. Forgetting is harmless.
+bool is_known(format::Card& card, uint32_t uid, uint32_t segment) {
+  uint64_t& known = private_part(card).known_segments[uid % kKnown];
+  if ((known >> 32) == uid && static_cast<uint32_t>(known) >= segment) return true;
+  known = uint64_t{uid} << 32 | segment;
+  return false;
+}
+
+// Which locks a signaller held: what those who wait for the signal depend on. Once per thread,
+// object and set of locks.
+void log_signal(ThreadState& thread, uint32_t object, const CallSite& site) {
+  const uint32_t held = thread.card->hold_count;
+  uint64_t key = uint64_t{thread.uid} << 32 | object;
+  for (uint32_t i = 0; i < held; ++i) key += mark_of(*thread.hold_at(i));
+  if (!is_news(key)) return;
+  note_module_of(site.pc);
+  uint32_t i = 0;
+  do {
+    uint32_t lock = 0;
+    if (i < held) {
+      const format::Hold& hold = *thread.hold_at(i);
+      const format::LockEntry* entry = register_lock(hold.address, hold.kind, hold.site);
+      if (entry != nullptr) lock = entry->id;
+    }
+    auto* mark = begin_record<format::MarkRecord>(format::RecordType::Mark, thread.uid);
+    if (mark == nullptr) return;
+    mark->mark = format::MarkType::Signalled;
+    mark->a = object;
+    mark->b = lock;
+    mark->site = site.pc;
+    commit(mark);
+  } while (++i < held);
+}
+
+}  // namespace
+
+void note_joined(const Request& request, const CallSite& site) {
+  HookScope scope(site);
+  if (!scope || request.object == 0) return;
+  log_sync(*scope.operator->(), static_cast<uint32_t>(request.object), kWholeLife,
+           format::Kind::Join, 0);
+}
+
+void note_posted(const Request& request, const CallSite& site) {
+  HookScope scope(site);
+  if (!scope) return;
+  ThreadState& thread = *scope.operator->();
+  format::LockEntry* entry = register_lock(request.address, request.kind, site.pc);
+  if (entry == nullptr) return;
+  entry->poster_uid = thread.uid;
+  entry->poster_segment = thread.card->segment;
+  // A hook that runs while this thread waits runs in a signal handler.
+  if ((thread.wait->number & 1) != 0 && site.frame < thread.wait->frame) {
+    __atomic_fetch_or(&entry->flags, format::kLockPostedInHandler, __ATOMIC_RELAXED);
+  }
+  log_signal(thread, entry->id, site);
+  cut_segment(*thread.card);
+}
+
+void note_woken(const Request& request, const CallSite& site) {
+  HookScope scope(site);
+  if (!scope) return;
+  ThreadState& thread = *scope.operator->();
+  const format::LockEntry* entry = find_lock(request.address);
+  if (entry == nullptr) return;
+  const uint32_t poster = entry->poster_uid;
+  const uint32_t segment = entry->poster_segment;
+  if (poster == 0 || poster == thread.uid || is_known(*thread.card, poster, segment)) return;
+  log_sync(thread, poster, segment, request.kind, entry->id);
+}
+
+}  // namespace gordian::runtime

@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: Apache-2.0
+// One thread's view of its own card: what it holds, what it waits for.
+//
+// Only the thread itself writes its card, with plain stores in an order a reader can live with. A
+// signal handler may run hooks in the middle of that: HookScope keeps the two apart.
+#pragma once
+
+#include "format/board.h"
+#include "runtime/board.h"
+#include "runtime/generations.h"
+
+#include <stdint.h>
+
+namespace gordian::runtime {
+
+// Who called a hook: return address, and the stack pointer after that call returns.
+struct CallSite {
+  uint64_t pc;
+  uint64_t frame;
+};
+
+// What a thread asks for or got.
+struct Request {
+  uint64_t address = 0;
+  uint64_t object = 0;  // see format::Kind
+  format::Kind kind = format::Kind::None;
+  uint8_t flags = 0;       // as in Hold and WaitWord
+  bool recursive = false;  // the thread may hold it already
+};
+
+// What the runtime keeps in the part of the card that readers skip.
+struct PrivateCard {
+  void* argument;  // of the start routine
+  uint32_t parent_segment;
+  uint32_t chain_segment;  // segment of the last chain logged
+  uint32_t closing_round;  // destructor rounds seen, see threads.cpp
+  uint32_t blocks_used;
+  uint64_t wait_began_ns;
+  uint64_t last_sync;           // (poster, segment) of the last SyncRecord written
+  uint64_t known_segments[32];  // uid << 32 | segment that this thread is known to come after
+};
+static_assert(sizeof(PrivateCard) <= sizeof(format::Card::reserved));
+
+inline PrivateCard& private_part(format::Card& card) {
+  return *reinterpret_cast<PrivateCard*>((reinterpret_cast<uintptr_t>(card.reserved) + 7) &
+                                         ~uintptr_t{7});
+}
+
+// The one thread-local of the runtime. Zero in a new thread.
+struct alignas(64) ThreadState {
+  format::Card* card;  // null: none yet, or never (ended)
+  format::WaitWord* wait;
+  uint64_t scope;         // frame of the open scope, 0: none
+  uint64_t held_mark;     // sum of the marks of all holds; kept only while there are two or more
+  uint32_t uid;           // kept after the thread's end: joiners read it
+  uint8_t ended;          // no hook may make a card for this thread (again)
+  uint8_t in_handler;     // unused
+  uint16_t saved_slot;    // index + 1 of what save_for_fork kept
+  uint64_t once_control;  // control word of the pthread_once whose routine is about to run
+  uint64_t once_site;
+
+  // The chain of held locks and this request is logged unless it was before. Costs one comparison
+  // then, and nothing if no lock is held.
+  __attribute__((always_inline)) void check_chain(const Request& request, const CallSite& site);
+
+  // The thread holds `request` now.
+  __attribute__((always_inline)) void push(const Request& request, const CallSite& site);
+
+  // ... and does not any more.
+  __attribute__((always_inline)) void pop(const Request& request, const CallSite& site);
+
+  void begin_wait(const Request& request, const CallSite& site, const format::Registers& registers);
+  void end_wait();
+
+  format::Hold* hold_at(uint32_t index);
+  // The innermost hold of `address`, or null.
+  format::Hold* find_hold(uint64_t address);
+  void mark_inexact();
+
+ private:
+  void push_slow(const Request& request, const CallSite& site);
+  void pop_slow(const Request& request, const CallSite& site);
+  void remove_hold(uint32_t index);
+  void chain_missed(const Request& request, const CallSite& site, uint64_t key);
+};
+static_assert(sizeof(ThreadState) == 64, "late loading with dlopen must fit into spare static TLS");
+
+extern __thread ThreadState this_thread __attribute__((tls_model("initial-exec")));
+
+// Claims the calling thread's card for one bookkeeping step. Tests false when the step must be
+// skipped: disarmed, the thread is past its end, or a signal handler interrupted another step (then
+// the card is inexact from now on).
+//
+// Never open across a real blocking call: a cancelled or longjmp'ed thread skips the destructor. If
+// one is left open all the same, by a longjmp out of a signal handler, the next hook that runs in
+// an older frame notices and takes it over.
+class HookScope {
+ public:
+  __attribute__((always_inline)) explicit HookScope(const CallSite& site) : thread_(nullptr) {
+    ThreadState& thread = this_thread;
+    if (__builtin_expect(thread.card != nullptr && thread.scope == 0, 1) ||
+        claim_slow(site.frame)) {
+      thread.scope = site.frame;
+      // ORDER: against a signal handler of this thread only, so the compiler alone must keep it.
+      __atomic_signal_fence(__ATOMIC_SEQ_CST);
+      thread_ = &thread;
+    }
+  }
+  __attribute__((always_inline)) ~HookScope() {
+    if (thread_ != nullptr) {
+      __atomic_signal_fence(__ATOMIC_SEQ_CST);
+      thread_->scope = 0;
+    }
+  }
+  HookScope(const HookScope&) = delete;
+  HookScope& operator=(const HookScope&) = delete;
+
+  explicit operator bool() const { return thread_ != nullptr; }
+  ThreadState* operator->() const { return thread_; }
+
+ private:
+  static bool claim_slow(uint64_t frame);
+
+  ThreadState* thread_;
+};
+
+// Registers as they stand here. Must be inlined into a frame that outlives the wait: an unwinder
+// starts from these with the CFI of this library.
+__attribute__((always_inline)) inline void capture_registers(format::Registers& to) {
+  asm volatile(
+      "leaq 0(%%rip), %%rax\n\t"
+      "movq %%rax, 0(%0)\n\t"
+      "movq %%rsp, 8(%0)\n\t"
+      "movq %%rbp, 16(%0)\n\t"
+      "movq %%rbx, 24(%0)\n\t"
+      "movq %%r12, 32(%0)\n\t"
+      "movq %%r13, 40(%0)\n\t"
+      "movq %%r14, 48(%0)\n\t"
+      "movq %%r15, 56(%0)\n\t"
+      :
+      : "r"(&to)
+      : "rax", "memory");
+}
+
+// ---- the parts of chains that the fast path needs (chains.h has the rest)
+
+// A lock instance in a mode, as one number.
+inline uint64_t mark_of(uint64_t address, uint32_t generation, uint8_t mode) {
+  uint64_t mark = address ^ (uint64_t{generation} << 48) ^ (uint64_t{mode} << 40);
+  mark *= 0x9E3779B97F4A7C15U;
+  return mark ^ (mark >> 29);
+}
+
+inline uint64_t mark_of(const format::Hold& hold) {
+  return mark_of(hold.address, hold.generation, hold.flags & format::kSharedMode);
+}
+
+// Set once any lock was found to be used as a semaphore: pushes then look theirs up.
+extern uint32_t semaphore_like_locks;
+
+inline void ThreadState::check_chain(const Request& request, const CallSite& site) {
+  format::Card& own = *card;
+  const uint32_t holds = own.hold_count;
+  if (__builtin_expect(holds == 0, 1)) return;
+  const uint64_t held = holds == 1 ? mark_of(own.holds[0]) : held_mark;
+  uint64_t key = mark_of(request.address, generation_of(request.address),
+                         request.flags & (format::kSharedMode | format::kTry | format::kTimed));
+  key = (key + static_cast<uint64_t>(request.kind)) * 0xC2B2AE3D27D4EB4FU + held;
+  key |= 1;
+  if (__builtin_expect(own.chain_cache[key >> 55] != key, 0)) chain_missed(request, site, key);
+}
+
+inline void ThreadState::push(const Request& request, const CallSite& site) {
+  format::Card& own = *card;
+  const uint32_t index = own.hold_count;
+  own.acquisitions += 1;
+  if (__builtin_expect(index > 0, 0)) own.nested += 1;
+  if (__builtin_expect((index >= format::kInlineHolds) | (request.recursive & (index > 0)) |
+                           (semaphore_like_locks != 0) | (request.kind == format::Kind::Semaphore),
+                       0)) {
+    push_slow(request, site);
+    return;
+  }
+  const uint32_t generation = generation_of(request.address);
+  format::Hold& hold = own.holds[index];
+  hold.address = request.address;
+  hold.site = site.pc;
+  hold.frame = site.frame;
+  hold.kind = request.kind;
+  hold.flags = request.flags;
+  hold.count = 1;
+  hold.generation = generation;
+  if (__builtin_expect(index > 0, 0)) {
+    if (index == 1) held_mark = mark_of(own.holds[0]);
+    held_mark += mark_of(hold);
+  }
+  // ORDER: a reader that sees the count must see the hold; x86 keeps stores in order.
+  __atomic_store_n(&own.hold_count, index + 1, __ATOMIC_RELEASE);
+}
+
+inline void ThreadState::pop(const Request& request, const CallSite& site) {
+  format::Card& own = *card;
+  const uint32_t top = own.hold_count - 1;  // none held: the largest number
+  if (__builtin_expect(top >= format::kInlineHolds || own.holds[top].address != request.address ||
+                           own.holds[top].count != 1,
+                       0)) {
+    pop_slow(request, site);
+    return;
+  }
+  if (__builtin_expect(top >= 2, 0)) held_mark -= mark_of(own.holds[top]);
+  __atomic_store_n(&own.hold_count, top, __ATOMIC_RELEASE);
+}
+
+}  // namespace gordian::runtime

@@ -43,14 +43,10 @@ const FindingHold* find_hold(const FindingThread& thread, ResourceId id) {
   return nullptr;
 }
 
-// What `thread` holds of the things `other` (or, if null, anybody in the knot) wants.
-const FindingHold* hold_wanted_by(const Labels& labels, const FindingThread& thread,
-                                  const FindingThread* other) {
-  for (const FindingThread& candidate : labels.finding().threads) {
-    if (candidate.role != Role::Knot || !candidate.wants) continue;
-    if (other != nullptr && candidate.id != other->id) continue;
-    if (const FindingHold* hold = find_hold(thread, candidate.wants->resource)) return hold;
-  }
+// What `thread` holds of the things somebody in the knot wants.
+const FindingHold* hold_wanted_in_knot(const Labels& labels, const FindingThread& thread) {
+  for (const FindingHold& hold : thread.holds)
+    if (labels.is_wanted_in_knot(hold.resource)) return &hold;
   return nullptr;
 }
 
@@ -141,7 +137,7 @@ std::string release_before(const Labels& labels, const FindingThread& thread,
 }
 
 std::string self_lock(const Labels& labels, const FindingThread& thread) {
-  const FindingHold* hold = hold_wanted_by(labels, thread, &thread);
+  const FindingHold* hold = find_hold(thread, thread.wants->resource);
   const std::string lock = labels.resource(thread.wants->resource);
   if (hold == nullptr)
     return "Do not ask for " + lock + " in " + want_place(thread) + " while the thread has it.";
@@ -217,7 +213,7 @@ std::string join(const Labels& labels, const std::vector<const FindingThread*>& 
     text = "Two threads join " + joined +
            ", which is allowed for one only: let one of them own it, and have the other wait for "
            "that one. ";
-  if (const FindingHold* hold = hold_wanted_by(labels, **joiner, nullptr)) {
+  if (const FindingHold* hold = hold_wanted_in_knot(labels, **joiner)) {
     const std::string lock = labels.resource(hold->resource);
     const FindingThread* wanter = nullptr;
     for (const FindingThread* thread : knot)
@@ -244,12 +240,14 @@ std::string signal_under_lock(const Labels& labels, const std::vector<const Find
     if (!thread->wants) continue;
     const ResourceKind kind = kind_of_want(labels, *thread);
     if (is_lock(kind) || kind == ResourceKind::Thread) continue;
-    const FindingHold* hold = hold_wanted_by(labels, *thread, nullptr);
+    const FindingHold* hold = hold_wanted_in_knot(labels, *thread);
     if (hold == nullptr) continue;
     const std::string lock = labels.resource(hold->resource);
     std::string text = "Do not wait under " + lock + ": " + release_before(labels, *thread, *hold) +
-                       ", and every thread that could wake it needs " + lock + " first. Release " +
-                       lock + " before waiting";
+                       (labels.finding().verdict == Verdict::Stall
+                            ? ", and threads that could wake it need "
+                            : ", and every thread that could wake it needs ") +
+                       lock + " first. Release " + lock + " before waiting";
     if (kind == ResourceKind::Barrier)
       return text + ", or let the others pass the barrier without it.";
     if (kind == ResourceKind::Future)
@@ -283,6 +281,13 @@ std::string rwlock(const Labels& labels, const std::vector<const FindingThread*>
   return {};
 }
 
+bool are_of_one_class(const Resource* a, const Resource* b) {
+  if (a == nullptr || b == nullptr) return false;
+  return (!a->name.empty() && a->name == b->name) ||
+         (a->name.empty() && b->name.empty() && !a->class_name.empty() &&
+          a->class_name == b->class_name);
+}
+
 // A cycle of locks. The thread that takes both nearest to each other is the cheapest to change, so
 // the order of the others wins.
 std::string lock_order(const Labels& labels, const std::vector<const FindingThread*>& knot) {
@@ -294,7 +299,7 @@ std::string lock_order(const Labels& labels, const std::vector<const FindingThre
   std::vector<Edge> edges;
   for (const FindingThread* thread : knot) {
     if (!thread->wants) continue;
-    const FindingHold* hold = hold_wanted_by(labels, *thread, nullptr);
+    const FindingHold* hold = hold_wanted_in_knot(labels, *thread);
     if (hold == nullptr || hold->resource == thread->wants->resource) continue;
     edges.push_back({thread, hold, calls_between(*hold, *thread).size()});
   }
@@ -308,6 +313,18 @@ std::string lock_order(const Labels& labels, const std::vector<const FindingThre
   const auto keeper = std::find_if(edges.begin(), edges.end(), [&](const Edge& edge) {
     return edge.hold->resource == changed.wants->resource && edge.thread != &changed;
   });
+
+  const Resource* a = labels.find_resource(cheapest->hold->resource);
+  const Resource* b = labels.find_resource(changed.wants->resource);
+  const bool both_mutexes = a != nullptr && b != nullptr && a->kind == ResourceKind::Mutex &&
+                            b->kind == ResourceKind::Mutex;
+  if (are_of_one_class(a, b))
+    return capitalised(release_before(labels, changed, *cheapest->hold)) +
+           ". Both are locks of one kind of object, so no order of names can help: take them in "
+           "the "
+           "order of something that never changes, such as an id or the address" +
+           (both_mutexes ? " (std::scoped_lock takes several without such care)" : "") +
+           ", or hold only one of them at a time.";
 
   std::string text = "Take these locks in one order everywhere: " + wanted + " before " + held;
   if (edges.size() == 2 && keeper != edges.end()) {
@@ -325,11 +342,7 @@ std::string lock_order(const Labels& labels, const std::vector<const FindingThre
     return text + "release " + held + " before it calls " + function_label(calls.front()) +
            ", or take " + wanted + " first.";
   text += "take " + wanted + " first there";
-  const Resource* a = labels.find_resource(cheapest->hold->resource);
-  const Resource* b = labels.find_resource(changed.wants->resource);
-  if (a != nullptr && b != nullptr && a->kind == ResourceKind::Mutex &&
-      b->kind == ResourceKind::Mutex)
-    return text + ", or both at once with std::scoped_lock.";
+  if (both_mutexes) return text + ", or both at once with std::scoped_lock.";
   return text + ", or release " + held + " before.";
 }
 
@@ -348,7 +361,7 @@ std::string by_structure(const Labels& labels, const std::vector<const FindingTh
   if (std::string text = lock_order(labels, knot); !text.empty()) return text;
   for (const FindingThread* thread : knot)
     if (thread->wants)
-      if (const FindingHold* hold = hold_wanted_by(labels, *thread, nullptr))
+      if (const FindingHold* hold = hold_wanted_in_knot(labels, *thread))
         return capitalised(release_before(labels, *thread, *hold)) + ": release " +
                labels.resource(hold->resource) + " before.";
   return {};

@@ -4,7 +4,9 @@
 #include "report/words.h"
 
 #include <algorithm>
-#include <set>
+#include <map>
+#include <tuple>
+#include <utility>
 
 namespace gordian::report {
 
@@ -12,6 +14,7 @@ using model::FindingHold;
 using model::FindingThread;
 using model::Mode;
 using model::Resource;
+using model::ResourceId;
 using model::ResourceKind;
 using model::Role;
 using model::ThreadId;
@@ -34,35 +37,34 @@ std::vector<ThreadId> owners_in_knot(const Labels& labels, const FindingThread& 
   return owners;
 }
 
-bool same_node(const FindingThread& a, const FindingThread& b) {
-  return a.wants && b.wants && a.wants->resource == b.wants->resource &&
-         a.wants->mode == b.wants->mode;
-}
-
 // The group that is exactly these threads; `groups.size()` if there is none.
-size_t find_group(const std::vector<KnotGroup>& groups, const std::vector<ThreadId>& threads) {
-  const std::set<ThreadId> wanted(threads.begin(), threads.end());
-  for (size_t i = 0; i < groups.size(); ++i)
-    if (wanted == std::set<ThreadId>(groups[i].threads.begin(), groups[i].threads.end())) return i;
-  return groups.size();
+size_t find_group(const std::vector<KnotGroup>& groups, const std::map<ThreadId, size_t>& group_of,
+                  const std::vector<ThreadId>& threads) {
+  if (threads.empty()) return groups.size();
+  const auto first = group_of.find(threads.front());
+  if (first == group_of.end() || groups[first->second].threads.size() != threads.size())
+    return groups.size();
+  const bool all_in = std::all_of(threads.begin(), threads.end(), [&](ThreadId id) {
+    const auto it = group_of.find(id);
+    return it != group_of.end() && it->second == first->second;
+  });
+  return all_in ? first->second : groups.size();
 }
 
 }  // namespace
 
 KnotShape shape_of(const Labels& labels) {
   KnotShape shape;
+  std::map<std::tuple<ResourceId, Mode, std::vector<ThreadId>>, size_t> index;
+  std::map<ThreadId, size_t> group_of;
   for (const FindingThread& thread : labels.finding().threads) {
     if (thread.role != Role::Knot || !thread.wants) continue;
     const std::vector<ThreadId> owners = owners_in_knot(labels, thread);
-    bool placed = false;
-    for (KnotGroup& group : shape.groups) {
-      if (group.owners != owners || !same_node(thread, *labels.find_thread(group.threads.front())))
-        continue;
-      group.threads.push_back(thread.id);
-      placed = true;
-      break;
-    }
-    if (!placed) shape.groups.push_back({{thread.id}, owners});
+    const auto key = std::make_tuple(thread.wants->resource, thread.wants->mode, owners);
+    const size_t group = index.try_emplace(key, shape.groups.size()).first->second;
+    if (group == shape.groups.size()) shape.groups.push_back({{}, owners});
+    shape.groups[group].threads.push_back(thread.id);
+    group_of[thread.id] = group;
   }
 
   // Walk from the first group; a ring comes back to it after having seen all the others.
@@ -70,7 +72,7 @@ KnotShape shape_of(const Labels& labels) {
   size_t at = 0;
   while (at < shape.groups.size() && walked.size() < shape.groups.size()) {
     walked.push_back(shape.groups[at]);
-    at = find_group(shape.groups, shape.groups[at].owners);
+    at = find_group(shape.groups, group_of, shape.groups[at].owners);
     if (at == 0) break;
   }
   shape.is_ring = at == 0 && !shape.groups.empty() && walked.size() == shape.groups.size();
@@ -81,22 +83,25 @@ KnotShape shape_of(const Labels& labels) {
 std::string relation(const Labels& labels, const FindingThread& thread) {
   const Resource* resource = labels.find_resource(thread.wants->resource);
   if (resource == nullptr) return ", held by";
+  // In a stall somebody else could, too.
+  const bool is_stall = labels.finding().verdict == model::Verdict::Stall;
+  const std::string could = is_stall ? ", which could be " : ", which could only be ";
   switch (resource->kind) {
     case ResourceKind::Thread:
       return "";
     case ResourceKind::Condition:
     case ResourceKind::GlibCond:
-      return ", which could only be signalled by";
+      return could + "signalled by";
     case ResourceKind::Semaphore:
-      return ", which could only be posted by";
+      return could + "posted by";
     case ResourceKind::Barrier:
-      return ", which could only be reached by";
+      return could + "reached by";
     case ResourceKind::Future:
-      return ", which could only be fulfilled by";
+      return could + "fulfilled by";
     case ResourceKind::Futex:
-      return ", which could only be woken by";
+      return could + "woken by";
     case ResourceKind::GlibQueue:
-      return ", which could only be fed by";
+      return could + "fed by";
     case ResourceKind::Once:
     case ResourceKind::GlibOnce:
     case ResourceKind::Guard:
@@ -136,11 +141,14 @@ std::string draw_knot(const Labels& labels) {
     } else {
       const Resource* resource = labels.find_resource(first.wants->resource);
       std::string owners = labels.threads(group.owners);
-      if (owners.empty())
+      const bool says_itself = resource != nullptr && resource->kind == ResourceKind::Thread;
+      if (says_itself && !resource->owner_gone) {
+        owners.clear();
+      } else if (owners.empty())
         owners = resource != nullptr && resource->owner_gone ? "a thread that no longer exists"
                                                              : "nobody who is known";
       out += "  " + labels.threads(group.threads) + "\n";
-      out += "     " + wants + " " + owners + "\n";
+      out += "     " + wants + (owners.empty() ? "" : " " + owners) + "\n";
     }
   }
   if (shown < shape.groups.size())

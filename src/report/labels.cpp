@@ -145,6 +145,12 @@ std::string join_words(const std::vector<std::string>& items, size_t max) {
   return result;
 }
 
+std::string with_article(const std::string& noun) {
+  const bool vowel =
+      !noun.empty() && std::string_view("aeioAEIO").find(noun[0]) != std::string::npos;
+  return (vowel || noun.starts_with("rwlock") ? "an " : "a ") + noun;
+}
+
 std::string with_thousands(uint64_t value) {
   std::string digits = std::to_string(value);
   for (size_t i = digits.size(); i > 3; i -= 3) digits.insert(i - 3, ",");
@@ -155,15 +161,25 @@ Labels::Labels(const model::Finding& finding) : finding_(finding) {
   for (const Resource& resource : finding.resources) resources_.try_emplace(resource.id, &resource);
   std::set<ProcessId> processes;
   for (const FindingThread& thread : finding.threads) {
+    threads_.try_emplace(thread.id, &thread);
     thread_numbers_.try_emplace(thread.id, thread_numbers_.size() + 1);
     ++thread_names_[thread.name];
     processes.insert(thread.process);
   }
   many_processes_ = processes.size() > 1;
 
-  // What is wanted first, then what else is held: so L1, L2... are the locks of the knot.
-  for (const FindingThread& thread : finding.threads)
+  // In the order of the story: for each thread what it holds up others with, then what it wants;
+  // last what is merely held too.
+  for (const FindingThread& thread : finding.threads) {
+    if (!thread.wants) continue;
+    wanted_.insert(thread.wants->resource);
+    if (thread.role == model::Role::Knot) wanted_in_knot_.insert(thread.wants->resource);
+  }
+  for (const FindingThread& thread : finding.threads) {
+    for (const FindingHold& hold : thread.holds)
+      if (is_wanted(hold.resource)) add_resource(hold.resource);
     if (thread.wants) add_resource(thread.wants->resource);
+  }
   for (const FindingThread& thread : finding.threads)
     for (const FindingHold& hold : thread.holds) add_resource(hold.resource);
   for (const Resource& resource : finding.resources) add_resource(resource.id);
@@ -179,9 +195,8 @@ void Labels::add_resource(ResourceId id) {
 }
 
 const FindingThread* Labels::find_thread(ThreadId id) const {
-  for (const FindingThread& thread : finding_.threads)
-    if (thread.id == id) return &thread;
-  return nullptr;
+  const auto it = threads_.find(id);
+  return it == threads_.end() ? nullptr : it->second;
 }
 
 const Resource* Labels::find_resource(ResourceId id) const {

@@ -10,6 +10,7 @@
 
 #include <cstddef>
 #include <map>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -36,6 +37,9 @@ std::string place_label(const model::Frame* frame);
 
 // "a, b and c"; beyond `max` items "a, b and 7 more".
 std::string join_words(const std::vector<std::string>& items, size_t max = 6);
+
+// "a mutex", "an rwlock".
+std::string with_article(const std::string& noun);
 
 // "3,400".
 std::string with_thousands(uint64_t value);
@@ -70,6 +74,10 @@ class Labels {
   // Who has to move before the wait can end, as far as the finding names them.
   std::vector<model::ThreadId> owners(const model::FindingThread& thread) const;
 
+  // Some thread of the finding, or of its knot, wants it.
+  bool is_wanted(model::ResourceId id) const { return wanted_.contains(id); }
+  bool is_wanted_in_knot(model::ResourceId id) const { return wanted_in_knot_.contains(id); }
+
   bool many_processes() const { return many_processes_; }
 
  private:
@@ -80,9 +88,12 @@ class Labels {
   std::vector<const model::Resource*> ordered_;
   std::map<model::ResourceId, size_t> resource_numbers_;
   std::map<model::ResourceId, const model::Resource*> resources_;
+  std::map<model::ThreadId, const model::FindingThread*> threads_;
   std::map<model::ThreadId, size_t> thread_numbers_;
   std::map<std::string, size_t> resource_names_;
   std::map<std::string, size_t> thread_names_;
+  std::set<model::ResourceId> wanted_;
+  std::set<model::ResourceId> wanted_in_knot_;
   bool many_processes_ = false;
 };
 

@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "report/headline.h"
+
+#include "base/text.h"
+#include "report/layout.h"
+#include "report/text.h"
+
+#include <algorithm>
+#include <array>
+#include <set>
+
+namespace gordian::report {
+
+using model::Finding;
+using model::FindingHold;
+using model::FindingKind;
+using model::FindingThread;
+using model::Process;
+using model::Resource;
+using model::ResourceId;
+using model::ResourceKind;
+using model::Role;
+using model::ThreadId;
+using model::Verdict;
+
+bool is_held_at_exit(const Finding& finding) { return finding.kind == FindingKind::HeldAtExit; }
+
+std::vector<ThreadId> threads_in(const Finding& finding, Role role) {
+  std::vector<ThreadId> ids;
+  for (const FindingThread& thread : finding.threads)
+    if (thread.role == role) ids.push_back(thread.id);
+  return ids;
+}
+
+std::string held_locks(const Labels& labels, const FindingThread& thread, size_t max) {
+  // What others want comes first: it is what the thread holds them up with.
+  std::vector<std::string> wanted;
+  std::vector<std::string> others;
+  for (const FindingHold& hold : thread.holds)
+    (labels.is_wanted(hold.resource) ? wanted : others).push_back(labels.hold(hold));
+  wanted.insert(wanted.end(), others.begin(), others.end());
+  return wanted.empty() ? "no lock" : join_words(wanted, max);
+}
+
+namespace {
+
+// "2 locks, 1 join": what the knot is tied with.
+std::string what_is_wanted(const Labels& labels) {
+  const std::array<std::string_view, 10> kNouns = {"lock",      "file lock", "lease",   "join",
+                                                   "condition", "semaphore", "barrier", "queue",
+                                                   "future",    "futex"};
+  std::array<size_t, kNouns.size()> counts{};
+  const auto noun_of = [](ResourceKind kind) -> size_t {
+    switch (kind) {
+      case ResourceKind::FileLock:
+        return 1;
+      case ResourceKind::Lease:
+        return 2;
+      case ResourceKind::Thread:
+        return 3;
+      case ResourceKind::Condition:
+      case ResourceKind::GlibCond:
+        return 4;
+      case ResourceKind::Semaphore:
+        return 5;
+      case ResourceKind::Barrier:
+        return 6;
+      case ResourceKind::GlibQueue:
+        return 7;
+      case ResourceKind::Future:
+        return 8;
+      case ResourceKind::Futex:
+        return 9;
+      default:
+        return 0;
+    }
+  };
+  std::set<ResourceId> seen;
+  for (const FindingThread& thread : labels.finding().threads) {
+    if (thread.role != Role::Knot || !thread.wants) continue;
+    const Resource* resource = labels.find_resource(thread.wants->resource);
+    if (resource != nullptr && seen.insert(resource->id).second) ++counts[noun_of(resource->kind)];
+  }
+  std::string out;
+  for (size_t i = 0; i < kNouns.size(); ++i)
+    if (counts[i] > 0) out += (out.empty() ? "" : ", ") + count_of(counts[i], kNouns[i]);
+  return out;
+}
+
+// " (pid 4711, janus)".
+std::string which_processes(const Finding& finding) {
+  std::set<int> pids;
+  std::set<std::string> programs;
+  for (const FindingThread& thread : finding.threads)
+    for (const Process& process : finding.processes)
+      if (process.id == thread.process) {
+        pids.insert(process.pid);
+        programs.insert(clean(base_name(process.exe), 40));
+      }
+  if (pids.empty()) return {};
+  std::vector<std::string> numbers;
+  for (const int pid : pids) numbers.push_back(std::to_string(pid));
+  std::vector<std::string> names;
+  for (const std::string& program : programs)
+    if (!program.empty()) names.push_back(program);
+  return std::string(" (") + (pids.size() == 1 ? "pid " : "pids ") + join_words(numbers, 4) +
+         (names.empty() ? "" : ", " + join_words(names, 3)) + ")";
+}
+
+std::string_view prefix_of(const Finding& finding) {
+  switch (finding.verdict) {
+    case Verdict::Deadlock:
+      return "DEADLOCK";
+    case Verdict::Confirmed:
+      return "DEADLOCK CONFIRMED";
+    case Verdict::Proved:
+      return "DEADLOCK PROVED";
+    case Verdict::Possible:
+      return is_held_at_exit(finding) ? "HELD AT EXIT" : "POSSIBLE DEADLOCK";
+    case Verdict::Stall:
+      return "STALL";
+    case Verdict::Refuted:
+      return "REFUTED";
+  }
+  return "FINDING";
+}
+
+}  // namespace
+
+std::string headline(const Finding& finding, const TextOptions& options) {
+  const Labels labels(finding);
+  const std::vector<ThreadId> knot = threads_in(finding, Role::Knot);
+  std::string text(prefix_of(finding));
+  const Style style = finding.verdict == Verdict::Refuted ? Style::Green
+                      : finding.verdict == Verdict::Stall || finding.verdict == Verdict::Possible
+                          ? Style::Yellow
+                          : Style::Red;
+  text = styled(style, text + ":", options) + " ";
+  if (is_held_at_exit(finding)) {
+    text += "thread " + labels.threads(knot) + " ended holding ";
+    text += knot.empty() ? "a lock" : held_locks(labels, *labels.find_thread(knot.front()), 4);
+  } else {
+    text += count_of(knot.size(), "thread");
+    const std::string wanted = what_is_wanted(labels);
+    if (!wanted.empty()) text += ", " + wanted;
+    text += ": " + labels.threads(knot);
+  }
+  return text + which_processes(finding) + "\n";
+}
+
+}  // namespace gordian::report

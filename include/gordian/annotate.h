@@ -49,6 +49,8 @@ struct gordian_annotations {
   void (*assert_none_held)(const volatile void* where);
 };
 
+#ifndef GORDIAN_RUNTIME /* the runtime itself only needs the structure */
+
 /* One pointer for each executable or library, null without a runtime. */
 __attribute__((weak, visibility("hidden"))) const struct gordian_annotations*
     gordian_annotations_in_use = 0;
@@ -61,6 +63,8 @@ __attribute__((constructor(101), unused)) static void gordian_find_annotations(v
         (const struct gordian_annotations*)dlsym((void*)0, "gordian_annotations_v1");
   }
 }
+
+#endif
 
 #ifdef __cplusplus
 }

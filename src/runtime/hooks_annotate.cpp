@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: Apache-2.0
+// include/gordian/annotate.h finds this table by name.
+#include <string.h>
+
+#include "gordian/annotate.h"
+#include "runtime/hook.h"
+#include "runtime/log.h"
+
+using namespace gordian::runtime;  // NOLINT(google-build-using-namespace): a file of hooks
+
+namespace {
+
+namespace format = gordian::format;
+
+Request custom_request(const volatile void* lock, int mode, uint8_t flags = 0) {
+  if (mode == GORDIAN_SHARED) flags |= kSharedMode;
+  return {.address = address_of(lock), .kind = Kind::Custom, .flags = flags, .recursive = true};
+}
+
+// An object the annotations speak of may be of any kind; unknown ones become Custom.
+format::LockEntry* entry_of(const volatile void* object, const CallSite& site) {
+  format::LockEntry* entry = find_lock(address_of(object));
+  return entry != nullptr ? entry : register_lock(address_of(object), Kind::Custom, site.pc);
+}
+
+void created(const volatile void* lock) {
+  const CallSite site = GORDIAN_CALL_SITE();
+  ensure_started();
+  note_born(Kind::Custom, address_of(lock), 0, 0, site);
+}
+
+void destroyed(const volatile void* lock) {
+  const CallSite site = GORDIAN_CALL_SITE();
+  ensure_started();
+  note_destroyed(address_of(lock), site);
+}
+
+void named(const volatile void* lock, const char* name) {
+  const CallSite site = GORDIAN_CALL_SITE();
+  ensure_started();
+  HookScope log(site);
+  if (!log || name == nullptr) return;
+  format::LockEntry* entry = entry_of(lock, site);
+  if (entry == nullptr) return;
+  constexpr size_t kMaxName = 255;
+  const size_t size = strnlen(name, kMaxName);
+  auto* record = begin_record<format::NameRecord>(format::RecordType::Name, log->uid, size);
+  if (record == nullptr) return;
+  record->lock = entry->id;
+  record->size = static_cast<uint16_t>(size);
+  memcpy(record->text, name, size);
+  commit(record);
+  entry->name = log_offset_of(record);
+}
+
+// The wait stays published after we return: it is the caller who blocks, in a frame of its own.
+void wants(const volatile void* lock, int mode, int gives_up_by_itself) {
+  const CallSite site = GORDIAN_CALL_SITE();
+  ensure_started();
+  const Request request = custom_request(lock, mode, gives_up_by_itself != 0 ? kTimed : 0);
+  if (HookScope log(site); log) {
+    format::Registers registers;
+    capture_registers(registers);
+    log->check_chain(request, site);
+    log->begin_wait(request, site, registers);
+  }
+}
+
+// Ends a wait that `wants` began, if it is the current one.
+void end_want(ThreadState& thread, uint64_t address) {
+  const format::WaitWord* wait = thread.wait;
+  if (wait != nullptr && (wait->number & 1) != 0 && wait->kind == Kind::Custom &&
+      wait->address == address) {
+    thread.end_wait();
+  }
+}
+
+void abandoned(const volatile void* lock) {
+  const CallSite site = GORDIAN_CALL_SITE();
+  ensure_started();
+  if (HookScope log(site); log) end_want(*log.operator->(), address_of(lock));
+}
+
+void acquired(const volatile void* lock, int mode, int by_try) {
+  const CallSite site = GORDIAN_CALL_SITE();
+  ensure_started();
+  if (HookScope log(site); log) end_want(*log.operator->(), address_of(lock));
+  note_acquired(custom_request(lock, mode, by_try != 0 ? kTry : 0), site);
+}
+
+void released(const volatile void* lock) {
+  const CallSite site = GORDIAN_CALL_SITE();
+  ensure_started();
+  note_released(custom_request(lock, GORDIAN_EXCLUSIVE), site);
+}
+
+void wakes(const volatile void* object) {
+  const CallSite site = GORDIAN_CALL_SITE();
+  ensure_started();
+  HookScope log(site);
+  if (!log) return;
+  const format::LockEntry* entry = entry_of(object, site);
+  if (entry == nullptr) return;
+  auto* record = begin_record<format::WakerRecord>(format::RecordType::Waker, log->uid);
+  if (record == nullptr) return;
+  record->lock = entry->id;
+  record->waker_uid = log->uid;
+  commit(record);
+}
+
+void wakers_complete(const volatile void* object) {
+  const CallSite site = GORDIAN_CALL_SITE();
+  ensure_started();
+  HookScope log(site);
+  if (!log) return;
+  format::LockEntry* entry = entry_of(object, site);
+  if (entry == nullptr) return;
+  // ORDER: release: who sees the flag sees the WakerRecords that this thread wrote or waited for.
+  __atomic_fetch_or(&entry->flags, format::kLockClosedWakers, __ATOMIC_RELEASE);
+}
+
+void write_mark(ThreadState& thread, format::MarkType mark, uint32_t a, uint32_t b,
+                const CallSite& site) {
+  auto* record = begin_record<format::MarkRecord>(format::RecordType::Mark, thread.uid);
+  if (record == nullptr) return;
+  record->mark = mark;
+  record->a = a;
+  record->b = b;
+  record->site = site.pc;
+  commit(record);
+}
+
+void never_report(const volatile void* a, const volatile void* b) {
+  const CallSite site = GORDIAN_CALL_SITE();
+  ensure_started();
+  HookScope log(site);
+  if (!log) return;
+  const format::LockEntry* first = entry_of(a, site);
+  const format::LockEntry* second = entry_of(b, site);
+  if (first == nullptr || second == nullptr) return;
+  write_mark(*log.operator->(), format::MarkType::NeverReportPair, first->id, second->id, site);
+}
+
+void assert_none_held(const volatile void* /*where*/) {
+  const CallSite site = GORDIAN_CALL_SITE();
+  ensure_started();
+  HookScope log(site);
+  if (!log || log->card->hold_count == 0) return;
+  const format::Hold* innermost = log->hold_at(log->card->hold_count - 1);
+  const format::LockEntry* entry =
+      innermost == nullptr ? nullptr
+                           : register_lock(innermost->address, innermost->kind, innermost->site);
+  write_mark(*log.operator->(), format::MarkType::AssertedNothingHeld, entry == nullptr ? 0 : entry->id,
+             0, site);
+}
+
+}  // namespace
+
+extern "C" __attribute__((visibility("default"))) constinit const gordian_annotations
+    gordian_annotations_v1 = {
+        .size = sizeof(gordian_annotations),
+        .created = created,
+        .destroyed = destroyed,
+        .named = named,
+        .wants = wants,
+        .abandoned = abandoned,
+        .acquired = acquired,
+        .released = released,
+        .wakes = wakes,
+        .wakers_complete = wakers_complete,
+        .never_report = never_report,
+        .assert_none_held = assert_none_held,
+};

@@ -24,7 +24,7 @@ struct ThreadReading {
   int tid = 0;
   int inner_tid = 0;  // as its own pid namespace names it
   char state = '?';   // R, S, D, T, t, Z, X as in proc(5)
-  std::string comm;
+  std::string comm = {};
   bool on_cpu = false;   // "running": the kernel shows neither system call nor registers
   bool readable = true;  // false: no right to read the system call, or the thread is going
   int64_t syscall = -1;  // -1: blocked outside a system call, or none known

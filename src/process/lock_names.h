@@ -21,8 +21,8 @@
 namespace gordian::process {
 
 struct LockName {
-  std::string name;        // "participant->streams_mutex"
-  std::string owner_type;  // "Participant"; empty for a lock that is no member
+  std::string name;             // "participant->streams_mutex"
+  std::string owner_type = {};  // "Participant"; empty for a lock that is no member
 };
 
 // A stack in which the lock was taken or is wanted. `memory` must outlive the call.
@@ -34,9 +34,11 @@ struct NamingStack {
 // By symbol alone: no DWARF, for the headline.
 std::optional<LockName> find_static_name(const Symbols& symbols, uint64_t address);
 // By symbol and by the type of the variable.
-std::optional<LockName> find_static_member_name(const Symbols& symbols, uint64_t address);
+std::optional<LockName> find_static_member_name(const Symbols& symbols, uint64_t address,
+                                                model::ResourceKind kind);
 // Through the variables of frames; the best of all.
 std::optional<LockName> find_member_name(const Symbols& symbols, uint64_t address,
+                                         model::ResourceKind kind,
                                          const std::vector<NamingStack>& stacks);
 
 // Fills name and class_name, best first; leaves what is already there (an annotation's name).

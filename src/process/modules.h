@@ -15,8 +15,8 @@ struct Module {
   uint64_t start = 0;
   uint64_t end = 0;
   uint64_t bias = 0;
-  std::string path;      // as the process names it; "[vdso]" for the vdso
-  std::string build_id;  // raw bytes; empty: unknown
+  std::string path = {};      // as the process names it; "[vdso]" for the vdso
+  std::string build_id = {};  // raw bytes; empty: unknown
 
   bool contains(uint64_t address) const { return address >= start && address < end; }
 };

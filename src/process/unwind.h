@@ -40,7 +40,7 @@ struct UnwoundFrame {
   uint64_t sp = 0;
   uint64_t cfa = 0;                // the frame covers [sp, cfa); 0: unknown
   bool is_return_address = false;  // look up pc - 1
-  RegisterSet registers;           // as they stand in this frame at pc
+  RegisterSet registers = {};      // as they stand in this frame at pc
 
   uint64_t lookup_pc() const { return is_return_address && pc != 0 ? pc - 1 : pc; }
 };

@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "process/memory.h"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <sys/uio.h>
+
+namespace gordian::process {
+
+std::optional<uint64_t> MemoryReader::read_word(uint64_t address, size_t size) const {
+  uint64_t word = 0;
+  if (size == 0 || size > sizeof word) return std::nullopt;
+  if (!read(address, std::as_writable_bytes(std::span(&word, 1)).first(size))) return std::nullopt;
+  return word;
+}
+
+std::optional<std::string> MemoryReader::read_text(uint64_t address, size_t max) const {
+  // In pieces that end at a page border: the text may stand at the end of the last readable page.
+  std::string text;
+  while (text.size() < max) {
+    const uint64_t at = address + text.size();
+    const size_t piece = std::min<size_t>(max - text.size(), 4096 - at % 4096);
+    std::string bytes(piece, '\0');
+    if (!read(at, std::as_writable_bytes(std::span(bytes)))) {
+      if (text.empty()) return std::nullopt;
+      return text;
+    }
+    const size_t end = bytes.find('\0');
+    text.append(bytes, 0, end);
+    if (end != std::string::npos) return text;
+  }
+  return text;
+}
+
+bool ProcessMemory::read(uint64_t address, std::span<std::byte> to) const {
+  if (to.empty()) return true;
+  iovec local{to.data(), to.size()};
+  iovec remote{reinterpret_cast<void*>(address), to.size()};
+  return process_vm_readv(pid_, &local, 1, &remote, 1, 0) == static_cast<ssize_t>(to.size());
+}
+
+void ProcessMemory::read_all(std::span<MemoryRange> ranges) const {
+  constexpr size_t kBatch = 512;  // the kernel takes at most 1024
+  size_t next = 0;
+  while (next < ranges.size()) {
+    const size_t count = std::min(kBatch, ranges.size() - next);
+    std::array<iovec, kBatch> local;
+    std::array<iovec, kBatch> remote;
+    for (size_t i = 0; i < count; ++i) {
+      const MemoryRange& range = ranges[next + i];
+      local[i] = {range.to.data(), range.to.size()};
+      remote[i] = {reinterpret_cast<void*>(range.address), range.to.size()};
+    }
+    ssize_t got = process_vm_readv(pid_, local.data(), count, remote.data(), count, 0);
+    // The kernel stops at the first range it cannot read whole; that one is lost, the next call
+    // goes on behind it.
+    size_t done = 0;
+    for (; done < count && got >= static_cast<ssize_t>(ranges[next + done].to.size()); ++done) {
+      got -= static_cast<ssize_t>(ranges[next + done].to.size());
+      ranges[next + done].read = true;
+    }
+    next += done < count ? done + 1 : done;
+  }
+}
+
+bool StackSlice::read(uint64_t address, std::span<std::byte> to) const {
+  if (address < start_) return false;
+  const uint64_t offset = address - start_;
+  if (offset > bytes_.size() || to.size() > bytes_.size() - offset) return false;
+  std::memcpy(to.data(), bytes_.data() + offset, to.size());
+  return true;
+}
+
+bool LayeredMemory::read(uint64_t address, std::span<std::byte> to) const {
+  return top_.read(address, to) || (below_ != nullptr && below_->read(address, to));
+}
+
+}  // namespace gordian::process

@@ -26,6 +26,7 @@ enum class Twin {
   Gate,        // as broken, but both orders are taken under one more lock; ends
   IdleThread,  // hangs, with one more thread that could still help
   SecondJoin,  // hangs in the second of two joins of one thread
+  Lucky,       // the broken program in a run that happens to end
 };
 
 inline constexpr Twin kTwin = Twin::SCENARIO_TWIN;

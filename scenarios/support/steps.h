@@ -3,9 +3,8 @@
 // and no synchronisation that a tool could count, so it neither hides nor explains a deadlock.
 #pragma once
 
-#include <sched.h>
-
 #include <atomic>
+#include <sched.h>
 
 namespace scenario {
 

@@ -323,6 +323,9 @@ def run_once(case, options, directory):
     outcome = execute(words, directory, extra, min(timeout, 2.0) if quiet else timeout, quiet)
     case.outcome = outcome
     check_status(outcome, wanted)
+    for expected in case.texts("STDOUT"):
+        if wanted != "hang" and squeeze(expected) not in squeeze(outcome.out):
+            raise Failure(f"not on stdout: {expected}")
     if options.bare:
         return
     text = squeeze(outcome.err + "\n" + outcome.out)
@@ -332,9 +335,6 @@ def run_once(case, options, directory):
     for rejected in case.texts("REJECT"):
         if squeeze(rejected) in text:
             raise Failure(f"must not be in the output: {rejected}")
-    for expected in case.texts("STDOUT"):
-        if squeeze(expected) not in squeeze(outcome.out):
-            raise Failure(f"not on stdout: {expected}")
     if case.texts("JSON"):
         check_json(json_path, case.texts("JSON"))
 

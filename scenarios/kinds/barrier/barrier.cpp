@@ -10,12 +10,12 @@
 // RUN(released, rounds):  gordian run -- %program %case
 // EXIT(released, rounds): 0
 // JSON(released, rounds): findings=0
-#include <pthread.h>
-
 #include "support/blocked.h"
 #include "support/cases.h"
 #include "support/steps.h"
 #include "support/thread.h"
+
+#include <pthread.h>
 
 pthread_barrier_t all_here;
 pthread_mutex_t table = PTHREAD_MUTEX_INITIALIZER;

@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // Condition variables: anybody may signal, so a wait is hopeless only when everybody is stuck.
 //
-// RUN(all-stuck, outer-lock, reacquire, pool, pool-future, closed-queue): gordian run -- %program %case
-// EXIT(all-stuck, outer-lock, reacquire, pool, pool-future, closed-queue): 66
-// JSON(all-stuck, outer-lock, reacquire, pool, pool-future, closed-queue): findings=1
-// JSON(all-stuck):  verdict=deadlock kind=condition|mixed locks=arrived
-// JSON(outer-lock): verdict=deadlock kind=condition|mixed locks=arrived,outer
-// JSON(reacquire):  verdict=deadlock kind=lock-order knot=waiter,signaller locks=inner,outer
-// JSON(pool):       verdict=deadlock kind=condition|queue
+// RUN(all-stuck, outer-lock, reacquire, pool, pool-future, closed-queue): gordian run -- %program
+// %case EXIT(all-stuck, outer-lock, reacquire, pool, pool-future, closed-queue): 66 JSON(all-stuck,
+// outer-lock, reacquire, pool, pool-future, closed-queue): findings=1 JSON(all-stuck):
+// verdict=deadlock kind=condition|mixed locks=arrived JSON(outer-lock): verdict=deadlock
+// kind=condition|mixed locks=arrived,outer JSON(reacquire):  verdict=deadlock kind=lock-order
+// knot=waiter,signaller locks=inner,outer JSON(pool):       verdict=deadlock kind=condition|queue
 // JSON(pool-future): verdict=deadlock
 // JSON(closed-queue): verdict=deadlock kind=condition|queue|mixed
 //
@@ -26,8 +25,10 @@
 // RUN(lucky-outer-lock):  gordian run -- %program %case
 // EXIT(lucky-outer-lock): 0
 // JSON(lucky-outer-lock): verdict=possible kind=condition|mixed locks=outer
-#include <poll.h>
-#include <pthread.h>
+#include "support/blocked.h"
+#include "support/cases.h"
+#include "support/steps.h"
+#include "support/thread.h"
 
 #include <chrono>
 #include <condition_variable>
@@ -35,12 +36,9 @@
 #include <functional>
 #include <future>
 #include <mutex>
+#include <poll.h>
+#include <pthread.h>
 #include <vector>
-
-#include "support/blocked.h"
-#include "support/cases.h"
-#include "support/steps.h"
-#include "support/thread.h"
 
 std::mutex outer, inner;
 std::condition_variable arrived;

@@ -10,16 +10,15 @@
 // EXIT(consistent, without, unloaded): 0
 // JSON(consistent, without, unloaded): findings=0
 // STDOUT(without): no GLib here
-#include <dlfcn.h>
-#include <libgen.h>
-#include <stdlib.h>
-#include <unistd.h>
+#include "support/cases.h"
 
 #include <climits>
 #include <cstdio>
+#include <dlfcn.h>
+#include <libgen.h>
+#include <stdlib.h>
 #include <string>
-
-#include "support/cases.h"
+#include <unistd.h>
 
 namespace {
 
@@ -50,10 +49,10 @@ void unloaded() {
 
 // Programs ask in this way whether GLib is there, and then call what they were told.
 void without() {
-  for (const char* name : {"g_mutex_lock", "g_mutex_unlock", "g_mutex_trylock", "g_cond_wait",
-                           "g_cond_wait_until", "g_rec_mutex_lock", "g_rw_lock_reader_lock",
-                           "g_rw_lock_writer_lock", "g_thread_join", "g_once_init_enter",
-                           "g_bit_lock", "g_async_queue_pop", "g_async_queue_push"}) {
+  for (const char* name :
+       {"g_mutex_lock", "g_mutex_unlock", "g_mutex_trylock", "g_cond_wait", "g_cond_wait_until",
+        "g_rec_mutex_lock", "g_rw_lock_reader_lock", "g_rw_lock_writer_lock", "g_thread_join",
+        "g_once_init_enter", "g_bit_lock", "g_async_queue_pop", "g_async_queue_push"}) {
     if (dlsym(RTLD_DEFAULT, name) == nullptr) continue;
     std::printf("there is a %s\n", name);
     std::exit(1);
@@ -64,9 +63,7 @@ void without() {
 }  // namespace
 
 int main(int argc, char** argv) {
-  return scenario::run_case(argc, argv,
-                            {{"cycle", cycle},
-                             {"consistent", consistent},
-                             {"without", without},
-                             {"unloaded", unloaded}});
+  return scenario::run_case(
+      argc, argv,
+      {{"cycle", cycle}, {"consistent", consistent}, {"without", without}, {"unloaded", unloaded}});
 }

@@ -14,22 +14,21 @@
 // EXIT(consistent, fcntl-refused, try, queue, ranges): 0
 // JSON(consistent, fcntl-refused, try, queue, ranges): no verdict=deadlock
 // STDOUT(fcntl-refused): EDEADLK
+#include "support/cases.h"
+#include "support/steps.h"
+#include "support/thread.h"
+
+#include <cstdio>
+#include <cstdlib>
 #include <errno.h>
 #include <fcntl.h>
+#include <new>
 #include <pthread.h>
+#include <string>
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-#include <cstdio>
-#include <cstdlib>
-#include <new>
-#include <string>
-
-#include "support/cases.h"
-#include "support/steps.h"
-#include "support/thread.h"
 
 pthread_mutex_t journal = PTHREAD_MUTEX_INITIALIZER;
 
@@ -46,7 +45,8 @@ int open_file(const char* name) {
 
 template <typename T>
 T* map_shared() {
-  return new (mmap(nullptr, sizeof(T), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0)) T;
+  return new (mmap(nullptr, sizeof(T), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0))
+      T;
 }
 
 void name(const char* text) { pthread_setname_np(pthread_self(), text); }

@@ -9,14 +9,14 @@
 // RUN(async, deferred, timed, promise):  gordian run -- %program %case
 // EXIT(async, deferred, timed, promise): 0
 // JSON(async, deferred, timed, promise): findings=0
-#include <chrono>
-#include <future>
-#include <mutex>
-
 #include "support/blocked.h"
 #include "support/cases.h"
 #include "support/steps.h"
 #include "support/thread.h"
+
+#include <chrono>
+#include <future>
+#include <mutex>
 
 std::mutex ledger;
 

@@ -9,11 +9,11 @@
 // JSON(ring):        verdict=deadlock kind=join knot=one,two,three
 // JSON(mutual):      verdict=deadlock kind=join knot=left,right
 // JSON(two-joiners): verdict=deadlock kind=join|orphan knot=stopper-2
-// JSON(queue-behind): verdict=deadlock kind=join|mixed|rwlock knot=master,replica victims=reader-1,reader-2
+// JSON(queue-behind): verdict=deadlock kind=join|mixed|rwlock knot=master,replica
+// victims=reader-1,reader-2
 //
-// The joined thread, or its sibling, takes the lock under which it is joined. Today it had done so before.
-// RUN(lucky, lucky-sibling):  gordian run -- %program %case
-// EXIT(lucky, lucky-sibling): 0
+// The joined thread, or its sibling, takes the lock under which it is joined. Today it had done so
+// before. RUN(lucky, lucky-sibling):  gordian run -- %program %case EXIT(lucky, lucky-sibling): 0
 // JSON(lucky, lucky-sibling): verdict=possible kind=join|mixed locks=state
 //
 // RUN(self, no-lock, tries, timed, detached):  gordian run -- %program %case
@@ -21,18 +21,17 @@
 // JSON(self, no-lock, tries, timed, detached): no verdict=deadlock
 // JSON(no-lock, tries, timed, detached): findings=0
 // STDOUT(self): EDEADLK
-#include <errno.h>
-#include <pthread.h>
-#include <time.h>
-
-#include <atomic>
-#include <mutex>
-#include <shared_mutex>
-
 #include "support/blocked.h"
 #include "support/cases.h"
 #include "support/steps.h"
 #include "support/thread.h"
+
+#include <atomic>
+#include <errno.h>
+#include <mutex>
+#include <pthread.h>
+#include <shared_mutex>
+#include <time.h>
 
 std::mutex state;
 std::shared_mutex works;

@@ -8,8 +8,9 @@
 // EXPECT(queue):  DEADLOCK: 2 threads, 2 locks
 // JSON(cycle, three, queue): findings=1
 // JSON(cycle):    verdict=deadlock kind=lock-order knot=left,right victims= locks=kitchen,garden
-// JSON(three):    verdict=deadlock kind=lock-order knot=left,middle,right locks=kitchen,garden,cellar
-// JSON(queue):    verdict=deadlock kind=lock-order knot=left,right victims=late-1,late-2
+// JSON(three):    verdict=deadlock kind=lock-order knot=left,middle,right
+// locks=kitchen,garden,cellar JSON(queue):    verdict=deadlock kind=lock-order knot=left,right
+// victims=late-1,late-2
 //
 // One after the other it goes well, and may go wrong another day.
 // RUN(lucky, lucky-three):     gordian run -- %program %case
@@ -19,29 +20,29 @@
 // BARE(lucky-strict):          0
 // STDOUT(lucky*):              done
 // JSON(lucky*):                findings=1
-// JSON(lucky, lucky-strict):   verdict=possible kind=lock-order knot=left,right locks=kitchen,garden
-// JSON(lucky-three):           verdict=possible kind=lock-order knot=left,middle,right locks=kitchen,garden,cellar
+// JSON(lucky, lucky-strict):   verdict=possible kind=lock-order knot=left,right
+// locks=kitchen,garden JSON(lucky-three):           verdict=possible kind=lock-order
+// knot=left,middle,right locks=kitchen,garden,cellar
 //
 // RUN(gate, same-thread, joined, signalled): gordian run --refuted -- %program %case
 // RUN(gate-quiet):                  gordian run -- %program gate
 // RUN(same-thread-quiet):           gordian run -- %program same-thread
 // RUN(try, timed, clock, scoped, hand-over-hand, consistent): gordian run -- %program %case
-// EXIT(gate*, same-thread*, joined, signalled, try, timed, clock, scoped, hand-over-hand, consistent): 0
-// JSON(gate*, same-thread*, joined, signalled, try, timed, clock, scoped, hand-over-hand, consistent): findings=0
-// REJECT(gate*, same-thread*, joined, signalled, try, timed, clock, scoped, hand-over-hand, consistent): DEADLOCK
-// JSON(gate, same-thread, joined, signalled): verdict=refuted kind=lock-order locks=kitchen,garden
-// JSON(gate-quiet, same-thread-quiet): no verdict=refuted
-// JSON(gate):    verdict=refuted reason=gate
-#include <pthread.h>
-
-#include <chrono>
-#include <condition_variable>
-#include <mutex>
-
+// EXIT(gate*, same-thread*, joined, signalled, try, timed, clock, scoped, hand-over-hand,
+// consistent): 0 JSON(gate*, same-thread*, joined, signalled, try, timed, clock, scoped,
+// hand-over-hand, consistent): findings=0 REJECT(gate*, same-thread*, joined, signalled, try,
+// timed, clock, scoped, hand-over-hand, consistent): DEADLOCK JSON(gate, same-thread, joined,
+// signalled): verdict=refuted kind=lock-order locks=kitchen,garden JSON(gate-quiet,
+// same-thread-quiet): no verdict=refuted JSON(gate):    verdict=refuted reason=gate
 #include "support/blocked.h"
 #include "support/cases.h"
 #include "support/steps.h"
 #include "support/thread.h"
+
+#include <chrono>
+#include <condition_variable>
+#include <mutex>
+#include <pthread.h>
 
 std::mutex kitchen, garden, cellar, gate;
 std::timed_mutex timed_kitchen, timed_garden;
@@ -157,8 +158,12 @@ void same_thread() {
 
 // One order ends before the thread of the other is born.
 void joined() {
-  { Thread left("left", [] { take(kitchen, garden); }); }
-  { Thread right("right", [] { take(garden, kitchen); }); }
+  {
+    Thread left("left", [] { take(kitchen, garden); });
+  }
+  {
+    Thread right("right", [] { take(garden, kitchen); });
+  }
 }
 
 void signalled() {
@@ -237,7 +242,8 @@ void scoped() {
   Thread right("right", [&] { body(garden, kitchen); });
 }
 
-// kitchen, garden, -kitchen, cellar, -garden, kitchen ...: nothing is held while kitchen is asked for.
+// kitchen, garden, -kitchen, cellar, -garden, kitchen ...: nothing is held while kitchen is asked
+// for.
 void hand_over_hand() {
   auto body = [] {
     for (int i = 0; i < 100; ++i) {

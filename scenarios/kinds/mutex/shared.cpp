@@ -15,20 +15,19 @@
 // RUN(unwatched):  gordian run --no-children -- %program consistent
 // EXIT(unwatched): 0
 // JSON(unwatched): findings=0
+#include "support/cases.h"
+#include "support/steps.h"
+
+#include <cstdio>
 #include <errno.h>
 #include <fcntl.h>
+#include <new>
 #include <pthread.h>
 #include <stdlib.h>
+#include <string>
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-#include <cstdio>
-#include <new>
-#include <string>
-
-#include "support/cases.h"
-#include "support/steps.h"
 
 namespace {
 
@@ -138,5 +137,6 @@ int main(int argc, char** argv) {
     return 0;
   }
   return scenario::run_case(
-      argc, argv, {{"fork", forked}, {"file", file}, {"consistent", consistent}, {"robust", robust}});
+      argc, argv,
+      {{"fork", forked}, {"file", file}, {"consistent", consistent}, {"robust", robust}});
 }

@@ -9,14 +9,14 @@
 // JSON(self-normal): verdict=deadlock locks=normal_mutex
 // JSON(self-std): verdict=deadlock locks=engine->guard
 //
-// Two priority-inheriting mutexes: the kernel refuses the closing thread, and glibc puts it to sleep
-// on a word of its own stack.
-// RUN(priority, self-priority, recursive-cycle, robust-cycle, mixed-cycle): gordian run -- %program %case
-// EXIT(priority, recursive-cycle, robust-cycle, mixed-cycle): 66
-// JSON(priority): verdict=deadlock kind=lock-order knot=left,right locks=priority_a,priority_b
-// JSON(recursive-cycle): verdict=deadlock kind=lock-order knot=left,right locks=recursive_mutex,normal_mutex
-// JSON(robust-cycle): verdict=deadlock kind=lock-order knot=left,right locks=robust_mutex,normal_mutex
-// JSON(mixed-cycle): verdict=deadlock kind=lock-order knot=left,right locks=adaptive_mutex,errorcheck_mutex
+// Two priority-inheriting mutexes: the kernel refuses the closing thread, and glibc puts it to
+// sleep on a word of its own stack. RUN(priority, self-priority, recursive-cycle, robust-cycle,
+// mixed-cycle): gordian run -- %program %case EXIT(priority, recursive-cycle, robust-cycle,
+// mixed-cycle): 66 JSON(priority): verdict=deadlock kind=lock-order knot=left,right
+// locks=priority_a,priority_b JSON(recursive-cycle): verdict=deadlock kind=lock-order
+// knot=left,right locks=recursive_mutex,normal_mutex JSON(robust-cycle): verdict=deadlock
+// kind=lock-order knot=left,right locks=robust_mutex,normal_mutex JSON(mixed-cycle):
+// verdict=deadlock kind=lock-order knot=left,right locks=adaptive_mutex,errorcheck_mutex
 //
 // RUN(recursive, errorcheck, owner-died, not-recoverable): gordian run -- %program %case
 // EXIT(recursive, errorcheck, owner-died, not-recoverable): 0
@@ -24,16 +24,15 @@
 // STDOUT(errorcheck): EDEADLK
 // STDOUT(owner-died): EOWNERDEAD
 // STDOUT(not-recoverable): ENOTRECOVERABLE
-#include <errno.h>
-#include <pthread.h>
-
-#include <cstdio>
-#include <memory>
-#include <mutex>
-
 #include "support/cases.h"
 #include "support/steps.h"
 #include "support/thread.h"
+
+#include <cstdio>
+#include <errno.h>
+#include <memory>
+#include <mutex>
+#include <pthread.h>
 
 pthread_mutex_t normal_mutex = PTHREAD_MUTEX_INITIALIZER;
 pthread_mutex_t recursive_mutex = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
@@ -146,7 +145,9 @@ void errorcheck() {
 // The next to come is told that the owner died, and goes on.
 void owner_died() {
   make_robust(&robust_mutex);
-  { Thread gone("gone", [] { pthread_mutex_lock(&robust_mutex); }); }
+  {
+    Thread gone("gone", [] { pthread_mutex_lock(&robust_mutex); });
+  }
   Thread next("next", [] {
     if (pthread_mutex_lock(&robust_mutex) == EOWNERDEAD) std::puts("EOWNERDEAD");
     pthread_mutex_consistent(&robust_mutex);
@@ -158,7 +159,9 @@ void owner_died() {
 
 void not_recoverable() {
   make_robust(&robust_mutex);
-  { Thread gone("gone", [] { pthread_mutex_lock(&robust_mutex); }); }
+  {
+    Thread gone("gone", [] { pthread_mutex_lock(&robust_mutex); });
+  }
   Thread next("next", [] {
     pthread_mutex_lock(&robust_mutex);
     pthread_mutex_unlock(&robust_mutex);

@@ -13,14 +13,13 @@
 // RUN(done, guard-done, throws):  gordian run -- %program %case
 // EXIT(done, guard-done, throws): 0
 // JSON(done, guard-done, throws): findings=0
-#include <pthread.h>
-
-#include <mutex>
-#include <stdexcept>
-
 #include "support/cases.h"
 #include "support/steps.h"
 #include "support/thread.h"
+
+#include <mutex>
+#include <pthread.h>
+#include <stdexcept>
 
 pthread_once_t once_a = PTHREAD_ONCE_INIT;
 pthread_once_t once_b = PTHREAD_ONCE_INIT;

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // Processes that fork, exec, spawn and clone, and owners that are no more.
 //
-// RUN(fork-orphan, thread-orphan, in-child, in-grandchild, exec-cycle, spawn-cycle): gordian run -- %program %case
-// EXIT(fork-orphan, thread-orphan, in-child, in-grandchild, exec-cycle, spawn-cycle): 66
-// JSON(fork-orphan, thread-orphan, in-child, in-grandchild, exec-cycle, spawn-cycle): findings=1
-// JSON(fork-orphan):   verdict=deadlock kind=orphan knot=child locks=settings
-// JSON(thread-orphan): verdict=deadlock kind=orphan knot=heir locks=settings
+// RUN(fork-orphan, thread-orphan, in-child, in-grandchild, exec-cycle, spawn-cycle): gordian run --
+// %program %case EXIT(fork-orphan, thread-orphan, in-child, in-grandchild, exec-cycle,
+// spawn-cycle): 66 JSON(fork-orphan, thread-orphan, in-child, in-grandchild, exec-cycle,
+// spawn-cycle): findings=1 JSON(fork-orphan):   verdict=deadlock kind=orphan knot=child
+// locks=settings JSON(thread-orphan): verdict=deadlock kind=orphan knot=heir locks=settings
 // JSON(in-child):      verdict=deadlock kind=lock-order knot=left,right locks=settings,cache
 // JSON(in-grandchild): verdict=deadlock kind=lock-order knot=left,right locks=settings,cache
 // JSON(exec-cycle):    verdict=deadlock kind=lock-order knot=left,right locks=settings,cache
@@ -16,13 +16,19 @@
 // JSON(held): findings=1
 // JSON(held): kind=held-at-exit locks=settings
 //
-// RUN(fork, fork-holding, exec, vfork, spawn, raw-clone, daemon, atfork, workers): gordian run -- %program %case
-// EXIT(fork, fork-holding, exec, vfork, spawn, raw-clone, daemon, atfork, workers): 0
-// JSON(fork, fork-holding, exec, vfork, spawn, raw-clone, daemon, atfork, workers): findings=0
+// RUN(fork, fork-holding, exec, vfork, spawn, raw-clone, daemon, atfork, workers): gordian run --
+// %program %case EXIT(fork, fork-holding, exec, vfork, spawn, raw-clone, daemon, atfork, workers):
+// 0 JSON(fork, fork-holding, exec, vfork, spawn, raw-clone, daemon, atfork, workers): findings=0
 //
 // RUN(children-off):  gordian run --no-children -- %program in-child-timed
 // EXIT(children-off): 0
 // JSON(children-off): findings=0
+#include "support/cases.h"
+#include "support/steps.h"
+#include "support/thread.h"
+
+#include <cstdio>
+#include <cstdlib>
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
@@ -30,14 +36,7 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-#include <cstdio>
-#include <cstdlib>
 #include <vector>
-
-#include "support/cases.h"
-#include "support/steps.h"
-#include "support/thread.h"
 
 extern char** environ;
 
@@ -102,7 +101,9 @@ void fork_orphan() {
 
 // It ended with the lock held.
 void thread_orphan() {
-  { Thread holder("holder", [] { pthread_mutex_lock(&settings); }); }
+  {
+    Thread holder("holder", [] { pthread_mutex_lock(&settings); });
+  }
   Thread heir("heir", [] { pthread_mutex_lock(&settings); });
 }
 
@@ -148,7 +149,8 @@ void exec_clean() {
 void spawn(const char* which) {
   const char* words[] = {"process", which, nullptr};
   pid_t child = 0;
-  if (posix_spawn(&child, "/proc/self/exe", nullptr, nullptr, const_cast<char**>(words), environ) != 0) {
+  if (posix_spawn(&child, "/proc/self/exe", nullptr, nullptr, const_cast<char**>(words), environ) !=
+      0) {
     std::exit(1);
   }
   wait_for(child);

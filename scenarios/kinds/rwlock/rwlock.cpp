@@ -1,38 +1,36 @@
 // SPDX-License-Identifier: Apache-2.0
 // Reader-writer locks: which pairs exclude each other, and what a waiting writer does to readers.
 //
-// RUN(write-write, read-write, upgrade, self-upgrade, waiting-writer, all-readers): gordian run -- %program %case
-// EXIT(write-write, read-write, upgrade, self-upgrade, waiting-writer, all-readers): 66
-// JSON(write-write, read-write, upgrade, self-upgrade, waiting-writer, all-readers): verdict=deadlock
-// JSON(write-write): verdict=deadlock kind=rwlock knot=left,right locks=map_lock,index_lock
-// JSON(read-write): verdict=deadlock kind=rwlock knot=left,right locks=map_lock,index_lock
-// JSON(upgrade): verdict=deadlock kind=rwlock knot=left,right locks=map_lock
-// JSON(self-upgrade): verdict=deadlock kind=self-lock|rwlock knot=only locks=map_lock
-// JSON(waiting-writer): verdict=deadlock kind=rwlock knot=outer,writer locks=writer_first
-// JSON(all-readers): verdict=deadlock knot=reader-1,reader-2,writer
+// RUN(write-write, read-write, upgrade, self-upgrade, waiting-writer, all-readers): gordian run --
+// %program %case EXIT(write-write, read-write, upgrade, self-upgrade, waiting-writer, all-readers):
+// 66 JSON(write-write, read-write, upgrade, self-upgrade, waiting-writer, all-readers):
+// verdict=deadlock JSON(write-write): verdict=deadlock kind=rwlock knot=left,right
+// locks=map_lock,index_lock JSON(read-write): verdict=deadlock kind=rwlock knot=left,right
+// locks=map_lock,index_lock JSON(upgrade): verdict=deadlock kind=rwlock knot=left,right
+// locks=map_lock JSON(self-upgrade): verdict=deadlock kind=self-lock|rwlock knot=only
+// locks=map_lock JSON(waiting-writer): verdict=deadlock kind=rwlock knot=outer,writer
+// locks=writer_first JSON(all-readers): verdict=deadlock knot=reader-1,reader-2,writer
 //
-// RUN(read-read, nested-readers, recursive-read, timed, shared-mutex, write-twice): gordian run -- %program %case
-// EXIT(read-read, nested-readers, recursive-read, timed, shared-mutex, write-twice): 0
-// JSON(read-read, nested-readers, recursive-read, timed, shared-mutex, write-twice): no verdict=deadlock
-// JSON(read-read, nested-readers, recursive-read, timed, shared-mutex): findings=0
+// RUN(read-read, nested-readers, recursive-read, timed, shared-mutex, write-twice): gordian run --
+// %program %case EXIT(read-read, nested-readers, recursive-read, timed, shared-mutex, write-twice):
+// 0 JSON(read-read, nested-readers, recursive-read, timed, shared-mutex, write-twice): no
+// verdict=deadlock JSON(read-read, nested-readers, recursive-read, timed, shared-mutex): findings=0
 // STDOUT(write-twice): EDEADLK
 //
-// Hazards: a writer in the knot makes one; readers of a lock that prefers writers need a third thread.
-// RUN(lucky-write-read, lucky-writer-first): gordian run -- %program %case
-// EXIT(lucky*): 0
+// Hazards: a writer in the knot makes one; readers of a lock that prefers writers need a third
+// thread. RUN(lucky-write-read, lucky-writer-first): gordian run -- %program %case EXIT(lucky*): 0
 // JSON(lucky-write-read): verdict=possible knot=left,right locks=map_lock,index_lock
 // JSON(lucky-writer-first): verdict=possible locks=writer_first,writer_first_too
-#include <errno.h>
-#include <pthread.h>
-
-#include <chrono>
-#include <mutex>
-#include <shared_mutex>
-
 #include "support/blocked.h"
 #include "support/cases.h"
 #include "support/steps.h"
 #include "support/thread.h"
+
+#include <chrono>
+#include <errno.h>
+#include <mutex>
+#include <pthread.h>
+#include <shared_mutex>
 
 pthread_rwlock_t map_lock = PTHREAD_RWLOCK_INITIALIZER;
 pthread_rwlock_t index_lock = PTHREAD_RWLOCK_INITIALIZER;
@@ -120,7 +118,8 @@ void all_readers() {
   });
 }
 
-void take_both(Take take_first, pthread_rwlock_t* first, Take take_second, pthread_rwlock_t* second) {
+void take_both(Take take_first, pthread_rwlock_t* first, Take take_second,
+               pthread_rwlock_t* second) {
   take_first(first);
   take_second(second);
   pthread_rwlock_unlock(second);
@@ -192,7 +191,8 @@ void timed() {
     std::shared_lock hold(timed_lock);
     both_hold_one.meet(2);
     std::unique_lock want(timed_lock, std::defer_lock);
-    if (want.try_lock_until(std::chrono::steady_clock::now() + std::chrono::milliseconds(300))) return;
+    if (want.try_lock_until(std::chrono::steady_clock::now() + std::chrono::milliseconds(300)))
+      return;
   });
 }
 

@@ -22,24 +22,22 @@
 // RUN(lucky):  gordian run -- %program %case
 // EXIT(lucky): 0
 // JSON(lucky): verdict=possible kind=semaphore|lock-order knot=left,right locks=slot_a,slot_b
-#include <errno.h>
-#include <fcntl.h>
-#include <semaphore.h>
-#include <signal.h>
-#include <sys/mman.h>
-#include <sys/wait.h>
-#include <time.h>
-#include <unistd.h>
-
-#include <cstdlib>
-#include <string>
-
 #include "support/blocked.h"
 #include "support/cases.h"
 #include "support/steps.h"
 #include "support/thread.h"
 
+#include <cstdlib>
+#include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
+#include <semaphore.h>
+#include <signal.h>
+#include <string>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
 
 sem_t slot_a, slot_b;
 pthread_mutex_t list = PTHREAD_MUTEX_INITIALIZER;
@@ -214,8 +212,8 @@ void try_other() {
 
 // The parent sleeps in a semaphore that only its child posts.
 void between_processes() {
-  auto* shared = static_cast<sem_t*>(mmap(nullptr, sizeof(sem_t), PROT_READ | PROT_WRITE,
-                                          MAP_SHARED | MAP_ANONYMOUS, -1, 0));
+  auto* shared = static_cast<sem_t*>(
+      mmap(nullptr, sizeof(sem_t), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
   sem_init(shared, 1, 0);
   const std::string parent = std::to_string(getpid());
   const pid_t child = fork();

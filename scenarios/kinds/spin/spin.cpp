@@ -11,11 +11,11 @@
 // RUN(consistent, try):  gordian run -- %program %case
 // EXIT(consistent, try): 0
 // JSON(consistent, try): findings=0
-#include <pthread.h>
-
 #include "support/cases.h"
 #include "support/steps.h"
 #include "support/thread.h"
+
+#include <pthread.h>
 
 pthread_spinlock_t fast_a, fast_b;
 pthread_mutex_t slow = PTHREAD_MUTEX_INITIALIZER;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // A plug-in that brings GLib into a program that had none.
-#include <glib.h>
-
 #include "support/steps.h"
+
+#include <glib.h>
 
 GMutex sessions, streams;
 static scenario::Steps both_hold_one;

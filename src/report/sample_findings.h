@@ -7,6 +7,7 @@
 #include "report/report.h"
 
 #include <string>
+#include <tuple>
 #include <utility>
 #include <vector>
 

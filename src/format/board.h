@@ -36,11 +36,11 @@ enum class Kind : uint8_t {
   Futex = 10,        // a futex wait through libc's syscall(): owner unknown
   Future = 11,       // libstdc++'s __atomic_futex_unsigned_base
   GlibMutex = 12,
-  GlibRecMutex = 13,
+  GlibRecMutex = 13, // object is the pthread object behind it, as for GRWLock
   GlibRwLock = 14,
   GlibCond = 15,     // object is the GMutex
   GlibOnce = 16,
-  GlibBit = 17,      // address is the int, object the bit number
+  GlibBit = 17,      // address is the int, with the bit number in its top byte
   GlibQueue = 18,
   Flock = 19,        // address is dev, object is inode
   FcntlLock = 20,    // POSIX record lock, owned by the process

@@ -2,7 +2,7 @@
 // Waits for file locks. Who holds them the judge reads from /proc/locks: the kernel knows, also of
 // locks that a close() released or that another process holds, and a card could only guess.
 //
-// A wait names the file: address is the inode, object the device.
+// A wait names the file: address is the device, object the inode.
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -19,8 +19,8 @@ namespace {
 Request file_request(int file, Kind kind, bool exclusive) {
   struct stat status;
   if (is_error(raw_call(SYS_fstat, file, reinterpret_cast<long>(&status)))) return {};
-  return {.address = status.st_ino,
-          .object = status.st_dev,
+  return {.address = status.st_dev,
+          .object = status.st_ino,
           .kind = kind,
           .flags = static_cast<uint8_t>(kShared | (exclusive ? 0 : kSharedMode))};
 }

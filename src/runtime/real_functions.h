@@ -8,12 +8,15 @@
 // dlopen (GLib): call find_next_symbol from a slow path and keep the result.
 #pragma once
 
+#include <fcntl.h>
 #include <pthread.h>
 #include <semaphore.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <time.h>
+#include <unistd.h>
 
 namespace gordian::runtime {
 
@@ -21,6 +24,11 @@ using SemaphoreOpen = sem_t*(const char*, int, ...);
 
 // member (also the symbol), version ("" any), type
 #define GORDIAN_REAL_FUNCTIONS(X)                                       \
+  X(flock, "", decltype(::flock))                                       \
+  X(fcntl, "", decltype(::fcntl))                                       \
+  X(fcntl64, "", decltype(::fcntl64))                                   \
+  X(lockf, "", decltype(::lockf))                                       \
+  X(lockf64, "", decltype(::lockf64))                                   \
   X(pthread_mutex_init, "", decltype(::pthread_mutex_init))             \
   X(pthread_mutex_destroy, "", decltype(::pthread_mutex_destroy))       \
   X(pthread_mutex_lock, "", decltype(::pthread_mutex_lock))             \

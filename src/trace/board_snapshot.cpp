@@ -77,7 +77,12 @@ class Builder {
     thread.start_routine = card->start_routine;
     thread.create_site = card->create_site;
 
-    ThreadOrigin origin{.process = process, .card = index, .card_tid = card->tid, .tid_word = card->tid_word};
+    ThreadOrigin origin{.process = process,
+                        .card = index,
+                        .card_tid = card->tid,
+                        .flags = card->flags,
+                        .tid_word = card->tid_word,
+                        .stack_high = card->stack_high};
     const bool waits = word->number % 2 == 1 && word->tid == card->tid && word->kind != Kind::None;
     // Conditions in whose wait this thread is: they have given up their mutex.
     std::vector<uint64_t> suspended_by;
@@ -141,11 +146,10 @@ class Builder {
     thread.holds.push_back(hold);
   }
 
-  // `object` distinguishes only what the address alone does not: bits of one word, files.
+  // `object` distinguishes only what the address alone does not: files.
   ResourceId resource(size_t process, Kind kind, uint64_t address, uint64_t object, bool shared) {
     const ResourceKind model_kind = resource_kind(kind);
     ResourceKey key{process, model_kind, address, 0, 0};
-    if (kind == Kind::GlibBit) std::get<3>(key) = object;
     if (is_file_lock(kind)) {
       // The two families of file locks do not see each other.
       key = {kEverywhere, model_kind, address, object, kind == Kind::Flock ? 1 : 2};

@@ -41,7 +41,9 @@ struct ThreadOrigin {
   size_t process = 0;
   uint32_t card = 0;
   uint32_t card_tid = 0;  // in the process's own pid namespace
+  uint32_t flags = 0;     // format::kCard*
   uint64_t tid_word = 0;
+  uint64_t stack_high = 0;
   bool has_wait = false;
   format::WaitWord wait{};
 };

@@ -42,6 +42,7 @@ constexpr size_t kRwLockSize = 56;
 
 constexpr size_t kConditionSize = 48;
 constexpr size_t kGlibCondSize = 16;
+constexpr uint64_t kGlibBitAddress = (uint64_t{1} << 56) - 1;  // the bit number is above
 
 // pthread_barrier_t: in, current_round, count, shared, out. `in` counts all arrivals since the last
 // reset, `current_round` those of the rounds that are over.
@@ -125,8 +126,9 @@ bool matches(const FutexCall& call, const WaitFacts& facts) {
     case Kind::Futex:
     case Kind::Future:
     case Kind::GlibMutex:
-    case Kind::GlibBit:
       return call.address == wait.address;
+    case Kind::GlibBit:
+      return call.address == (wait.address & kGlibBitAddress);
     case Kind::GlibRecMutex:
       return call.address == facts.object.address;
     case Kind::GlibRwLock:

@@ -4,25 +4,25 @@
 // In each case one thread takes {old, anchor} and later another {anchor, new}, where old and new
 // had the same address. (The program says so on stdout, else the case would prove nothing.)
 //
-// RUN(heap, heap-init, stack, arena, placement, mapped):  gordian run -- %program %case
+// RUN(heap, heap-init, stack, arena, placement, mapped): gordian run -- %program %case
 // EXIT(heap, heap-init, stack, arena, placement, mapped): 0
 // STDOUT(heap, heap-init, stack, arena, placement, mapped): same address
 // JSON(heap, heap-init, stack, arena, placement, mapped): findings=0
 //
 // The control: one lock that stays where it is.
-// RUN(stays):  gordian run -- %program %case
+// RUN(stays): gordian run -- %program %case
 // EXIT(stays): 0
 // JSON(stays): verdict=possible kind=lock-order locks=anchor
 //
 // Locked before it was published: no other thread could have come.
-// RUN(unpublished):          gordian run -- %program %case
-// RUN(unpublished-refuted):  gordian run --refuted -- %program unpublished
+// RUN(unpublished): gordian run -- %program %case
+// RUN(unpublished-refuted): gordian run --refuted -- %program unpublished
 // EXIT(unpublished*): 0
 // JSON(unpublished*): findings=0
 // JSON(unpublished-refuted): verdict=refuted kind=lock-order locks=anchor
 //
 // The same where nobody saw the creation: told, last and with that reason, or not told.
-// RUN(unpublished-unseen):  gordian run -- %program %case
+// RUN(unpublished-unseen): gordian run -- %program %case
 // EXIT(unpublished-unseen): 0
 // JSON(unpublished-unseen): no verdict=deadlock
 #include "support/cases.h"
@@ -151,7 +151,7 @@ void placement() {
 Steps frame_turn;
 std::mutex* in_frame[2];
 
-[[gnu::noinline]] void call(int which) {
+[[gnu::noipa]] void call(int which) {
   std::mutex mutex;
   in_frame[which] = &mutex;
   if (which == 0) {

@@ -1,22 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 // The program brings an allocator that locks, starts threads and is called before anything else.
 //
-// RUN(jemalloc-cycle, tcmalloc-cycle):  gordian run -- %program cycle
+// RUN(jemalloc-cycle, tcmalloc-cycle): gordian run -- %program cycle
 // ENV(jemalloc-cycle, jemalloc-busy): LD_PRELOAD=libjemalloc.so.2
 // ENV(tcmalloc-cycle, tcmalloc-busy): LD_PRELOAD=libtcmalloc_minimal.so.4
 // EXIT(*-cycle): 66
 // JSON(*-cycle): findings=1
 // JSON(*-cycle): verdict=deadlock kind=lock-order knot=left,right locks=shelf,basket
 //
-// RUN(jemalloc-busy, tcmalloc-busy):  gordian run -- %program busy
+// RUN(jemalloc-busy, tcmalloc-busy): gordian run -- %program busy
 // EXIT(*-busy): 0
 // JSON(*-busy): findings=0
 //
 // Preloaded beside us, in either order, without a judge.
-// RUN(jemalloc-before):  env LD_PRELOAD=libjemalloc.so.2:%lib %program busy
-// RUN(jemalloc-after):   env LD_PRELOAD=%lib:libjemalloc.so.2 %program busy
-// RUN(tcmalloc-before):  env LD_PRELOAD=libtcmalloc_minimal.so.4:%lib %program busy
-// RUN(tcmalloc-after):   env LD_PRELOAD=%lib:libtcmalloc_minimal.so.4 %program busy
+// RUN(jemalloc-before): env LD_PRELOAD=libjemalloc.so.2:%lib %program busy
+// RUN(jemalloc-after): env LD_PRELOAD=%lib:libjemalloc.so.2 %program busy
+// RUN(tcmalloc-before): env LD_PRELOAD=libtcmalloc_minimal.so.4:%lib %program busy
+// RUN(tcmalloc-after): env LD_PRELOAD=%lib:libtcmalloc_minimal.so.4 %program busy
 // EXIT(*-before, *-after): 0
 #include "support/cases.h"
 #include "support/steps.h"

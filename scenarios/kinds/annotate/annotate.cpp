@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A lock that we cannot see, made visible by gordian/annotate.h: a futex lock of the program's own.
 //
-// RUN(cycle, with-mutex, closed-wakers, named):  gordian run -- %program %case
+// RUN(cycle, with-mutex, closed-wakers, named): gordian run -- %program %case
 // EXIT(cycle, with-mutex, closed-wakers, named): 66
 // JSON(cycle, with-mutex, closed-wakers, named): findings=1
 // JSON(cycle): verdict=deadlock kind=lock-order knot=left,right locks=inode,page
@@ -9,11 +9,11 @@
 // JSON(closed-wakers): verdict=deadlock locks=arrived
 // JSON(named): verdict=deadlock knot=left,right locks=superblock
 //
-// RUN(consistent, never-report, try, bare-program):  gordian run -- %program %case
+// RUN(consistent, never-report, try, bare-program): gordian run -- %program %case
 // EXIT(consistent, never-report, try, bare-program): 0
 // JSON(consistent, never-report, try, bare-program): findings=0
 //
-// RUN(lucky, asserted):  gordian run -- %program %case
+// RUN(lucky, asserted): gordian run -- %program %case
 // EXIT(lucky, asserted): 0
 // JSON(lucky): verdict=possible kind=lock-order locks=inode,page
 #include "support/blocked.h"

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // C++20 waits: a futex of which nobody knows who will wake it. At most a stall.
 //
-// RUN(wait, semaphore, latch, busy):  gordian run -- %program %case
+// RUN(wait, semaphore, latch, busy): gordian run -- %program %case
 // EXIT(wait, semaphore, latch, busy): 0
 // JSON(wait, semaphore, latch, busy): no verdict=deadlock
 // JSON(busy): findings=0

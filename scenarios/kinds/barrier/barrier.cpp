@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // A barrier is a wait for all the others: whoever still needs something of ours never comes.
 //
-// RUN(under-lock, too-few):  gordian run -- %program %case
+// RUN(under-lock, too-few): gordian run -- %program %case
 // EXIT(under-lock, too-few): 66
 // JSON(under-lock, too-few): findings=1
 // JSON(under-lock): verdict=deadlock kind=barrier|mixed locks=table
-// JSON(too-few):    verdict=deadlock kind=barrier
+// JSON(too-few): verdict=deadlock kind=barrier
 //
-// RUN(released, rounds):  gordian run -- %program %case
+// RUN(released, rounds): gordian run -- %program %case
 // EXIT(released, rounds): 0
 // JSON(released, rounds): findings=0
 #include "support/blocked.h"

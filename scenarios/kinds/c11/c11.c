@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // C11 threads: glibc's mtx_* and cnd_* call its internals, not the pthread functions.
 //
-// RUN(cycle, self, condition, join):  gordian run -- %program %case
+// RUN(cycle, self, condition, join): gordian run -- %program %case
 // EXIT(cycle, self, condition, join): 66
 // JSON(cycle, self, condition, join): findings=1
 // JSON(cycle): verdict=deadlock kind=lock-order knot=left,right locks=bread,butter
@@ -9,7 +9,7 @@
 // JSON(condition): verdict=deadlock kind=condition|mixed locks=eaten
 // JSON(join): verdict=deadlock kind=join|mixed locks=bread
 //
-// RUN(consistent, timed, recursive, once):  gordian run -- %program %case
+// RUN(consistent, timed, recursive, once): gordian run -- %program %case
 // EXIT(consistent, timed, recursive, once): 0
 // JSON(consistent, timed, recursive, once): findings=0
 #define _GNU_SOURCE

@@ -10,7 +10,7 @@
 // interrupted, longjmp, handler-locks, storm): findings=0 JSON(asynchronous): no verdict=deadlock
 //
 // And after it a real deadlock is still seen.
-// RUN(condition-then-cycle):  gordian run -- %program %case
+// RUN(condition-then-cycle): gordian run -- %program %case
 // EXIT(condition-then-cycle): 66
 // JSON(condition-then-cycle): findings=1
 // JSON(condition-then-cycle): verdict=deadlock kind=lock-order knot=left,right locks=desk,drawer

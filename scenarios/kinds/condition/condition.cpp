@@ -1,17 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 // Condition variables: anybody may signal, so a wait is hopeless only when everybody is stuck.
 //
-// RUN(all-stuck, outer-lock, reacquire, pool, pool-future, closed-queue): gordian run -- %program
-// %case EXIT(all-stuck, outer-lock, reacquire, pool, pool-future, closed-queue): 66 JSON(all-stuck,
-// outer-lock, reacquire, pool, pool-future, closed-queue): findings=1 JSON(all-stuck):
-// verdict=deadlock kind=condition|mixed locks=arrived JSON(outer-lock): verdict=deadlock
-// kind=condition|mixed locks=arrived,outer JSON(reacquire):  verdict=deadlock kind=lock-order
-// knot=waiter,signaller locks=inner,outer JSON(pool):       verdict=deadlock kind=condition|queue
+// RUN(all-stuck, outer-lock, reacquire, pool, pool-future, closed-queue): gordian run -- %program %case
+// EXIT(all-stuck, outer-lock, reacquire, pool, pool-future, closed-queue): 66
+// JSON(all-stuck, outer-lock, reacquire, pool, pool-future, closed-queue): findings=1
+// JSON(all-stuck): verdict=deadlock kind=condition|mixed locks=arrived
+// JSON(outer-lock): verdict=deadlock kind=condition|mixed locks=arrived,outer
+// JSON(reacquire): verdict=deadlock kind=lock-order knot=waiter,signaller locks=inner,outer
+// JSON(pool): verdict=deadlock kind=condition|queue
 // JSON(pool-future): verdict=deadlock
 // JSON(closed-queue): verdict=deadlock kind=condition|queue|mixed
 //
 // One thread is free: it may signal, and at last it does.
-// RUN(free-thread):  gordian run -- %program %case
+// RUN(free-thread): gordian run -- %program %case
 // EXIT(free-thread): 0
 // EXPECT(free-thread): STALL
 // JSON(free-thread): no verdict=deadlock
@@ -22,7 +23,7 @@
 // JSON(ping-pong, timed, clock, missed-but-timed, broadcast): findings=0
 //
 // It waits with a lock held that the one who signals takes before: today in time.
-// RUN(lucky-outer-lock):  gordian run -- %program %case
+// RUN(lucky-outer-lock): gordian run -- %program %case
 // EXIT(lucky-outer-lock): 0
 // JSON(lucky-outer-lock): verdict=possible kind=condition|mixed locks=outer
 #include "support/blocked.h"

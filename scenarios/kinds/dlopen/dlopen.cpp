@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // GLib that comes by dlopen, and a program that has none and must not see any.
 //
-// RUN(cycle):  gordian run -- %program %case
+// RUN(cycle): gordian run -- %program %case
 // EXIT(cycle): 66
 // JSON(cycle): findings=1
 // JSON(cycle): verdict=deadlock kind=lock-order knot=left,right locks=sessions,streams
 //
-// RUN(consistent, without, unloaded):  gordian run -- %program %case
+// RUN(consistent, without, unloaded): gordian run -- %program %case
 // EXIT(consistent, without, unloaded): 0
 // JSON(consistent, without, unloaded): findings=0
 // STDOUT(without): no GLib here

@@ -1,26 +1,28 @@
 // SPDX-License-Identifier: Apache-2.0
 // Before main, after main, and the ways in which a program ends.
 //
-// RUN(at-exit, destructor, quick-exit):  gordian run -- %program %case
+// RUN(at-exit, destructor, quick-exit): gordian run -- %program %case
 // EXIT(at-exit, destructor, quick-exit): 66
 // JSON(at-exit, destructor, quick-exit): findings=1
-// JSON(at-exit, destructor): verdict=deadlock kind=lock-order knot=closer,worker
-// locks=closing,registry JSON(quick-exit): verdict=deadlock kind=join|mixed locks=registry
+// JSON(at-exit, destructor): verdict=deadlock kind=lock-order knot=closer,worker locks=closing,registry
+// JSON(quick-exit): verdict=deadlock kind=join|mixed locks=registry
 //
 // A deadlock before main.
-// RUN(constructor):  gordian run -- %program
-// ENV(constructor):  SCENARIO_BROKEN_CONSTRUCTOR=1
+// RUN(constructor): gordian run -- %program
+// ENV(constructor): SCENARIO_BROKEN_CONSTRUCTOR=1
 // EXIT(constructor): 66
 // JSON(constructor): findings=1
 // JSON(constructor): verdict=deadlock kind=join|mixed locks=registry
 //
 // The hazard is told however the program ends, and the program ends as it would alone.
-// RUN(returns, exits, underscore-exit, aborts, crashes, killed, terminates, seven): gordian run --
-// %program %case EXIT(returns, exits, underscore-exit): 0 EXIT(seven): 7 EXIT(aborts, terminates):
-// signal 6 EXIT(crashes): signal 11 EXIT(killed): signal 9 JSON(returns, exits, underscore-exit,
-// aborts, crashes, killed, terminates, seven): findings=1 JSON(returns, exits, underscore-exit,
-// aborts, crashes, killed, terminates, seven): verdict=possible kind=lock-order knot=left,right
-// locks=closing,registry
+// RUN(returns, exits, underscore-exit, aborts, crashes, killed, terminates, seven): gordian run -- %program %case
+// EXIT(returns, exits, underscore-exit): 0
+// EXIT(seven): 7
+// EXIT(aborts, terminates): signal 6
+// EXIT(crashes): signal 11
+// EXIT(killed): signal 9
+// JSON(returns, exits, underscore-exit, aborts, crashes, killed, terminates, seven): findings=1
+// JSON(returns, exits, underscore-exit, aborts, crashes, killed, terminates, seven): verdict=possible kind=lock-order knot=left,right locks=closing,registry
 //
 // RUN(mixed-hazard, three-hazard, clean-exit): gordian run -- %program %case
 // EXIT(mixed-hazard, three-hazard, clean-exit): 0

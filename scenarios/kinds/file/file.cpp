@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // File locks: flock belongs to an open file, fcntl to a process, and both block like any mutex.
 //
-// RUN(flock, ofd, fcntl-and-mutex, flock-self, flock-and-mutex):  gordian run -- %program %case
+// RUN(flock, ofd, fcntl-and-mutex, flock-self, flock-and-mutex): gordian run -- %program %case
 // EXIT(flock, ofd, fcntl-and-mutex, flock-self, flock-and-mutex): 66
 // JSON(flock, ofd, fcntl-and-mutex, flock-self, flock-and-mutex): findings=1
 // JSON(flock): verdict=deadlock kind=file-lock knot=parent,child
@@ -10,7 +10,7 @@
 // JSON(flock-self): verdict=deadlock kind=file-lock|self-lock
 // JSON(flock-and-mutex): verdict=deadlock kind=file-lock|mixed knot=left,right
 //
-// RUN(consistent, fcntl-refused, try, queue, ranges):  gordian run -- %program %case
+// RUN(consistent, fcntl-refused, try, queue, ranges): gordian run -- %program %case
 // EXIT(consistent, fcntl-refused, try, queue, ranges): 0
 // JSON(consistent, fcntl-refused, try, queue, ranges): no verdict=deadlock
 // STDOUT(fcntl-refused): EDEADLK

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // std::future and std::async: the one who waits, waits for a thread.
 //
-// RUN(async-under-lock, promise-under-lock):  gordian run -- %program %case
+// RUN(async-under-lock, promise-under-lock): gordian run -- %program %case
 // EXIT(async-under-lock, promise-under-lock): 66
 // JSON(async-under-lock, promise-under-lock): findings=1
 // JSON(async-under-lock, promise-under-lock): verdict=deadlock locks=ledger
 //
-// RUN(async, deferred, timed, promise):  gordian run -- %program %case
+// RUN(async, deferred, timed, promise): gordian run -- %program %case
 // EXIT(async, deferred, timed, promise): 0
 // JSON(async, deferred, timed, promise): findings=0
 #include "support/blocked.h"

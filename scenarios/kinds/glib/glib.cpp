@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // GLib's locks: an int on a futex that does not say who owns it, and the rest of the family.
 //
-// RUN(cycle, self, recursive-cycle, rw, cond, join, once, bit, queue, mixed): gordian run --
-// %program %case EXIT(cycle, self, recursive-cycle, rw, cond, join, once, bit, queue, mixed): 66
+// RUN(cycle, self, recursive-cycle, rw, cond, join, once, bit, queue, mixed): gordian run -- %program %case
+// EXIT(cycle, self, recursive-cycle, rw, cond, join, once, bit, queue, mixed): 66
 // JSON(cycle, self, recursive-cycle, rw, cond, join, once, bit, queue, mixed): findings=1
 // JSON(cycle): verdict=deadlock kind=lock-order knot=left,right locks=sessions,streams
 // JSON(self): verdict=deadlock kind=self-lock knot=only locks=sessions

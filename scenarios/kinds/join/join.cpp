@@ -1,22 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 // A join is a wait like any other: for a thread to end.
 //
-// RUN(under-lock, later, ring, mutual, two-joiners, queue-behind):  gordian run -- %program %case
+// RUN(under-lock, later, ring, mutual, two-joiners, queue-behind): gordian run -- %program %case
 // EXIT(under-lock, later, ring, mutual, two-joiners, queue-behind): 66
 // JSON(under-lock, later, ring, mutual, two-joiners, queue-behind): findings=1
-// JSON(under-lock):  verdict=deadlock kind=join|mixed locks=state knot=stopper,worker
-// JSON(later):       verdict=deadlock kind=join|mixed locks=state knot=stopper,worker
-// JSON(ring):        verdict=deadlock kind=join knot=one,two,three
-// JSON(mutual):      verdict=deadlock kind=join knot=left,right
+// JSON(under-lock): verdict=deadlock kind=join|mixed locks=state knot=stopper,worker
+// JSON(later): verdict=deadlock kind=join|mixed locks=state knot=stopper,worker
+// JSON(ring): verdict=deadlock kind=join knot=one,two,three
+// JSON(mutual): verdict=deadlock kind=join knot=left,right
 // JSON(two-joiners): verdict=deadlock kind=join|orphan knot=stopper-2
-// JSON(queue-behind): verdict=deadlock kind=join|mixed|rwlock knot=master,replica
-// victims=reader-1,reader-2
+// JSON(queue-behind): verdict=deadlock kind=join|mixed|rwlock knot=master,replica victims=reader-1,reader-2
 //
 // The joined thread, or its sibling, takes the lock under which it is joined. Today it had done so
 // before. RUN(lucky, lucky-sibling):  gordian run -- %program %case EXIT(lucky, lucky-sibling): 0
 // JSON(lucky, lucky-sibling): verdict=possible kind=join|mixed locks=state
 //
-// RUN(self, no-lock, tries, timed, detached):  gordian run -- %program %case
+// RUN(self, no-lock, tries, timed, detached): gordian run -- %program %case
 // EXIT(self, no-lock, tries, timed, detached): 0
 // JSON(self, no-lock, tries, timed, detached): no verdict=deadlock
 // JSON(no-lock, tries, timed, detached): findings=0

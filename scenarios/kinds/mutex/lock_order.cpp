@@ -1,39 +1,37 @@
 // SPDX-License-Identifier: Apache-2.0
 // Mutexes taken in several orders: those that hang, those that could have, and those that cannot.
 //
-// RUN(cycle, three, queue):            gordian run -- %program %case
-// EXIT(cycle, three, queue):           66
-// EXPECT(cycle):  DEADLOCK: 2 threads, 2 locks
-// EXPECT(three):  DEADLOCK: 3 threads, 3 locks
-// EXPECT(queue):  DEADLOCK: 2 threads, 2 locks
+// RUN(cycle, three, queue): gordian run -- %program %case
+// EXIT(cycle, three, queue): 66
+// EXPECT(cycle): DEADLOCK: 2 threads, 2 locks
+// EXPECT(three): DEADLOCK: 3 threads, 3 locks
+// EXPECT(queue): DEADLOCK: 2 threads, 2 locks
 // JSON(cycle, three, queue): findings=1
-// JSON(cycle):    verdict=deadlock kind=lock-order knot=left,right victims= locks=kitchen,garden
-// JSON(three):    verdict=deadlock kind=lock-order knot=left,middle,right
-// locks=kitchen,garden,cellar JSON(queue):    verdict=deadlock kind=lock-order knot=left,right
-// victims=late-1,late-2
+// JSON(cycle): verdict=deadlock kind=lock-order knot=left,right victims= locks=kitchen,garden
+// JSON(three): verdict=deadlock kind=lock-order knot=left,middle,right locks=kitchen,garden,cellar
+// JSON(queue): verdict=deadlock kind=lock-order knot=left,right victims=late-1,late-2
 //
 // One after the other it goes well, and may go wrong another day.
-// RUN(lucky, lucky-three):     gordian run -- %program %case
-// RUN(lucky-strict):           gordian run --strict -- %program lucky
-// EXIT(lucky, lucky-three):    0
-// EXIT(lucky-strict):          66
-// BARE(lucky-strict):          0
-// STDOUT(lucky*):              done
-// JSON(lucky*):                findings=1
-// JSON(lucky, lucky-strict):   verdict=possible kind=lock-order knot=left,right
-// locks=kitchen,garden JSON(lucky-three):           verdict=possible kind=lock-order
-// knot=left,middle,right locks=kitchen,garden,cellar
+// RUN(lucky, lucky-three): gordian run -- %program %case
+// RUN(lucky-strict): gordian run --strict -- %program lucky
+// EXIT(lucky, lucky-three): 0
+// EXIT(lucky-strict): 66
+// BARE(lucky-strict): 0
+// STDOUT(lucky*): done
+// JSON(lucky*): findings=1
+// JSON(lucky, lucky-strict): verdict=possible kind=lock-order knot=left,right locks=kitchen,garden
+// JSON(lucky-three): verdict=possible kind=lock-order knot=left,middle,right locks=kitchen,garden,cellar
 //
 // RUN(gate, same-thread, joined, signalled): gordian run --refuted -- %program %case
-// RUN(gate-quiet):                  gordian run -- %program gate
-// RUN(same-thread-quiet):           gordian run -- %program same-thread
+// RUN(gate-quiet): gordian run -- %program gate
+// RUN(same-thread-quiet): gordian run -- %program same-thread
 // RUN(try, timed, clock, scoped, hand-over-hand, consistent): gordian run -- %program %case
-// EXIT(gate*, same-thread*, joined, signalled, try, timed, clock, scoped, hand-over-hand,
-// consistent): 0 JSON(gate*, same-thread*, joined, signalled, try, timed, clock, scoped,
-// hand-over-hand, consistent): findings=0 REJECT(gate*, same-thread*, joined, signalled, try,
-// timed, clock, scoped, hand-over-hand, consistent): DEADLOCK JSON(gate, same-thread, joined,
-// signalled): verdict=refuted kind=lock-order locks=kitchen,garden JSON(gate-quiet,
-// same-thread-quiet): no verdict=refuted JSON(gate):    verdict=refuted reason=gate
+// EXIT(gate*, same-thread*, joined, signalled, try, timed, clock, scoped, hand-over-hand, consistent): 0
+// JSON(gate*, same-thread*, joined, signalled, try, timed, clock, scoped, hand-over-hand, consistent): findings=0
+// REJECT(gate*, same-thread*, joined, signalled, try, timed, clock, scoped, hand-over-hand, consistent): DEADLOCK
+// JSON(gate, same-thread, joined, signalled): verdict=refuted kind=lock-order locks=kitchen,garden
+// JSON(gate-quiet, same-thread-quiet): no verdict=refuted
+// JSON(gate): verdict=refuted reason=gate
 #include "support/blocked.h"
 #include "support/cases.h"
 #include "support/steps.h"

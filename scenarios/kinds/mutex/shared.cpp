@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 // Process-shared mutexes: a cycle between two processes, related by fork or only by a file.
 //
-// RUN(fork, file):  gordian run -- %program %case
+// RUN(fork, file): gordian run -- %program %case
 // EXIT(fork, file): 66
 // JSON(fork, file): findings=1
 // JSON(fork, file): verdict=deadlock kind=lock-order knot=parent,child
 //
-// RUN(consistent, robust):  gordian run -- %program %case
+// RUN(consistent, robust): gordian run -- %program %case
 // EXIT(consistent, robust): 0
 // JSON(consistent, robust): findings=0
 // STDOUT(robust): EOWNERDEAD
 //
 // The child is not watched: nothing is known of it.
-// RUN(unwatched):  gordian run --no-children -- %program consistent
+// RUN(unwatched): gordian run --no-children -- %program consistent
 // EXIT(unwatched): 0
 // JSON(unwatched): findings=0
 #include "support/cases.h"

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 // Initialisation that happens once: pthread_once, std::call_once, function-local statics.
 //
-// RUN(once, call-once, guard, self, guard-and-mutex):  gordian run -- %program %case
+// RUN(once, call-once, guard, self, guard-and-mutex): gordian run -- %program %case
 // EXIT(once, call-once, guard, self, guard-and-mutex): 66
 // JSON(once, call-once, guard, self, guard-and-mutex): findings=1
-// JSON(once):  verdict=deadlock kind=once knot=left,right locks=once_a,once_b
+// JSON(once): verdict=deadlock kind=once knot=left,right locks=once_a,once_b
 // JSON(call-once): verdict=deadlock kind=once knot=left,right
 // JSON(guard): verdict=deadlock kind=once knot=left,right
-// JSON(self):  verdict=deadlock kind=once|self-lock knot=only locks=once_a
+// JSON(self): verdict=deadlock kind=once|self-lock knot=only locks=once_a
 // JSON(guard-and-mutex): verdict=deadlock kind=once|mixed|lock-order knot=left,right locks=registry
 //
-// RUN(done, guard-done, throws):  gordian run -- %program %case
+// RUN(done, guard-done, throws): gordian run -- %program %case
 // EXIT(done, guard-done, throws): 0
 // JSON(done, guard-done, throws): findings=0
 #include "support/cases.h"

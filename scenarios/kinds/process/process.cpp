@@ -1,26 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
 // Processes that fork, exec, spawn and clone, and owners that are no more.
 //
-// RUN(fork-orphan, thread-orphan, in-child, in-grandchild, exec-cycle, spawn-cycle): gordian run --
-// %program %case EXIT(fork-orphan, thread-orphan, in-child, in-grandchild, exec-cycle,
-// spawn-cycle): 66 JSON(fork-orphan, thread-orphan, in-child, in-grandchild, exec-cycle,
-// spawn-cycle): findings=1 JSON(fork-orphan):   verdict=deadlock kind=orphan knot=child
-// locks=settings JSON(thread-orphan): verdict=deadlock kind=orphan knot=heir locks=settings
-// JSON(in-child):      verdict=deadlock kind=lock-order knot=left,right locks=settings,cache
+// RUN(fork-orphan, thread-orphan, in-child, in-grandchild, exec-cycle, spawn-cycle): gordian run -- %program %case
+// EXIT(fork-orphan, thread-orphan, in-child, in-grandchild, exec-cycle, spawn-cycle): 66
+// JSON(fork-orphan, thread-orphan, in-child, in-grandchild, exec-cycle, spawn-cycle): findings=1
+// JSON(fork-orphan): verdict=deadlock kind=orphan knot=child locks=settings
+// JSON(thread-orphan): verdict=deadlock kind=orphan knot=heir locks=settings
+// JSON(in-child): verdict=deadlock kind=lock-order knot=left,right locks=settings,cache
 // JSON(in-grandchild): verdict=deadlock kind=lock-order knot=left,right locks=settings,cache
-// JSON(exec-cycle):    verdict=deadlock kind=lock-order knot=left,right locks=settings,cache
-// JSON(spawn-cycle):   verdict=deadlock kind=lock-order knot=left,right locks=settings,cache
+// JSON(exec-cycle): verdict=deadlock kind=lock-order knot=left,right locks=settings,cache
+// JSON(spawn-cycle): verdict=deadlock kind=lock-order knot=left,right locks=settings,cache
 //
-// RUN(held):  gordian run -- %program %case
+// RUN(held): gordian run -- %program %case
 // EXIT(held): 0
 // JSON(held): findings=1
 // JSON(held): kind=held-at-exit locks=settings
 //
-// RUN(fork, fork-holding, exec, vfork, spawn, raw-clone, daemon, atfork, workers): gordian run --
-// %program %case EXIT(fork, fork-holding, exec, vfork, spawn, raw-clone, daemon, atfork, workers):
-// 0 JSON(fork, fork-holding, exec, vfork, spawn, raw-clone, daemon, atfork, workers): findings=0
+// RUN(fork, fork-holding, exec, vfork, spawn, raw-clone, daemon, atfork, workers): gordian run -- %program %case
+// EXIT(fork, fork-holding, exec, vfork, spawn, raw-clone, daemon, atfork, workers): 0
+// JSON(fork, fork-holding, exec, vfork, spawn, raw-clone, daemon, atfork, workers): findings=0
 //
-// RUN(children-off):  gordian run --no-children -- %program in-child-timed
+// RUN(children-off): gordian run --no-children -- %program in-child-timed
 // EXIT(children-off): 0
 // JSON(children-off): findings=0
 #include "support/cases.h"

@@ -1,20 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 // Reader-writer locks: which pairs exclude each other, and what a waiting writer does to readers.
 //
-// RUN(write-write, read-write, upgrade, self-upgrade, waiting-writer, all-readers): gordian run --
-// %program %case EXIT(write-write, read-write, upgrade, self-upgrade, waiting-writer, all-readers):
-// 66 JSON(write-write, read-write, upgrade, self-upgrade, waiting-writer, all-readers):
-// verdict=deadlock JSON(write-write): verdict=deadlock kind=rwlock knot=left,right
-// locks=map_lock,index_lock JSON(read-write): verdict=deadlock kind=rwlock knot=left,right
-// locks=map_lock,index_lock JSON(upgrade): verdict=deadlock kind=rwlock knot=left,right
-// locks=map_lock JSON(self-upgrade): verdict=deadlock kind=self-lock|rwlock knot=only
-// locks=map_lock JSON(waiting-writer): verdict=deadlock kind=rwlock knot=outer,writer
-// locks=writer_first JSON(all-readers): verdict=deadlock knot=reader-1,reader-2,writer
+// RUN(write-write, read-write, upgrade, self-upgrade, waiting-writer, all-readers): gordian run -- %program %case
+// EXIT(write-write, read-write, upgrade, self-upgrade, waiting-writer, all-readers): 66
+// JSON(write-write, read-write, upgrade, self-upgrade, waiting-writer, all-readers): verdict=deadlock
+// JSON(write-write): verdict=deadlock kind=rwlock knot=left,right locks=map_lock,index_lock
+// JSON(read-write): verdict=deadlock kind=rwlock knot=left,right locks=map_lock,index_lock
+// JSON(upgrade): verdict=deadlock kind=rwlock knot=left,right locks=map_lock
+// JSON(self-upgrade): verdict=deadlock kind=self-lock|rwlock knot=only locks=map_lock
+// JSON(waiting-writer): verdict=deadlock kind=rwlock knot=outer,writer locks=writer_first
+// JSON(all-readers): verdict=deadlock knot=reader-1,reader-2,writer
 //
-// RUN(read-read, nested-readers, recursive-read, timed, shared-mutex, write-twice): gordian run --
-// %program %case EXIT(read-read, nested-readers, recursive-read, timed, shared-mutex, write-twice):
-// 0 JSON(read-read, nested-readers, recursive-read, timed, shared-mutex, write-twice): no
-// verdict=deadlock JSON(read-read, nested-readers, recursive-read, timed, shared-mutex): findings=0
+// RUN(read-read, nested-readers, recursive-read, timed, shared-mutex, write-twice): gordian run -- %program %case
+// EXIT(read-read, nested-readers, recursive-read, timed, shared-mutex, write-twice): 0
+// JSON(read-read, nested-readers, recursive-read, timed, shared-mutex, write-twice): no verdict=deadlock
+// JSON(read-read, nested-readers, recursive-read, timed, shared-mutex): findings=0
 // STDOUT(write-twice): EDEADLK
 //
 // Hazards: a writer in the knot makes one; readers of a lock that prefers writers need a third

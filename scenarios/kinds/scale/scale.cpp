@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Many threads, many locks, many holds.
 //
-// RUN(threads, locks, holds, births, holds-crosswise):  gordian run -- %program %case
+// RUN(threads, locks, holds, births, holds-crosswise): gordian run -- %program %case
 // TIMEOUT: 120
 // EXIT(threads, locks, holds, births): 0
 // JSON(threads, locks, holds, births): findings=0
@@ -12,7 +12,7 @@
 // JSON(holds-crosswise): verdict=deadlock kind=lock-order knot=left,right
 //
 // Two among ten thousand.
-// RUN(needle):  gordian run -- %program %case
+// RUN(needle): gordian run -- %program %case
 // EXIT(needle): 66
 // JSON(needle): verdict=deadlock kind=lock-order knot=left,right locks=hay,needle
 #include "support/cases.h"

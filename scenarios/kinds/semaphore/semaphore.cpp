@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Semaphores: used as locks, posted by others, by signal handlers, by other processes.
 //
-// RUN(as-lock, with-mutex, self, named, nobody-posts):  gordian run -- %program %case
+// RUN(as-lock, with-mutex, self, named, nobody-posts): gordian run -- %program %case
 // EXIT(as-lock, with-mutex, self, named, nobody-posts): 66
 // JSON(as-lock, with-mutex, self, named, nobody-posts): findings=1
 // JSON(as-lock): verdict=deadlock kind=semaphore locks=slot_a,slot_b
@@ -11,15 +11,15 @@
 // JSON(nobody-posts): verdict=deadlock kind=semaphore knot=3
 //
 // All sleep, and a signal handler wakes them.
-// RUN(handler-posts):  gordian run -- %program %case
+// RUN(handler-posts): gordian run -- %program %case
 // EXIT(handler-posts): 0
 // JSON(handler-posts): no verdict=deadlock
 //
-// RUN(signal, consistent, timed, try, between-processes):  gordian run -- %program %case
+// RUN(signal, consistent, timed, try, between-processes): gordian run -- %program %case
 // EXIT(signal, consistent, timed, try, between-processes): 0
 // JSON(signal, consistent, timed, try, between-processes): findings=0
 //
-// RUN(lucky):  gordian run -- %program %case
+// RUN(lucky): gordian run -- %program %case
 // EXIT(lucky): 0
 // JSON(lucky): verdict=possible kind=semaphore|lock-order knot=left,right locks=slot_a,slot_b
 #include "support/blocked.h"

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // Spin locks: who waits for one is awake all the time, and yet can never go on.
 //
-// RUN(cycle, self, with-mutex):  gordian run -- %program %case
+// RUN(cycle, self, with-mutex): gordian run -- %program %case
 // EXIT(cycle, self, with-mutex): 66
 // JSON(cycle, self, with-mutex): findings=1
 // JSON(cycle): verdict=deadlock kind=lock-order knot=left,right locks=fast_a,fast_b
-// JSON(self):  verdict=deadlock kind=self-lock knot=only locks=fast_a
+// JSON(self): verdict=deadlock kind=self-lock knot=only locks=fast_a
 // JSON(with-mutex): verdict=deadlock kind=lock-order|mixed knot=left,right locks=fast_a,slow
 //
-// RUN(consistent, try):  gordian run -- %program %case
+// RUN(consistent, try): gordian run -- %program %case
 // EXIT(consistent, try): 0
 // JSON(consistent, try): findings=0
 #include "support/cases.h"

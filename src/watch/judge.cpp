@@ -1,0 +1,576 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "watch/judge.h"
+
+#include "analysis/find_hazards.h"
+#include "analysis/find_stuck.h"
+#include "trace/board_history.h"
+
+#include <algorithm>
+#include <ctime>
+#include <fcntl.h>
+#include <poll.h>
+#include <string>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <unordered_set>
+
+namespace gordian::watch {
+namespace {
+
+using format::Kind;
+using format::WaitWord;
+using model::ResourceId;
+using model::ThreadId;
+using std::chrono::milliseconds;
+using std::chrono::nanoseconds;
+using Clock = std::chrono::steady_clock;  // CLOCK_MONOTONIC, as the board's since_ns
+
+constexpr milliseconds kInterval{20};
+// The judge's share of a core, in the long run; what it saves it may spend when something happens.
+constexpr int kShareDivisor = 250;
+constexpr nanoseconds kMaxCredit = milliseconds(60);
+constexpr milliseconds kFirstBackoff{20};
+constexpr milliseconds kMaxBackoff{250};
+constexpr milliseconds kTick{500};
+constexpr nanoseconds kSpinningPatience = milliseconds(2);
+
+nanoseconds processor_time() {
+  timespec time{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+  return std::chrono::seconds(time.tv_sec) + nanoseconds(time.tv_nsec);
+}
+
+nanoseconds now_monotonic() { return Clock::now().time_since_epoch(); }
+
+bool is_waiting(const WaitWord& word) { return word.number % 2 == 1 && word.kind != Kind::None; }
+
+bool is_signalled(Kind kind) { return !model::is_owned(trace::resource_kind(kind)); }
+
+uint64_t mix(uint64_t hash, uint64_t value) { return (hash ^ value) * 0x9e3779b97f4a7c15 + (hash >> 29); }
+
+size_t index_of(ThreadId id) { return static_cast<size_t>(id); }
+size_t index_of(ResourceId id) { return static_cast<size_t>(id); }
+size_t index_of(model::ProcessId id) { return static_cast<size_t>(id); }
+
+bool task_exists(int pid, uint32_t tid) {
+  const std::string path = "/proc/" + std::to_string(pid) + "/task/" + std::to_string(tid);
+  return access(path.c_str(), F_OK) == 0;
+}
+
+bool any_task_exists(uint32_t tid) { return access(("/proc/" + std::to_string(tid)).c_str(), F_OK) == 0; }
+
+// Whether the descriptor that a thread waits on is the file its card names.
+bool is_same_file(int pid, uint64_t fd, const WaitWord& wait) {
+  struct stat status {};
+  const std::string path = "/proc/" + std::to_string(pid) + "/fd/" + std::to_string(static_cast<int>(fd));
+  return stat(path.c_str(), &status) == 0 && status.st_dev == wait.address && status.st_ino == wait.object;
+}
+
+}  // namespace
+
+void Judge::add(std::unique_ptr<WatchedProcess> process) {
+  const int pid = process->pid();
+  // The same pid once more: it has executed another program.
+  if (const auto known = latest_.find(pid); known != latest_.end()) known->second->finish();
+  latest_[pid] = process.get();
+  processes_.push_back(std::move(process));
+}
+
+void Judge::finish(int pid) {
+  if (const auto known = latest_.find(pid); known != latest_.end()) known->second->finish();
+}
+
+void Judge::finish_ended() {
+  std::vector<pollfd> descriptors;
+  std::vector<WatchedProcess*> owners;
+  for (const auto& [pid, process] : latest_) {
+    if (!process->is_alive() || process->end_descriptor() < 0) continue;
+    descriptors.push_back({.fd = process->end_descriptor(), .events = POLLIN, .revents = 0});
+    owners.push_back(process);
+  }
+  if (descriptors.empty() || poll(descriptors.data(), descriptors.size(), 0) <= 0) return;
+  for (size_t i = 0; i < owners.size(); ++i) {
+    if (descriptors[i].revents != 0) owners[i]->finish();
+  }
+}
+
+bool Judge::has_live() const {
+  return std::any_of(latest_.begin(), latest_.end(), [](const auto& entry) { return entry.second->is_alive(); });
+}
+
+std::vector<model::Finding> Judge::look() {
+  const nanoseconds started = processor_time();
+  const Clock::time_point now = Clock::now();
+  if (last_look_ != Clock::time_point{}) {
+    credit_ = std::min(kMaxCredit, credit_ + (now - last_look_) / kShareDivisor);
+  }
+  last_look_ = now;
+  const bool tick = now - last_tick_ >= kTick;
+  if (tick) last_tick_ = now;
+
+  Look result;
+  bool any_board = false;
+  for (const auto& [pid, process] : latest_) {
+    if (!process->is_alive() || process->board() == nullptr) continue;
+    any_board = true;
+    look_at(*process, result);
+  }
+  std::vector<model::Finding> findings;
+  const bool changed = result.signature != last_signature_;
+  if (any_board && (result.worth || (tick && result.signature != 0))) {
+    if (changed) backoff_ = milliseconds(0);
+    const bool affordable = credit_ > nanoseconds(0) || now - last_examination_ >= kFirstBackoff * 4;
+    if (affordable && now - last_examination_ >= backoff_) {
+      last_signature_ = result.signature;
+      last_examination_ = now;
+      findings = examine();
+      backoff_ = std::min(kMaxBackoff, std::max(kFirstBackoff, backoff_ * 2));
+    }
+  }
+  credit_ -= processor_time() - started;
+  interval_ = credit_ < -kMaxCredit ? kInterval * 2 : kInterval;
+  return findings;
+}
+
+// Marks the look as worth an examination when a wait of this process, as old as the last look at
+// least, could belong to a knot.
+void Judge::look_at(WatchedProcess& process, Look& look) {
+  trace::BoardReader& board = *process.board();
+  if (!board.refresh()) return;
+  board.read_waits(words_);
+  process.last_numbers.resize(words_.size(), 0);
+  process.seen_long.resize(words_.size(), 0);
+  bool any_long = false;
+  std::unordered_set<uint32_t> joined;
+  std::unordered_set<uint32_t> waiting_uids;
+  const nanoseconds now = now_monotonic();
+  for (uint32_t i = 0; i < words_.size(); ++i) {
+    const WaitWord& word = words_[i];
+    const bool is_long = is_waiting(word) && word.number == process.last_numbers[i];
+    process.last_numbers[i] = word.number;
+    if (!is_long || (word.flags & format::kTimed) != 0) continue;
+    any_long = true;
+    look.signature = mix(look.signature, mix((uint64_t{static_cast<uint32_t>(process.pid())} << 32) | i, word.number));
+    if (options_.stall > nanoseconds(0) && now - nanoseconds(word.since_ns) >= options_.stall) look.worth = true;
+    if (look.worth) continue;
+
+    const auto brief = board.read_brief(i);
+    if (!brief) continue;
+    const bool is_new = process.seen_long[i] != word.number;
+    process.seen_long[i] = word.number;
+    const bool suspended = brief->suspended_first && brief->hold_count == 1;
+    if (brief->hold_count > 0 && !suspended) look.worth = true;
+    if (word.kind == Kind::Join) {
+      if (word.object != 0) joined.insert(static_cast<uint32_t>(word.object));
+      if (is_new) look.worth = true;
+    } else if (is_new && !is_signalled(word.kind)) {
+      look.worth = true;  // its owner may have gone
+    }
+    waiting_uids.insert(brief->uid);
+  }
+  if (look.worth || !any_long) return;
+  for (const uint32_t uid : joined) {
+    if (waiting_uids.contains(uid)) {
+      look.worth = true;
+      return;
+    }
+  }
+  if (!has_free_thread(process, words_)) look.worth = true;
+}
+
+bool Judge::has_free_thread(WatchedProcess& process, const std::vector<WaitWord>& waits) {
+  trace::BoardReader& board = *process.board();
+  const auto is_free = [&](uint32_t i) {
+    if (i >= waits.size() || (is_waiting(waits[i]) && (waits[i].flags & format::kTimed) == 0)) return false;
+    return board.read_brief(i).has_value();
+  };
+  if (is_free(process.free_card_hint)) return true;
+  for (uint32_t i = 0; i < waits.size(); ++i) {
+    if (!is_free(i)) continue;
+    process.free_card_hint = i;
+    return true;
+  }
+  return false;
+}
+
+// --- One examination ------------------------------------------------------------------------------
+
+std::vector<model::Finding> Judge::examine() {
+  ++examinations_;
+  Case current;
+  for (const auto& [pid, process] : latest_) {
+    if (!process->is_alive() || process->board() == nullptr) continue;
+    current.processes.push_back(process);
+    current.boards.push_back(process->snapshot_source());
+  }
+  std::set<std::pair<size_t, int>> tids;
+  if (!find_candidates(current, tids)) return {};
+
+  // All first readings, then cards and object words, then all second readings.
+  read_all(current, tids, false);
+  for (size_t i = 0; i < current.processes.size(); ++i) {
+    current.processes[i]->read_signal_handlers();
+    current.boards[i] = current.processes[i]->snapshot_source();
+  }
+  current.now = trace::read_snapshot(current.boards, [&](size_t process, uint32_t, const WaitWord& word) {
+    const auto found = current.readings.find({process, current.processes[process]->outer_tid(word.tid)});
+    return found != current.readings.end() && found->second.first && sleeps_on_mutex(word, *found->second.first);
+  });
+  std::vector<WaitFacts> facts(current.now.snapshot.threads.size());
+  std::vector<bool> gone(facts.size(), false);
+  gather_objects(current, facts, gone);
+  attest_spinning(current, facts);
+  read_all(current, tids, true);
+
+  apply(current, facts, gone);
+  enrich(current);
+  add_unknown_threads(current, tids);
+  current.now.snapshot.taken = now_monotonic();
+
+  analysis::StuckOptions options;
+  options.stall_after = options_.stall;
+  std::vector<model::Finding> findings;
+  for (model::Finding& finding : analysis::find_stuck(current.now.snapshot, options)) {
+    if (!is_new(current, finding)) continue;
+    name_threads(current, finding);
+    process::FindingCompleter([&](const model::Process& process) { return view_of(process, false); })
+        .name_statics(finding);
+    findings.push_back(std::move(finding));
+  }
+  return findings;
+}
+
+// Takes the cards at their word. True: threads look stuck; `tids` are those whose evidence is needed.
+bool Judge::find_candidates(Case& current, std::set<std::pair<size_t, int>>& tids) {
+  analysis::StuckOptions options;
+  options.stall_min_age = nanoseconds(0);
+  options.stall_busy_age = nanoseconds(0);
+  options.stall_after = options_.stall;
+
+  std::set<size_t> whole_processes;
+  bool has_conditions = false;
+  const auto take = [&](const trace::BoardSnapshot& snapshot) {
+    for (const model::Finding& finding : analysis::find_stuck(snapshot.snapshot, options)) {
+      bool any_signal = finding.verdict != model::Verdict::Deadlock && finding.reason.code == model::ReasonCode::WakerMayExist;
+      for (const model::FindingThread& thread : finding.threads) {
+        tids.emplace(index_of(thread.process), thread.tid);
+        const auto& wait = snapshot.snapshot.threads[index_of(thread.id)].wait;
+        if (wait) any_signal |= !model::is_owned(snapshot.snapshot.resources[index_of(wait->resource)].kind);
+      }
+      for (const model::FindingThread& thread : finding.threads) {
+        if (any_signal) whole_processes.insert(index_of(thread.process));
+      }
+    }
+  };
+  const auto read = [&](const trace::ReacquiresMutex& reacquires) {
+    current.now = trace::read_snapshot(current.boards, reacquires);
+    current.now.snapshot.taken = now_monotonic();
+    for (const trace::ThreadOrigin& origin : current.now.origins) {
+      has_conditions |= origin.has_wait && trace::is_condition(origin.wait.kind);
+    }
+    enrich(current);
+    take(current.now);
+  };
+  read({});
+  // The same with every condition wait in its second phase: a thread that was signalled and finds
+  // its mutex taken is part of a knot that the first view cannot show.
+  if (has_conditions) read([](size_t, uint32_t, const WaitWord&) { return true; });
+  if (tids.empty()) return false;
+  for (const size_t process : whole_processes) {
+    process::TaskDirectory* const tasks = current.processes[process]->tasks();
+    if (tasks == nullptr) continue;
+    for (const int tid : tasks->list()) tids.emplace(process, tid);
+  }
+  return true;
+}
+
+void Judge::read_all(Case& current, const std::set<std::pair<size_t, int>>& tids, bool second) {
+  for (const auto& [process, tid] : tids) {
+    process::TaskDirectory* const tasks = current.processes[process]->tasks();
+    if (tasks == nullptr) continue;
+    Reading& reading = current.readings[{process, tid}];
+    (second ? reading.second : reading.first) = tasks->read(tid);
+  }
+}
+
+ObjectBytes Judge::read_object(Case& current, size_t process, Kind kind, uint64_t address) {
+  ObjectBytes object{.address = address, .bytes = {}};
+  const process::ProcessMemory memory(current.processes[process]->pid());
+  if (is_indirect(kind)) {
+    const auto pointer = memory.read_word(address);
+    if (!pointer || *pointer == 0) return object;
+    object.address = *pointer;
+  }
+  object.bytes.resize(object_size(kind));
+  if (!object.bytes.empty() && !memory.read(object.address, object.bytes)) object.bytes.clear();
+  return object;
+}
+
+// Between the readings: what the objects say, and whether the owners they name exist. The latter
+// must be asked here: a thread that ends wakes its joiners before it disappears, so a joiner that
+// still sleeps at the second reading will sleep for ever.
+void Judge::gather_objects(Case& current, std::vector<WaitFacts>& facts, std::vector<bool>& gone) {
+  const model::Snapshot& snapshot = current.now.snapshot;
+  for (size_t i = 0; i < snapshot.threads.size(); ++i) {
+    const trace::ThreadOrigin& origin = current.now.origins[i];
+    const auto reading = current.readings.find({origin.process, snapshot.threads[i].tid});
+    if (!origin.has_wait || reading == current.readings.end()) continue;
+    WaitFacts& fact = facts[i];
+    fact.wait = origin.wait;
+    fact.first = reading->second.first;
+    fact.stack_high = origin.stack_high;
+    fact.heartbeat_first = origin.wait.heartbeat;
+    const int pid = current.processes[origin.process]->pid();
+    const Kind kind = origin.wait.kind;
+    fact.object = read_object(current, origin.process, kind, origin.wait.address);
+    if (kind == Kind::Condition) {
+      fact.companion = read_object(current, origin.process, Kind::Mutex, origin.wait.object);
+    } else if (kind == Kind::GlibCond) {
+      fact.companion = read_object(current, origin.process, Kind::GlibMutex, origin.wait.object);
+    }
+    uint32_t owner = 0;
+    if (kind == Kind::Join) {
+      const model::Resource& resource = snapshot.resources[index_of(snapshot.threads[i].wait->resource)];
+      if (resource.joined_known) fact.joined_tid_word = current.now.origins[index_of(resource.joined)].tid_word;
+      if (fact.first && fact.first->in_syscall()) owner = static_cast<uint32_t>(fact.first->args[2]);
+    } else if (trace::is_file_lock(kind)) {
+      fact.same_file = fact.first && is_same_file(pid, fact.first->args[0], origin.wait);
+    } else {
+      const bool second_phase = trace::is_condition(kind) && fact.first && sleeps_on_mutex(origin.wait, *fact.first);
+      const OwnerWord word = second_phase ? read_owner(kind == Kind::Condition ? Kind::Mutex : Kind::GlibMutex, fact.companion)
+                                          : read_owner(kind, fact.object);
+      if (word.known) owner = word.tid;
+    }
+    if (owner == 0) continue;
+    const bool shared = (origin.wait.flags & format::kShared) != 0;
+    const auto outer = static_cast<uint32_t>(current.processes[origin.process]->outer_tid(owner));
+    gone[i] = outer == 0 || !(shared ? any_task_exists(outer) : task_exists(pid, outer));
+  }
+}
+
+void Judge::attest_spinning(Case& current, std::vector<WaitFacts>& facts) {
+  const Clock::time_point deadline = Clock::now() + kSpinningPatience;
+  for (size_t i = 0; i < facts.size(); ++i) {
+    WaitFacts& fact = facts[i];
+    const trace::ThreadOrigin& origin = current.now.origins[i];
+    if (!origin.has_wait || (origin.wait.flags & format::kSpinning) == 0) continue;
+    fact.wait = origin.wait;
+    fact.heartbeat_first = fact.heartbeat_second = origin.wait.heartbeat;
+    do {
+      const auto word = current.processes[origin.process]->board()->read_wait(origin.card);
+      if (!word || word->number != origin.wait.number) break;
+      fact.heartbeat_second = word->heartbeat;
+    } while (fact.heartbeat_second == fact.heartbeat_first && Clock::now() < deadline);
+  }
+}
+
+void Judge::apply(Case& current, const std::vector<WaitFacts>& facts, const std::vector<bool>& gone) {
+  model::Snapshot& snapshot = current.now.snapshot;
+  for (size_t i = 0; i < facts.size(); ++i) {
+    model::Thread& thread = snapshot.threads[i];
+    const auto reading = current.readings.find({current.now.origins[i].process, thread.tid});
+    if (reading != current.readings.end()) {
+      if (reading->second.second) thread.name = reading->second.second->comm;
+      if (thread.activity == model::Activity::Running) {
+        thread.busy = !reading->second.first || !reading->second.second ||
+                      !reading->second.first->same_moment(*reading->second.second);
+      }
+    }
+    const bool spins = (facts[i].wait.flags & format::kSpinning) != 0;
+    if (!thread.wait || facts[i].wait.number == 0 || (!spins && reading == current.readings.end())) continue;
+    WaitFacts fact = facts[i];
+    if (reading != current.readings.end()) fact.second = reading->second.second;
+    const Testimony testimony = weigh(fact);
+    switch (testimony.standing) {
+      case Standing::Moving:
+        thread.activity = model::Activity::Running;
+        thread.busy = true;
+        thread.wait.reset();
+        break;
+      case Standing::Doubtful:
+        thread.wait->definite = false;
+        thread.wait->doubt = testimony.doubt;
+        break;
+      case Standing::Definite:
+        thread.wait->definite = true;
+        apply_owner(current, i, testimony, gone[i]);
+        break;
+    }
+  }
+}
+
+// What the object itself says about its owner, against what the cards say.
+void Judge::apply_owner(Case& current, size_t index, const Testimony& testimony, bool owner_gone) {
+  model::Snapshot& snapshot = current.now.snapshot;
+  model::Thread& waiter = snapshot.threads[index];
+  model::Resource& resource = snapshot.resources[index_of(waiter.wait->resource)];
+  const size_t process = current.now.origins[index].process;
+  if (testimony.needed) resource.needed = *testimony.needed;
+  if (testimony.joined_tid) {
+    if (owner_gone) {
+      resource.owner_gone = true;
+      resource.joined_known = false;
+      return;
+    }
+    resource.owner_gone = false;
+    if (resource.joined_known && current.now.origins[index_of(resource.joined)].card_tid != *testimony.joined_tid) {
+      waiter.wait->definite = false;
+      waiter.wait->doubt = "it sleeps on another thread than its card says";
+    }
+    return;
+  }
+  if (!testimony.owner_known || resource.semaphore_like) return;
+  if (testimony.owner_tid == 0) {
+    // Nobody owns it: somebody is in the middle of giving it away.
+    waiter.activity = model::Activity::Running;
+    waiter.wait.reset();
+    return;
+  }
+  bool confirmed = false;
+  for (size_t i = 0; i < current.now.origins.size(); ++i) {
+    model::Thread& thread = snapshot.threads[i];
+    const trace::ThreadOrigin& origin = current.now.origins[i];
+    const bool is_owner = origin.card_tid == testimony.owner_tid && (origin.process == process || resource.process_shared);
+    bool holds = false;
+    for (model::Hold& hold : thread.holds) {
+      if (hold.resource != resource.id || hold.mode != model::Mode::Exclusive) continue;
+      holds = true;
+      // The owner word of a lock that came through fork names the parent's thread.
+      const bool inherited = owner_gone && (origin.flags & format::kCardForked) != 0;
+      if (is_owner || inherited) {
+        confirmed = true;
+      } else {
+        hold.definite = false;
+      }
+    }
+    if (is_owner && !holds) {
+      thread.holds.push_back({.resource = resource.id, .definite = false});
+      confirmed = true;
+    }
+  }
+  if (!confirmed && owner_gone) resource.owner_gone = true;
+}
+
+// Locks that no card claims: their own words may say who has them.
+void Judge::enrich(Case& current) {
+  model::Snapshot& snapshot = current.now.snapshot;
+  std::vector<bool> has_holder(snapshot.resources.size(), false);
+  for (const model::Thread& thread : snapshot.threads) {
+    for (const model::Hold& hold : thread.holds) has_holder[index_of(hold.resource)] = true;
+  }
+  for (size_t i = 0; i < current.now.origins.size(); ++i) {
+    const trace::ThreadOrigin& origin = current.now.origins[i];
+    const model::Thread& waiter = snapshot.threads[i];
+    if (!waiter.wait || waiter.wait->timed) continue;
+    model::Resource& resource = snapshot.resources[index_of(waiter.wait->resource)];
+    if (has_holder[index_of(resource.id)] || resource.semaphore_like || resource.owner_gone) continue;
+    Kind kind = origin.wait.kind;
+    uint64_t address = origin.wait.address;
+    if (kind == Kind::Condition && resource.kind == model::ResourceKind::Mutex) {
+      kind = Kind::Mutex;
+      address = origin.wait.object;
+    }
+    if (kind != Kind::Mutex && kind != Kind::RwLock && kind != Kind::GlibRecMutex && kind != Kind::GlibRwLock) continue;
+    has_holder[index_of(resource.id)] = true;  // asked once
+    const OwnerWord owner = read_owner(kind, read_object(current, origin.process, kind, address));
+    if (!owner.known || owner.tid == 0) continue;
+    bool found = false;
+    for (size_t j = 0; j < current.now.origins.size(); ++j) {
+      const trace::ThreadOrigin& other = current.now.origins[j];
+      if (other.card_tid != owner.tid || (other.process != origin.process && !resource.process_shared)) continue;
+      snapshot.threads[j].holds.push_back({.resource = resource.id, .definite = false});
+      found = true;
+    }
+    if (found) continue;
+    const auto outer = static_cast<uint32_t>(current.processes[origin.process]->outer_tid(owner.tid));
+    resource.owner_gone = outer == 0 || !(resource.process_shared
+                                              ? any_task_exists(outer)
+                                              : task_exists(current.processes[origin.process]->pid(), outer));
+  }
+}
+
+// Threads without a card can move, for all we know, and could wake others.
+void Judge::add_unknown_threads(Case& current, const std::set<std::pair<size_t, int>>& tids) {
+  std::set<std::pair<size_t, int>> known;
+  for (size_t i = 0; i < current.now.origins.size(); ++i) {
+    known.emplace(current.now.origins[i].process, current.now.snapshot.threads[i].tid);
+  }
+  for (const auto& [process, tid] : tids) {
+    if (known.contains({process, tid})) continue;
+    const Reading& reading = current.readings[{process, tid}];
+    if (!reading.second) continue;
+    model::Thread thread;
+    thread.id = ThreadId{static_cast<uint32_t>(current.now.snapshot.threads.size())};
+    thread.process = model::ProcessId{static_cast<uint32_t>(process)};
+    thread.tid = tid;
+    thread.name = reading.second->comm;
+    thread.busy = !reading.first || !reading.first->same_moment(*reading.second);
+    current.now.snapshot.threads.push_back(std::move(thread));
+    current.now.origins.push_back({.process = process});
+  }
+}
+
+bool Judge::is_new(const Case& current, const model::Finding& finding) {
+  const bool is_deadlock = finding.verdict == model::Verdict::Deadlock;
+  bool any_new = false;
+  for (const model::FindingThread& thread : finding.threads) {
+    if (thread.role != model::Role::Knot) continue;
+    const size_t index = index_of(thread.id);
+    const model::Thread& source = current.now.snapshot.threads[index];
+    const std::tuple key{current.processes[index_of(thread.process)]->pid(), source.uid,
+                         source.wait ? source.wait->number : 0};
+    const auto known = told_.find(key);
+    if (known != told_.end() && (known->second || !is_deadlock)) continue;
+    any_new = true;
+    told_[key] = is_deadlock;
+  }
+  return any_new;
+}
+
+void Judge::name_threads(Case& current, model::Finding& finding) {
+  for (model::FindingThread& thread : finding.threads) {
+    WatchedProcess& process = *current.processes[index_of(thread.process)];
+    if (thread.name.empty() && process.tasks() != nullptr) {
+      thread.name = process.tasks()->comm(thread.tid).value_or("");
+    }
+    process.remember_name(current.now.snapshot.threads[index_of(thread.id)].uid, thread.name);
+  }
+}
+
+process::ProcessView* Judge::view_of(const model::Process& process, bool by_id) {
+  if (by_id) {
+    const size_t index = index_of(process.id);
+    return index < processes_.size() ? &processes_[index]->view() : nullptr;
+  }
+  const auto known = latest_.find(process.pid);
+  return known == latest_.end() ? nullptr : &known->second->view();
+}
+
+void Judge::complete(model::Finding& finding) {
+  process::FindingCompleter([&](const model::Process& process) { return view_of(process, false); }).complete(finding);
+}
+
+std::vector<model::Finding> Judge::find_hazards(bool refuted) {
+  std::vector<trace::ProcessLog> logs;
+  for (const auto& process : processes_) logs.push_back(process->history_source());
+  const model::History history = trace::read_history(logs);
+
+  analysis::HazardOptions options;
+  options.refuted = refuted;
+  std::set<uint64_t> routines;
+  for (const model::HistoryThread& thread : history.threads) {
+    if (thread.start_routine == 0 || !routines.insert(thread.start_routine).second) continue;
+    WatchedProcess& process = *processes_[index_of(thread.process)];
+    const auto symbol = process.view().symbols().symbol_at(thread.start_routine);
+    if (!symbol) continue;
+    for (const char* const trampoline : {"execute_native_thread_routine", "g_thread_proxy"}) {
+      if (symbol->name.find(trampoline) != std::string::npos) options.trampolines.push_back(thread.start_routine);
+    }
+  }
+  std::vector<model::Finding> findings = analysis::find_hazards(history, options).findings;
+  const process::FindingCompleter completer([&](const model::Process& process) { return view_of(process, true); });
+  for (model::Finding& finding : findings) completer.complete(finding);
+  return findings;
+}
+
+}  // namespace gordian::watch

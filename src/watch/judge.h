@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+// Looks at the boards again and again, and says so when threads can never go on.
+//
+// Most looks cost one cache line a thread. Only when a wait that has lasted from one look to the
+// next could belong to a knot (its thread holds something, somebody joins it, every thread of the
+// process waits...) the cards are read and the solver is asked; only when the solver finds stuck
+// threads, /proc is.
+#pragma once
+
+#include "model/finding.h"
+#include "watch/evidence.h"
+#include "watch/watched_process.h"
+
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <tuple>
+#include <vector>
+
+namespace gordian::watch {
+
+class Judge {
+ public:
+  struct Options {
+    std::chrono::nanoseconds stall{0};  // --stall; zero: off
+  };
+  explicit Judge(Options options) : options_(options) {}
+
+  void add(std::unique_ptr<WatchedProcess> process);
+  void finish(int pid);  // it has exited
+  void finish_ended();   // all that have, by their descriptors
+
+  const std::vector<std::unique_ptr<WatchedProcess>>& processes() const { return processes_; }
+  bool has_live() const;
+  bool has_seen(int pid) const { return latest_.contains(pid); }
+
+  // One look. New findings, with thread names and the names of static locks, but no stacks.
+  std::vector<model::Finding> look();
+  // When to look next.
+  std::chrono::milliseconds interval() const { return interval_; }
+
+  // Stacks, and names of all locks.
+  void complete(model::Finding& finding);
+  // What the run did not hit but could have, over all processes seen.
+  std::vector<model::Finding> find_hazards(bool refuted);
+
+  uint64_t examinations() const { return examinations_; }
+
+ private:
+  struct Reading {
+    std::optional<process::ThreadReading> first, second;
+  };
+  struct Spinner {
+    uint64_t first = 0, second = 0;
+  };
+  // Everything one examination gathers.
+  struct Case {
+    std::vector<WatchedProcess*> processes;  // in the order of the snapshot
+    std::vector<trace::ProcessBoard> boards;
+    trace::BoardSnapshot now;
+    std::map<std::pair<size_t, int>, Reading> readings;  // process, tid
+  };
+  struct Look {
+    bool worth = false;        // something could be a knot
+    uint64_t signature = 0;    // of all long waits
+  };
+
+  void look_at(WatchedProcess& process, Look& look);
+  bool has_free_thread(WatchedProcess& process, const std::vector<format::WaitWord>& waits);
+  std::vector<model::Finding> examine();
+  bool find_candidates(Case& current, std::set<std::pair<size_t, int>>& tids);
+  void read_all(Case& current, const std::set<std::pair<size_t, int>>& tids, bool second);
+  void gather_objects(Case& current, std::vector<WaitFacts>& facts, std::vector<bool>& gone);
+  void attest_spinning(Case& current, std::vector<WaitFacts>& facts);
+  void apply(Case& current, const std::vector<WaitFacts>& facts, const std::vector<bool>& gone);
+  void apply_owner(Case& current, size_t index, const Testimony& testimony, bool owner_gone);
+  void enrich(Case& current);
+  void add_unknown_threads(Case& current, const std::set<std::pair<size_t, int>>& tids);
+  ObjectBytes read_object(Case& current, size_t process, format::Kind kind, uint64_t address);
+  bool is_new(const Case& current, const model::Finding& finding);
+  void name_threads(Case& current, model::Finding& finding);
+  process::ProcessView* view_of(const model::Process& process, bool by_id);
+
+  Options options_;
+  std::vector<std::unique_ptr<WatchedProcess>> processes_;
+  std::map<int, WatchedProcess*> latest_;
+  std::vector<format::WaitWord> words_;  // scratch
+
+  std::chrono::milliseconds interval_{20};
+  std::chrono::nanoseconds credit_{0};  // processor time we may still use
+  std::chrono::steady_clock::time_point last_look_{};
+  std::chrono::steady_clock::time_point last_examination_{};
+  std::chrono::milliseconds backoff_{0};
+  uint64_t last_signature_ = 0;
+  std::chrono::steady_clock::time_point last_tick_{};
+  uint64_t examinations_ = 0;
+
+  // Told before: thread (pid, card uid), wait number -> as a deadlock.
+  std::map<std::tuple<int, uint32_t, uint64_t>, bool> told_;
+};
+
+}  // namespace gordian::watch

@@ -1,0 +1,288 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "watch/run.h"
+
+#include "base/text.h"
+#include "process/live.h"
+#include "watch/actions.h"
+#include "watch/judge.h"
+#include "watch/launcher.h"
+#include "watch/listener.h"
+#include "watch/target.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+extern char** environ;
+
+namespace gordian::watch {
+namespace {
+
+using std::chrono::milliseconds;
+
+constexpr milliseconds kNoBoardInterval{-1};
+
+class Session {
+ public:
+  Session(const RunOptions& options, Audience& audience)
+      : options_(options), audience_(audience), judge_({.stall = options.stall}) {}
+
+  Result<RunOutcome> run();
+
+ private:
+  Result<void> start();
+  void loop();
+  void take_signals();
+  void take_boards();
+  bool may_speak(const Greeting& greeting) const;
+  void look();
+  void act();
+  void wait_for_child();
+  RunOutcome outcome();
+  std::string why_unwatched() const;
+
+  const RunOptions& options_;
+  Audience& audience_;
+  Judge judge_;
+  Target target_;
+  std::optional<SignalPort> signals_;
+  std::optional<Listener> listener_;
+  FileDescriptor runtime_;  // when its path cannot be preloaded as it is
+  pid_t child_ = 0;
+  ChildState end_;
+  bool stopped_ = false;
+  bool ended_by_judge_ = false;
+  std::string refused_;  // why a board of the child was not taken
+  std::chrono::steady_clock::time_point started_ = std::chrono::steady_clock::now();
+};
+
+Result<void> Session::start() {
+  const char* const path = getenv("PATH");
+  GORDIAN_TRY(target_ =, find_target(options_.command.front(), path != nullptr ? path : "/usr/local/bin:/usr/bin:/bin"));
+  PreloadOptions preload{.runtime = {}, .judge = {}, .children = options_.children};
+  if (target_.unwatchable.empty()) {
+    GORDIAN_TRY(preload.runtime =, find_runtime());
+    if (!can_be_preloaded(preload.runtime)) {
+      runtime_ = FileDescriptor(open(preload.runtime.c_str(), O_RDONLY | O_CLOEXEC));
+      if (!runtime_) return Error::from_errno("cannot open the runtime").in(preload.runtime);
+      preload.runtime = "/proc/" + std::to_string(getpid()) + "/fd/" + std::to_string(runtime_.get());
+    }
+    GORDIAN_TRY(listener_ =, Listener::open());
+    preload.judge = listener_->name();
+  } else {
+    audience_.on_notice(options_.command.front() + " runs unwatched: " + target_.unwatchable);
+  }
+  GORDIAN_TRY(signals_ =, SignalPort::open());
+  const Launch what{.path = target_.path,
+                    .arguments = options_.command,
+                    .environment = environment_with(environ, preload)};
+  Result<pid_t> child = launch(what, *signals_);
+  if (!child) {
+    signals_->restore_in_child();
+    return std::move(child).error().in(options_.command.front());
+  }
+  child_ = *child;
+  return {};
+}
+
+Result<RunOutcome> Session::run() {
+  GORDIAN_TRY(, start());
+  loop();
+  return outcome();
+}
+
+void Session::loop() {
+  while (!end_.ended) {
+    pollfd descriptors[2] = {{.fd = signals_->descriptor(), .events = POLLIN, .revents = 0},
+                             {.fd = listener_ ? listener_->descriptor() : -1, .events = POLLIN, .revents = 0}};
+    const bool watching = judge_.has_live() && !stopped_;
+    const milliseconds timeout = watching ? judge_.interval() : kNoBoardInterval;
+    poll(descriptors, 2, static_cast<int>(timeout.count()));
+    if (descriptors[1].revents != 0) take_boards();
+    if (descriptors[0].revents != 0) take_signals();
+    if (end_.ended || !watching) continue;
+    look();
+  }
+  if (listener_) take_boards();  // of children that came and went within one look
+}
+
+void Session::take_signals() {
+  bool child_changed = false;
+  for (const SignalPort::Signal& signal : signals_->receive()) {
+    switch (signal.number) {
+      case SIGCHLD:
+        child_changed = true;
+        break;
+      case SIGCONT:
+        kill(child_, SIGCONT);
+        stopped_ = false;
+        break;
+      case SIGWINCH:
+      case SIGURG:
+        if (signal.from_process) kill(child_, signal.number);
+        break;
+      default:
+        // What the terminal sends, it sends to the whole group: the program has it already.
+        if (signal.from_process) kill(child_, signal.number);
+        break;
+    }
+  }
+  if (child_changed) wait_for_child();
+}
+
+void Session::wait_for_child() {
+  judge_.finish_ended();
+  while (const std::optional<ChildState> state = poll_child(child_)) {
+    if (state->ended) {
+      end_ = *state;
+      judge_.finish(child_);
+      return;
+    }
+    if (state->stopped) {
+      stopped_ = true;
+      stop_with(child_, state->stop_signal);
+      stopped_ = false;
+    }
+  }
+}
+
+// We speak for one user and one tree of processes.
+bool Session::may_speak(const Greeting& greeting) const {
+  if (greeting.uid == geteuid()) return true;
+  if (geteuid() != 0) return false;
+  // Root's servers drop their rights and fork. Whoever descends from the program may speak.
+  int pid = greeting.pid;
+  for (int depth = 0; depth < 256 && pid > 1; ++depth) {
+    if (pid == child_) return true;
+    const std::optional<process::ProcessStatus> status = process::read_status(pid);
+    if (!status) return false;
+    pid = status->parent;
+  }
+  return false;
+}
+
+void Session::take_boards() {
+  for (Greeting& greeting : listener_->receive()) {
+    if (!may_speak(greeting)) continue;
+    const pid_t pid = greeting.pid;
+    Result<std::unique_ptr<WatchedProcess>> process = WatchedProcess::open(std::move(greeting));
+    if (process) {
+      judge_.add(std::move(*process));
+    } else if (pid == child_) {
+      refused_ = process.error().message;
+    }
+  }
+}
+
+void Session::look() {
+  judge_.finish_ended();
+  bool deadlock = false;
+  for (model::Finding& finding : judge_.look()) {
+    audience_.on_headline(finding);
+    judge_.complete(finding);
+    const bool counts = audience_.on_finding(finding);
+    deadlock |= counts && finding.verdict == model::Verdict::Deadlock;
+  }
+  if (deadlock && options_.on_deadlock != OnDeadlock::Keep) act();
+}
+
+void Session::act() {
+  // Parents after their children would see them die and act on it; so all at once, and the program
+  // itself first.
+  std::vector<int> pids{child_};
+  for (const auto& process : judge_.processes()) {
+    if (process->is_alive() && process->pid() != child_) pids.push_back(process->pid());
+  }
+  if (options_.on_deadlock == OnDeadlock::Core) {
+    for (const auto& process : judge_.processes()) {
+      if (process->is_alive()) audience_.on_notice(dump_core(process->pid()));
+    }
+  }
+  kill_processes(pids);
+  ended_by_judge_ = true;
+}
+
+std::string Session::why_unwatched() const {
+  if (!target_.unwatchable.empty()) return target_.unwatchable;
+  if (judge_.has_seen(child_)) {
+    for (const auto& process : judge_.processes()) {
+      if (process->pid() == child_ && !process->board_error().empty()) return process->board_error();
+    }
+    return {};
+  }
+  if (!refused_.empty()) return refused_;
+  return "no board came from it (its loader did not preload the runtime, or a limit or seccomp filter forbade the board)";
+}
+
+RunOutcome Session::outcome() {
+  RunOutcome outcome;
+  outcome.code = end_.code;
+  outcome.signal = end_.signal;
+  outcome.ended_by_judge = ended_by_judge_;
+  outcome.elapsed = std::chrono::steady_clock::now() - started_;
+
+  judge_.finish_ended();
+  const std::string unwatched = why_unwatched();
+  if (!judge_.has_seen(child_)) {
+    outcome.processes.push_back({.pid = child_,
+                                 .exe = target_.path,
+                                 .argv = options_.command,
+                                 .code = {},
+                                 .signal = {},
+                                 .unwatched = unwatched});
+  }
+  for (const auto& process : judge_.processes()) {
+    if (process->is_alive()) process->update_totals();
+    ProcessOutcome one{.pid = process->pid(), .exe = process->exe(), .argv = process->argv(), .code = {}, .signal = {}, .unwatched = {}};
+    if (one.exe.empty() && process->pid() == child_) one.exe = target_.interpreted;
+    one.unwatched = process->board_error();
+    outcome.processes.push_back(std::move(one));
+
+    const trace::BoardTotals& totals = process->totals();
+    Totals& sum = outcome.totals;
+    sum.threads += totals.threads;
+    sum.locks += totals.locks;
+    sum.acquisitions += totals.acquisitions;
+    sum.nested += totals.nested;
+    sum.lock_pairs += totals.lock_pairs;
+    sum.chains += totals.chains;
+    sum.waits += totals.waits;
+    sum.longest_wait = std::max<std::chrono::nanoseconds>(sum.longest_wait, std::chrono::nanoseconds(totals.longest_wait_ns));
+    const format::BoardHeader& header = process->last_header();
+    sum.dropped_threads += header.dropped_threads;
+    sum.dropped_locks += header.dropped_locks;
+    sum.dropped_holds += header.dropped_holds;
+    sum.dropped_chains += header.dropped_chains;
+    sum.dropped_blocks += header.dropped_blocks;
+    sum.dropped_repeats += header.dropped_repeats;
+    sum.inexact_events += header.inexact_events;
+  }
+  // The last image that ran as our child has the child's end.
+  for (auto it = outcome.processes.rbegin(); it != outcome.processes.rend(); ++it) {
+    if (it->pid != child_) continue;
+    if (end_.signal != 0) {
+      it->signal = end_.signal;
+    } else {
+      it->code = end_.code;
+    }
+    break;
+  }
+  outcome.hazards = judge_.find_hazards(options_.refuted);
+
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  const auto to_time = [](const timeval& time) {
+    return std::chrono::seconds(time.tv_sec) + std::chrono::microseconds(time.tv_usec);
+  };
+  outcome.judge_cpu = to_time(usage.ru_utime) + to_time(usage.ru_stime);
+  return outcome;
+}
+
+}  // namespace
+
+Result<RunOutcome> run(const RunOptions& options, Audience& audience) { return Session(options, audience).run(); }
+
+}  // namespace gordian::watch

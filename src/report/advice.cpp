@@ -24,8 +24,6 @@ using model::Resource;
 using model::ResourceId;
 using model::ResourceKind;
 using model::Role;
-using model::Stack;
-using model::ThreadId;
 using model::Verdict;
 
 namespace {
@@ -130,10 +128,8 @@ std::string before_asking(const Labels& labels, const FindingThread& thread) {
 
 std::string release_before(const Labels& labels, const FindingThread& thread,
                            const FindingHold& hold) {
-  std::string text = "thread " + labels.thread(thread.id) + " holds " +
-                     labels.resource(hold.resource) + ", taken in " + hold_function(hold) +
-                     ", when it " + before_asking(labels, thread);
-  return text;
+  return "thread " + labels.thread(thread.id) + " holds " + labels.resource(hold.resource) +
+         ", taken in " + hold_function(hold) + ", when it " + before_asking(labels, thread);
 }
 
 std::string self_lock(const Labels& labels, const FindingThread& thread) {
@@ -243,11 +239,13 @@ std::string signal_under_lock(const Labels& labels, const std::vector<const Find
     const FindingHold* hold = hold_wanted_in_knot(labels, *thread);
     if (hold == nullptr) continue;
     const std::string lock = labels.resource(hold->resource);
-    std::string text = "Do not wait under " + lock + ": " + release_before(labels, *thread, *hold) +
-                       (labels.finding().verdict == Verdict::Stall
-                            ? ", and threads that could wake it need "
-                            : ", and every thread that could wake it needs ") +
-                       lock + " first. Release " + lock + " before waiting";
+    const bool is_stall = labels.finding().verdict == Verdict::Stall;
+    std::string text = "Do not wait under " + lock + ": ";
+    text += release_before(labels, *thread, *hold);
+    text += is_stall ? ", and threads that could wake it need "
+                     : ", and every thread that could wake it needs ";
+    text += lock + " first. Release ";
+    text += lock + " before waiting";
     if (kind == ResourceKind::Barrier)
       return text + ", or let the others pass the barrier without it.";
     if (kind == ResourceKind::Future)

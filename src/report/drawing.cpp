@@ -10,7 +10,6 @@
 
 namespace gordian::report {
 
-using model::FindingHold;
 using model::FindingThread;
 using model::Mode;
 using model::Resource;

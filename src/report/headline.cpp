@@ -46,9 +46,9 @@ namespace {
 
 // "2 locks, 1 join": what the knot is tied with.
 std::string what_is_wanted(const Labels& labels) {
-  const std::array<std::string_view, 10> kNouns = {"lock",      "file lock", "lease",   "join",
-                                                   "condition", "semaphore", "barrier", "queue",
-                                                   "future",    "futex"};
+  constexpr std::array<std::string_view, 10> kNouns = {"lock",      "file lock", "lease",   "join",
+                                                       "condition", "semaphore", "barrier", "queue",
+                                                       "future",    "futex"};
   std::array<size_t, kNouns.size()> counts{};
   const auto noun_of = [](ResourceKind kind) -> size_t {
     switch (kind) {
@@ -99,6 +99,7 @@ std::string which_processes(const Finding& finding) {
       }
   if (pids.empty()) return {};
   std::vector<std::string> numbers;
+  numbers.reserve(pids.size());
   for (const int pid : pids) numbers.push_back(std::to_string(pid));
   std::vector<std::string> names;
   for (const std::string& program : programs)

@@ -267,6 +267,7 @@ std::string Labels::kind_of(ResourceId id) const {
 std::string Labels::threads(const std::vector<ThreadId>& ids, size_t max) const {
   if (ids.size() <= 2 || many_processes_) {
     std::vector<std::string> words;
+    words.reserve(ids.size());
     for (const ThreadId id : ids) words.push_back(thread(id));
     return join_words(words, max);
   }

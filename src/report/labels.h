@@ -48,41 +48,45 @@ class Labels {
  public:
   explicit Labels(const model::Finding& finding);
 
-  const model::Finding& finding() const { return finding_; }
+  [[nodiscard]] const model::Finding& finding() const { return finding_; }
 
   // Null if the finding does not describe it.
-  const model::FindingThread* find_thread(model::ThreadId id) const;
-  const model::Resource* find_resource(model::ResourceId id) const;
-  const model::Process* find_process(model::ProcessId id) const;
+  [[nodiscard]] const model::FindingThread* find_thread(model::ThreadId id) const;
+  [[nodiscard]] const model::Resource* find_resource(model::ResourceId id) const;
+  [[nodiscard]] const model::Process* find_process(model::ProcessId id) const;
 
   // "L1" for every resource of the finding, in the order of the story.
-  const std::vector<const model::Resource*>& resources() const { return ordered_; }
-  std::string resource_number(model::ResourceId id) const;
-  std::string thread_number(model::ThreadId id) const;
+  [[nodiscard]] const std::vector<const model::Resource*>& resources() const { return ordered_; }
+  [[nodiscard]] std::string resource_number(model::ResourceId id) const;
+  [[nodiscard]] std::string thread_number(model::ThreadId id) const;
 
-  std::string resource(model::ResourceId id) const;        // handle->mutex, L2, thread "clock"
-  std::string hold(const model::FindingHold& hold) const;  // ... with (shared) where modes exist
-  std::string thread(model::ThreadId id) const;            // "hloop", "worker" (T2), T3
-  std::string kind_of(model::ResourceId id) const;         // "GMutex", "rwlock"
+  [[nodiscard]] std::string resource(
+      model::ResourceId id) const;  // handle->mutex, L2, thread "clock"
+  [[nodiscard]] std::string hold(
+      const model::FindingHold& hold) const;  // ... with (shared) where modes exist
+  [[nodiscard]] std::string thread(model::ThreadId id) const;     // "hloop", "worker" (T2), T3
+  [[nodiscard]] std::string kind_of(model::ResourceId id) const;  // "GMutex", "rwlock"
 
   // "hloop", "admin" and 3 x "worker".
-  std::string threads(const std::vector<model::ThreadId>& ids, size_t max = 4) const;
+  [[nodiscard]] std::string threads(const std::vector<model::ThreadId>& ids, size_t max = 4) const;
 
   // "wants handle->mutex", "joins "clock"", "waits on condition L1".
-  std::string wants(const model::FindingWant& want, bool plural = false) const;
+  [[nodiscard]] std::string wants(const model::FindingWant& want, bool plural = false) const;
 
   // Who has to move before the wait can end, as far as the finding names them.
-  std::vector<model::ThreadId> owners(const model::FindingThread& thread) const;
+  [[nodiscard]] std::vector<model::ThreadId> owners(const model::FindingThread& thread) const;
 
   // Some thread of the finding, or of its knot, wants it.
-  bool is_wanted(model::ResourceId id) const { return wanted_.contains(id); }
-  bool is_wanted_in_knot(model::ResourceId id) const { return wanted_in_knot_.contains(id); }
+  [[nodiscard]] bool is_wanted(model::ResourceId id) const { return wanted_.contains(id); }
+  [[nodiscard]] bool is_wanted_in_knot(model::ResourceId id) const {
+    return wanted_in_knot_.contains(id);
+  }
 
-  bool many_processes() const { return many_processes_; }
+  [[nodiscard]] bool many_processes() const { return many_processes_; }
 
  private:
   void add_resource(model::ResourceId id);
-  std::string mode(model::ResourceId id, model::Mode mode) const;
+  [[nodiscard]] std::string mode(model::ResourceId id, model::Mode mode) const;
 
   const model::Finding& finding_;
   std::vector<const model::Resource*> ordered_;

@@ -130,7 +130,7 @@ class Builder {
   void reason_thread(ThreadId thread) { finding_.reason.thread = thread; }
   void assume(model::AssumptionCode code) { finding_.assumptions.push_back(code); }
 
-  const Finding& get() const { return finding_; }
+  [[nodiscard]] const Finding& get() const { return finding_; }
 
  private:
   model::FindingThread& at(ThreadId id) { return finding_.threads.at(static_cast<size_t>(id)); }
@@ -281,6 +281,7 @@ inline Finding redis_lock(Verdict verdict = Verdict::Deadlock) {
   const auto mutex = b.lock(ResourceKind::Mutex, "locker.mutex_");
   const auto releaser = b.thread("releaser");
   std::vector<ThreadId> takers;
+  takers.reserve(5);
   for (int i = 0; i < 3; ++i) takers.push_back(b.thread("waiter"));
   takers.push_back(b.thread("reader"));
   takers.push_back(b.thread("main"));
@@ -323,6 +324,7 @@ inline Finding stall() {
 inline Finding three_cycle() {
   Builder b(Verdict::Possible, FindingKind::LockOrder, "/usr/bin/bank");
   std::vector<ResourceId> locks;
+  locks.reserve(3);
   for (int i = 0; i < 3; ++i)
     locks.push_back(b.lock(ResourceKind::Mutex, "", "allocated in open_account (bank.cc:14)"));
   for (size_t i = 0; i < 3; ++i) b.thread("teller");

@@ -41,9 +41,9 @@ class Suppressions {
   const Suppression* match(const model::Finding& finding, std::chrono::year_month_day today);
 
   // One sentence for each rule that matched nothing or has expired.
-  std::vector<std::string> unused(std::chrono::year_month_day today) const;
+  [[nodiscard]] std::vector<std::string> unused(std::chrono::year_month_day today) const;
 
-  const std::vector<Suppression>& rules() const { return rules_; }
+  [[nodiscard]] const std::vector<Suppression>& rules() const { return rules_; }
 
  private:
   std::vector<Suppression> rules_;

@@ -25,12 +25,10 @@ using model::FindingKind;
 using model::FindingThread;
 using model::FindingWant;
 using model::Frame;
-using model::Process;
 using model::Resource;
 using model::ResourceId;
 using model::ResourceKind;
 using model::Role;
-using model::Stack;
 using model::ThreadId;
 using model::Verdict;
 
@@ -107,6 +105,7 @@ std::string paragraph_text(const Labels& labels, const std::vector<const Finding
   const FindingThread& thread = *group.front();
   const bool plural = group.size() > 1;
   std::vector<ThreadId> ids;
+  ids.reserve(group.size());
   for (const FindingThread* member : group) ids.push_back(member->id);
 
   const std::string names = labels.threads(ids);

@@ -259,17 +259,17 @@ int main(int argc, char** argv) {
     return 1;
   }
   Story story;
-  Server server;
-  server.follow(ends[0], &story);
+  const auto server = std::make_unique<Server>();
+  server->follow(ends[0], &story);
 
   std::vector<scenario::Thread> started;
   started.emplace_back("master", [&] { master(ends[1], &story); });
   started.emplace_back("worker-1", [&] {
     story.applied.wait_for(kWrites);
     if (kTwin == Twin::Lucky) story.synchronised.wait_for(1);
-    server.slave_of(&story);
+    server->slave_of(&story);
   });
   for (int i = 2; i < threads; ++i) {
-    started.emplace_back("worker-" + std::to_string(i), [&] { worker(&server, &story); });
+    started.emplace_back("worker-" + std::to_string(i), [&] { worker(server.get(), &story); });
   }
 }

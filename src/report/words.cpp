@@ -209,9 +209,10 @@ std::string reason_sentence(const model::Finding& finding, const Labels& labels)
     case ReasonCode::OwnerUnknown:
       return say("nobody knows who can wake a wait on " + lock);
     case ReasonCode::GateLock:
-      return say("every side holds " + lock +
-                 " when it comes here, so only one side can be here "
-                 "at a time");
+      return say(
+          "every side holds " +
+          (reason.resource ? "the gate lock " + lock : std::string("one more lock, a gate")) +
+          " when it comes here, so only one side can be here at a time");
     case ReasonCode::SameThread:
       return say("one and the same thread takes these locks in both orders");
     case ReasonCode::OrderedByFork:

@@ -99,6 +99,9 @@ class Judge {
     if (finding.reason.resource) {
       mention(finding, snapshot_.resources[index_of(*finding.reason.resource)]);
     }
+    if (const auto helper = finding.reason.thread) {
+      finding.reason.thread_name = snapshot_.threads[index_of(*helper)].name;
+    }
     for (const model::FindingThread& entry : finding.threads) told_[index_of(entry.id)] = 1;
     findings_.push_back(std::move(finding));
   }

@@ -69,6 +69,7 @@ struct Reason {
   std::optional<ResourceId> resource;
   std::optional<ThreadId> thread;
   std::string detail;
+  std::string thread_name = {};  // of `thread`, which need not be one of the finding's
 };
 
 enum class AssumptionCode : uint8_t {

@@ -45,8 +45,9 @@ uint32_t find_slice(uint32_t sites) {
   return (slot >> 32) == sites ? static_cast<uint32_t>(slot) : 0;
 }
 
-uint32_t id_of(uint64_t address, format::Kind kind, uint64_t site) {
-  const format::LockEntry* entry = register_lock(address, kind, site);
+uint32_t id_of(uint64_t address, format::Kind kind, uint64_t site, uint8_t flags = 0) {
+  const uint8_t shared = (flags & format::kShared) != 0 ? format::kLockProcessShared : uint8_t{0};
+  const format::LockEntry* entry = register_lock(address, kind, site, shared);
   return entry != nullptr ? entry->id : 0;
 }
 
@@ -83,8 +84,10 @@ uint32_t ChainSet::count_up(uint64_t key) {
 }
 
 // Not inlined: the fast path stays small, and the registers are captured in this frame.
-__attribute__((noinline)) void ThreadState::chain_missed(const Request& request,
-                                                         const CallSite& site, uint64_t key) {
+__attribute__((noinline)) void ThreadState::chain_missed(Request request, CallSite site,
+                                                         uint64_t key) {
+  // We are a signal handler in the middle of a quick push or pop: that hold is not whole.
+  if (hold_at(card->hold_count - 1)->address == 0) return;
   uint64_t& cached = card->chain_cache[key >> 55];
   cached = key;
   switch (seen_by_thread.insert(mixed(key + uid) | 1)) {
@@ -107,12 +110,21 @@ __attribute__((noinline)) void log_chain(ThreadState& thread, const Request& req
                                          const CallSite& site) {
   const format::Card& card = *thread.card;
   const uint32_t held = card.hold_count;
-  const uint32_t kept = held < format::kInlineHolds ? held : format::kInlineHolds;
-
+  // A lock that is released while its owner waits on a condition is not held.
+  auto is_kept = [&thread](uint32_t i) {
+    return (thread.hold_at(i)->flags & format::kSuspended) == 0;
+  };
+  uint32_t kept = 0;
   uint32_t sites = static_cast<uint32_t>(mixed(site.pc));
-  for (uint32_t i = 0; i < kept; ++i) {
+  for (uint32_t i = 0; i < held; ++i) {
+    if (!is_kept(i)) continue;
+    kept += 1;
+    if (kept > format::kInlineHolds) continue;
     sites = static_cast<uint32_t>(mixed(uint64_t{sites} << 32 ^ thread.hold_at(i)->site));
   }
+  if (kept == 0) return;
+  const uint32_t omitted = kept > format::kInlineHolds ? kept - format::kInlineHolds : 0;
+  kept -= omitted;
   format::Registers registers;
   capture_registers(registers);
   const uint32_t slice_of = find_slice(sites);
@@ -120,13 +132,20 @@ __attribute__((noinline)) void log_chain(ThreadState& thread, const Request& req
 
   // Locks first: their records must precede the chain's.
   const bool is_thread = request.kind == format::Kind::Join;
-  const uint32_t wanted = is_thread ? 0 : id_of(request.address, request.kind, site.pc);
+  uint32_t wanted = 0;
+  if (!is_thread) {
+    const format::LockEntry* entry = register_lock(request, site.pc);
+    if (entry != nullptr) wanted = entry->id;
+  }
   uint64_t object = request.object;
   if (request.kind == format::Kind::Condition) object = id_of(object, format::Kind::Mutex, site.pc);
+  if (request.kind == format::Kind::GlibCond)
+    object = id_of(object, format::Kind::GlibMutex, site.pc);
   uint32_t ids[format::kInlineHolds];
-  for (uint32_t i = 0; i < kept; ++i) {
+  for (uint32_t i = 0, at = 0; at < kept; ++i) {
+    if (!is_kept(i)) continue;
     const format::Hold& hold = *thread.hold_at(i);
-    ids[i] = id_of(hold.address, hold.kind, hold.site);
+    ids[at++] = id_of(hold.address, hold.kind, hold.site, hold.flags);
     note_module_of(hold.site);
   }
   note_module_of(site.pc);
@@ -145,18 +164,20 @@ __attribute__((noinline)) void log_chain(ThreadState& thread, const Request& req
   record->kind = request.kind;
   record->flags = request.flags;
   record->hold_count = static_cast<uint16_t>(kept);
-  record->holds_omitted = static_cast<uint16_t>(held - kept);
+  record->holds_omitted = static_cast<uint16_t>(omitted);
   record->slice_size = slice;
   record->slice_of = slice_of;
   record->registers = registers;
   auto* holds = reinterpret_cast<format::ChainHold*>(record + 1);
-  for (uint32_t i = 0; i < kept; ++i) {
+  for (uint32_t i = 0, at = 0; at < kept; ++i) {
+    if (!is_kept(i)) continue;
     const format::Hold& hold = *thread.hold_at(i);
-    holds[i].site = hold.site;
-    holds[i].frame = hold.frame;
-    holds[i].lock = ids[i];
-    holds[i].kind = hold.kind;
-    holds[i].flags = hold.flags;
+    holds[at].site = hold.site;
+    holds[at].frame = hold.frame;
+    holds[at].lock = ids[at];
+    holds[at].kind = hold.kind;
+    holds[at].flags = hold.flags;
+    ++at;
   }
   if (slice != 0) {
     // Words, not memcpy: a sanitizer's memcpy would be the program's.

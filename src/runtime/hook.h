@@ -25,14 +25,16 @@
 //          return real.thing_unlock(thing);
 //        }
 //
-//   3. exports.map: the name (with the version node if libc has the symbol twice).
+//   3. exports.txt: the name. If libc has the symbol twice: exports.map, under its version.
 //   4. A scenario.
 //
 // No scope is ever open across a real blocking call (HookScope says why). No hook allocates, takes
 // a lock of libc, changes errno or calls the program's code inside a scope.
 //
 // Kinds of call beside locks:
-//   waits without owner (condition, semaphore)   wait_for with the Kind; note_posted on the waker
+//   waits without owner (semaphore, barrier)     wait_for with the Kind, then note_woken;
+//                                                 note_posted before the waker's real call
+//   conditions                                    wait_on_condition, then note_woken
 //   birth and death of a lock                     note_born, note_destroyed
 //   a request that gives up by itself             .flags = kTimed;  one that never blocks: kTry
 #pragma once
@@ -89,10 +91,35 @@ __attribute__((always_inline)) inline auto wait_for(const Request& request, cons
   return result;
 }
 
+// A wait for a signal that releases a lock meanwhile: `request.object` is the lock, of the kind
+// `lock_kind`. The lock's hold stays on the card, suspended; see ThreadState::suspend_hold.
+template <typename Call>
+__attribute__((always_inline)) inline auto wait_on_condition(const Request& request,
+                                                             const CallSite& site, Call call) {
+  bool published = false;
+  if (HookScope log(site); log) {
+    format::Registers registers;
+    capture_registers(registers);
+    log->suspend_hold(request.object);
+    if (log->card->hold_count > 1) log->check_chain(request, site);
+    log->begin_wait(request, site, registers);
+    published = true;
+  }
+  auto result = call();
+  if (published) {
+    if (HookScope log(site); log) {
+      log->end_wait();
+      log->resume_hold(request.object);
+    }
+  }
+  return result;
+}
+
 // The real call succeeded: the thread holds it now.
 __attribute__((always_inline)) inline void note_acquired(const Request& request,
                                                          const CallSite& site) {
   if (HookScope log(site); log) {
+    if (__builtin_expect(request.recursive, 0) && log->got_again(request.address)) return;
     log->check_chain(request, site);
     log->push(request, site);
   }

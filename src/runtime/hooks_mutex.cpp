@@ -4,6 +4,7 @@
 #include "runtime/hook.h"
 #include "runtime/lock_table.h"
 #include "runtime/log.h"
+#include "runtime/quick_holds.h"
 
 #include <sys/single_threaded.h>
 
@@ -16,6 +17,8 @@ constexpr int kTypeMask = 3;
 constexpr int kRecursiveType = PTHREAD_MUTEX_RECURSIVE_NP;
 constexpr int kInheritBit = 32;
 constexpr int kSharedBit = 128;
+constexpr int kOwnerChecked =
+    16 | 1 | 2;  // robust, recursive, errorcheck (and, needlessly, adaptive)
 constexpr int kNeedsCare = 127 & ~kTypeMask;  // robust, priority: never "plain"
 
 Request request_of(const pthread_mutex_t* mutex, uint8_t flags = 0) {
@@ -38,7 +41,7 @@ bool cannot_block(const pthread_mutex_t* mutex) {
 
 bool is_taken(int result) { return result == 0 || result == EOWNERDEAD; }
 
-__attribute__((noinline)) int lock_contended(pthread_mutex_t* mutex, const CallSite& site) {
+__attribute__((noinline)) int lock_contended(pthread_mutex_t* mutex, CallSite site) {
   const Request request = request_of(mutex);
   const int result = wait_for(request, site, [mutex] { return real.pthread_mutex_lock(mutex); });
   if (is_taken(result)) {
@@ -49,18 +52,58 @@ __attribute__((noinline)) int lock_contended(pthread_mutex_t* mutex, const CallS
   return result;
 }
 
+// Neither recursive, robust, priority-inheriting nor process-shared (elision bits do not matter).
+bool is_plain(const pthread_mutex_t* mutex) {
+  const int kind = mutex->__data.__kind;
+  return (kind & (kNeedsCare | kSharedBit)) == 0 && (kind & kTypeMask) != kRecursiveType;
+}
+
+__attribute__((noinline)) int finish_lock(pthread_mutex_t* mutex, int result, CallSite site) {
+  if (result == EBUSY) return lock_contended(mutex, site);
+  if (is_taken(result)) note_acquired(request_of(mutex), site);
+  return result;
+}
+
+__attribute__((noinline)) int lock_generally(pthread_mutex_t* mutex, CallSite site) {
+  ensure_started();
+  return finish_lock(mutex, real.pthread_mutex_trylock(mutex), site);
+}
+
+__attribute__((noinline)) int unlock_generally(pthread_mutex_t* mutex, CallSite site) {
+  ensure_started();
+  note_released(Request{.address = address_of(mutex), .object = 0, .kind = Kind::Mutex}, site);
+  return real.pthread_mutex_unlock(mutex);
+}
+
+// Recursive, errorcheck and robust mutexes refuse a thread that does not own them: then nothing was
+// released.
+__attribute__((noinline)) int unlock_checked(pthread_mutex_t* mutex, const CallSite& site) {
+  const Request request = request_of(mutex);
+  bool held = true;
+  if (HookScope log(site); log) {
+    held = log->find_hold(request.address) != nullptr;
+    if (held) log->pop(request, site);
+  }
+  const int result = real.pthread_mutex_unlock(mutex);
+  if (result == 0 && !held) note_released(request, site);
+  return result;
+}
+
 }  // namespace
 
 // Only a thread that is about to block pays for publishing its wait: an uncontended lock costs one
 // trylock and one record.
 GORDIAN_HOOK int pthread_mutex_lock(pthread_mutex_t* mutex) noexcept {
-  const CallSite site = GORDIAN_CALL_SITE();
-  ensure_started();
+  if (__builtin_expect(alive_page.alive != 1, 0)) return lock_generally(mutex, GORDIAN_CALL_SITE());
   const int result =
       cannot_block(mutex) ? real.pthread_mutex_lock(mutex) : real.pthread_mutex_trylock(mutex);
-  if (__builtin_expect(result == EBUSY, 0)) return lock_contended(mutex, site);
-  if (__builtin_expect(is_taken(result), 1)) note_acquired(request_of(mutex), site);
-  return result;
+  if (__builtin_expect(result == 0 && is_plain(mutex), 1) &&
+      push_quickly(address_of(mutex), Kind::Mutex,
+                   reinterpret_cast<uint64_t>(__builtin_return_address(0)),
+                   reinterpret_cast<uint64_t>(__builtin_dwarf_cfa()))) {
+    return 0;
+  }
+  return finish_lock(mutex, result, GORDIAN_CALL_SITE());
 }
 
 GORDIAN_HOOK int pthread_mutex_trylock(pthread_mutex_t* mutex) noexcept {
@@ -96,6 +139,9 @@ GORDIAN_HOOK int pthread_mutex_clocklock(pthread_mutex_t* mutex, clockid_t clock
 GORDIAN_HOOK int pthread_mutex_unlock(pthread_mutex_t* mutex) noexcept {
   const CallSite site = GORDIAN_CALL_SITE();
   ensure_started();
+  if (__builtin_expect((mutex->__data.__kind & kOwnerChecked) != 0, 0)) {
+    return unlock_checked(mutex, site);
+  }
   note_released(Request{.address = address_of(mutex), .object = 0, .kind = Kind::Mutex}, site);
   return real.pthread_mutex_unlock(mutex);
 }

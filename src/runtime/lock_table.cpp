@@ -114,8 +114,14 @@ void mark_granules(uint64_t address) {
   }
 }
 
+bool is_file(format::Kind kind) {
+  return kind == format::Kind::Flock || kind == format::Kind::FcntlLock ||
+         kind == format::Kind::OfdLock;
+}
+
 struct Birth {
   uint64_t address;
+  uint64_t logged_address;
   uint64_t site;
   uint32_t creator_uid;
   uint16_t type;
@@ -148,9 +154,9 @@ LockEntry* add(BucketScope& bucket, const Birth& birth) {
   bucket.set_first(index);
   mark_granules(birth.address);
 
-  note_module_of(birth.site);
+  if (!is_file(birth.kind)) note_module_of(birth.site);
   if (auto* record = begin_record<format::LockRecord>(format::RecordType::Lock, this_thread.uid)) {
-    record->address = birth.address;
+    record->address = birth.logged_address;
     record->id = entry.id;
     record->creator_uid = birth.creator_uid;
     record->kind = birth.kind;
@@ -199,7 +205,7 @@ LockEntry* find_lock(uint64_t address) {
   return scope ? find_in(scope.first(), address) : nullptr;
 }
 
-LockEntry* register_lock(uint64_t address, format::Kind kind, uint64_t site) {
+LockEntry* register_lock(uint64_t address, format::Kind kind, uint64_t site, uint8_t lock_flags) {
   BucketScope scope(bucket_of(address));
   if (!scope) return nullptr;
   if (LockEntry* entry = find_in(scope.first(), address)) {
@@ -207,10 +213,43 @@ LockEntry* register_lock(uint64_t address, format::Kind kind, uint64_t site) {
     // Another kind of lock at this address: the old one ended unseen.
     remove_from(scope, address, address + 1);
   }
-  return add(
-      scope,
-      Birth{
-          .address = address, .site = site, .creator_uid = 0, .type = 0, .kind = kind, .flags = 0});
+  return add(scope, Birth{.address = address,
+                          .logged_address = address,
+                          .site = site,
+                          .creator_uid = 0,
+                          .type = 0,
+                          .kind = kind,
+                          .flags = lock_flags});
+}
+
+uint64_t key_of(const Request& request) {
+  return is_file(request.kind) ? request.address ^ request.object * 0x9E3779B97F4A7C15U
+                               : request.address;
+}
+
+LockEntry* register_lock(const Request& request, uint64_t site) {
+  const uint64_t key = key_of(request);
+  const uint8_t flags =
+      (request.flags & format::kShared) != 0 ? format::kLockProcessShared : uint8_t{0};
+  if (!is_file(request.kind)) return register_lock(key, request.kind, site, flags);
+  BucketScope scope(bucket_of(key));
+  if (!scope) return nullptr;
+  if (LockEntry* entry = find_in(scope.first(), key)) return entry;
+  // A file's record says device and inode where others say address and birthplace.
+  return add(scope, Birth{.address = key,
+                          .logged_address = request.address,
+                          .site = request.object,
+                          .creator_uid = 0,
+                          .type = 0,
+                          .kind = request.kind,
+                          .flags = flags});
+}
+
+void note_lock_flags(uint64_t address, format::Kind kind, uint8_t lock_flags, uint64_t site) {
+  LockEntry* entry = register_lock(address, kind, site, lock_flags);
+  if (entry != nullptr && (entry->flags & lock_flags) != lock_flags) {
+    __atomic_fetch_or(&entry->flags, lock_flags, __ATOMIC_RELAXED);
+  }
 }
 
 void lock_born(uint64_t address, format::Kind kind, uint16_t type, uint8_t flags, uint64_t site) {
@@ -218,6 +257,7 @@ void lock_born(uint64_t address, format::Kind kind, uint16_t type, uint8_t flags
   if (!scope) return;
   remove_from(scope, address, address + 1);
   add(scope, Birth{.address = address,
+                   .logged_address = address,
                    .site = site,
                    .creator_uid = this_thread.uid,
                    .type = type,
@@ -248,7 +288,7 @@ bool is_semaphore_like(uint64_t address) {
 }
 
 void note_released_by_other(ThreadState& thread, const Request& request, const CallSite& site) {
-  LockEntry* entry = register_lock(request.address, request.kind, site.pc);
+  LockEntry* entry = register_lock(request, site.pc);
   if (entry == nullptr) {
     thread.mark_inexact();
     return;

@@ -21,7 +21,15 @@ namespace gordian::runtime {
 format::LockEntry* find_lock(uint64_t address);
 
 // ... made if there is none. Null: no room.
-format::LockEntry* register_lock(uint64_t address, format::Kind kind, uint64_t site);
+format::LockEntry* register_lock(uint64_t address, format::Kind kind, uint64_t site,
+                                 uint8_t lock_flags = 0);
+format::LockEntry* register_lock(const Request& request, uint64_t site);
+
+// The number under which a request's lock is held and looked up: its address, but for files.
+uint64_t key_of(const Request& request);
+
+// Adds kLock* flags to the lock at `address`.
+void note_lock_flags(uint64_t address, format::Kind kind, uint8_t lock_flags, uint64_t site);
 
 // A lock was initialised here and now: whatever lay there before has ended.
 void lock_born(uint64_t address, format::Kind kind, uint16_t type, uint8_t flags, uint64_t site);

@@ -8,12 +8,17 @@ namespace gordian::runtime {
 void note_self_deadlock(const Request& request, const CallSite& site) {
   HookScope scope(site);
   if (!scope) return;
-  const format::LockEntry* entry = register_lock(request.address, request.kind, site.pc);
-  if (entry == nullptr) return;
+  uint32_t lock = 0;
+  if (request.kind != format::Kind::Join) {
+    const format::LockEntry* entry = register_lock(request, site.pc);
+    if (entry == nullptr) return;
+    lock = entry->id;
+  }
   note_module_of(site.pc);
   if (auto* mark = begin_record<format::MarkRecord>(format::RecordType::Mark, scope->uid)) {
     mark->mark = format::MarkType::SelfDeadlockError;
-    mark->a = entry->id;
+    mark->a = lock;
+    mark->b = request.kind == format::Kind::Join ? static_cast<uint32_t>(request.object) : 0;
     mark->site = site.pc;
     commit(mark);
   }

@@ -10,6 +10,7 @@ namespace gordian::runtime {
 
 namespace {
 
+constexpr uint32_t kSeveralPosters = 0xffffffff;
 constexpr uint32_t kKnown = sizeof(PrivateCard::known_segments) / sizeof(uint64_t);
 
 // A new segment, unless nothing was logged in this one: then it can stand for both.
@@ -41,28 +42,25 @@ bool is_known(format::Card& card, uint32_t uid, uint32_t segment) {
 
 // Which locks a signaller held: what those who wait for the signal depend on. Once per thread,
 // object and set of locks.
-void log_signal(ThreadState& thread, uint32_t object, const CallSite& site) {
+void log_signal(ThreadState& thread, const Request& request, uint32_t object,
+                const CallSite& site) {
   const uint32_t held = thread.card->hold_count;
   uint64_t key = uint64_t{thread.uid} << 32 | object;
   for (uint32_t i = 0; i < held; ++i) key += mark_of(*thread.hold_at(i));
   if (!is_news(key)) return;
+  if (held > 0) {
+    Request signal = request;
+    signal.flags |= format::kSpinning;  // tells the giving side of a signal from the waiting one
+    log_chain(thread, signal, site);
+    return;
+  }
   note_module_of(site.pc);
-  uint32_t i = 0;
-  do {
-    uint32_t lock = 0;
-    if (i < held) {
-      const format::Hold& hold = *thread.hold_at(i);
-      const format::LockEntry* entry = register_lock(hold.address, hold.kind, hold.site);
-      if (entry != nullptr) lock = entry->id;
-    }
-    auto* mark = begin_record<format::MarkRecord>(format::RecordType::Mark, thread.uid);
-    if (mark == nullptr) return;
+  if (auto* mark = begin_record<format::MarkRecord>(format::RecordType::Mark, thread.uid)) {
     mark->mark = format::MarkType::Signalled;
     mark->a = object;
-    mark->b = lock;
     mark->site = site.pc;
     commit(mark);
-  } while (++i < held);
+  }
 }
 
 }  // namespace
@@ -78,15 +76,20 @@ void note_posted(const Request& request, const CallSite& site) {
   HookScope scope(site);
   if (!scope) return;
   ThreadState& thread = *scope.operator->();
-  format::LockEntry* entry = register_lock(request.address, request.kind, site.pc);
+  format::LockEntry* entry = register_lock(request, site.pc);
   if (entry == nullptr) return;
-  entry->poster_uid = thread.uid;
-  entry->poster_segment = thread.card->segment;
+  // With several posters nobody can say whose post woke a waiter.
+  if (entry->poster_uid == 0 || entry->poster_uid == thread.uid) {
+    entry->poster_uid = thread.uid;
+    entry->poster_segment = thread.card->segment;
+  } else {
+    entry->poster_uid = kSeveralPosters;
+  }
   // A hook that runs while this thread waits runs in a signal handler.
   if ((thread.wait->number & 1) != 0 && site.frame < thread.wait->frame) {
     __atomic_fetch_or(&entry->flags, format::kLockPostedInHandler, __ATOMIC_RELAXED);
   }
-  log_signal(thread, entry->id, site);
+  log_signal(thread, request, entry->id, site);
   cut_segment(*thread.card);
 }
 
@@ -94,12 +97,21 @@ void note_woken(const Request& request, const CallSite& site) {
   HookScope scope(site);
   if (!scope) return;
   ThreadState& thread = *scope.operator->();
-  const format::LockEntry* entry = find_lock(request.address);
+  const format::LockEntry* entry = find_lock(key_of(request));
   if (entry == nullptr) return;
-  const uint32_t poster = entry->poster_uid;
-  const uint32_t segment = entry->poster_segment;
-  if (poster == 0 || poster == thread.uid || is_known(*thread.card, poster, segment)) return;
-  log_sync(thread, poster, segment, request.kind, entry->id);
+  if (entry->poster_uid == kSeveralPosters) return;
+  note_comes_after(thread, entry->poster_uid, entry->poster_segment, request.kind);
+}
+
+uint32_t end_segment(ThreadState& thread) {
+  const uint32_t segment = thread.card->segment;
+  cut_segment(*thread.card);
+  return segment;
+}
+
+void note_comes_after(ThreadState& thread, uint32_t uid, uint32_t segment, format::Kind why) {
+  if (uid == 0 || uid == thread.uid || is_known(*thread.card, uid, segment)) return;
+  log_sync(thread, uid, segment, why, 0);
 }
 
 }  // namespace gordian::runtime

@@ -18,6 +18,12 @@ void note_joined(const Request& request, const CallSite& site);
 // The thread is about to signal, post or arrive at the object: who is woken comes after this.
 void note_posted(const Request& request, const CallSite& site);
 
+// What the thread did so far can be referred to by the segment returned; what it does next cannot.
+uint32_t end_segment(ThreadState& thread);
+
+// What `uid` did up to `segment` happened before what the thread does from now on.
+void note_comes_after(ThreadState& thread, uint32_t uid, uint32_t segment, format::Kind why);
+
 // The thread got past its wait for the object.
 void note_woken(const Request& request, const CallSite& site);
 

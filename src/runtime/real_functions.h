@@ -4,7 +4,7 @@
 // allocate and lock, and the program's malloc may lock too.
 //
 // To hook one more function that is always in libc: add a line to GORDIAN_REAL_FUNCTIONS, write the
-// hook (see hook.h), name it in exports.map. For a function that may be missing or come later by
+// hook (see hook.h), name it in exports.txt. For a function that may be missing or come later by
 // dlopen (GLib): call find_next_symbol from a slow path and keep the result.
 #pragma once
 
@@ -13,6 +13,7 @@
 #include <semaphore.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <time.h>
@@ -20,29 +21,62 @@
 
 namespace gordian::runtime {
 
-using SemaphoreOpen = sem_t*(const char*, int, ...);
-
 // member (also the symbol), version ("" any), type
-#define GORDIAN_REAL_FUNCTIONS(X)                                       \
-  X(flock, "", decltype(::flock))                                       \
-  X(fcntl, "", decltype(::fcntl))                                       \
-  X(fcntl64, "", decltype(::fcntl64))                                   \
-  X(lockf, "", decltype(::lockf))                                       \
-  X(lockf64, "", decltype(::lockf64))                                   \
-  X(pthread_mutex_init, "", decltype(::pthread_mutex_init))             \
-  X(pthread_mutex_destroy, "", decltype(::pthread_mutex_destroy))       \
-  X(pthread_mutex_lock, "", decltype(::pthread_mutex_lock))             \
-  X(pthread_mutex_trylock, "", decltype(::pthread_mutex_trylock))       \
-  X(pthread_mutex_timedlock, "", decltype(::pthread_mutex_timedlock))   \
-  X(pthread_mutex_clocklock, "", decltype(::pthread_mutex_clocklock))   \
-  X(pthread_mutex_unlock, "", decltype(::pthread_mutex_unlock))         \
-  X(pthread_mutex_consistent, "", decltype(::pthread_mutex_consistent)) \
-  X(pthread_create, "", decltype(::pthread_create))                     \
-  X(pthread_join, "", decltype(::pthread_join))                         \
-  X(pthread_tryjoin_np, "", decltype(::pthread_tryjoin_np))             \
-  X(pthread_timedjoin_np, "", decltype(::pthread_timedjoin_np))         \
-  X(pthread_clockjoin_np, "", decltype(::pthread_clockjoin_np))         \
-  X(pthread_detach, "", decltype(::pthread_detach))
+#define GORDIAN_REAL_FUNCTIONS(X)                                              \
+  X(flock, "", decltype(::flock))                                              \
+  X(fcntl, "", decltype(::fcntl))                                              \
+  X(fcntl64, "", decltype(::fcntl64))                                          \
+  X(lockf, "", decltype(::lockf))                                              \
+  X(lockf64, "", decltype(::lockf64))                                          \
+  X(pthread_mutex_init, "", decltype(::pthread_mutex_init))                    \
+  X(pthread_mutex_destroy, "", decltype(::pthread_mutex_destroy))              \
+  X(pthread_mutex_lock, "", decltype(::pthread_mutex_lock))                    \
+  X(pthread_mutex_trylock, "", decltype(::pthread_mutex_trylock))              \
+  X(pthread_mutex_timedlock, "", decltype(::pthread_mutex_timedlock))          \
+  X(pthread_mutex_clocklock, "", decltype(::pthread_mutex_clocklock))          \
+  X(pthread_mutex_unlock, "", decltype(::pthread_mutex_unlock))                \
+  X(pthread_create, "", decltype(::pthread_create))                            \
+  X(pthread_join, "", decltype(::pthread_join))                                \
+  X(pthread_tryjoin_np, "", decltype(::pthread_tryjoin_np))                    \
+  X(pthread_timedjoin_np, "", decltype(::pthread_timedjoin_np))                \
+  X(pthread_clockjoin_np, "", decltype(::pthread_clockjoin_np))                \
+  X(pthread_rwlock_init, "", decltype(::pthread_rwlock_init))                  \
+  X(pthread_rwlock_destroy, "", decltype(::pthread_rwlock_destroy))            \
+  X(pthread_rwlock_rdlock, "", decltype(::pthread_rwlock_rdlock))              \
+  X(pthread_rwlock_tryrdlock, "", decltype(::pthread_rwlock_tryrdlock))        \
+  X(pthread_rwlock_timedrdlock, "", decltype(::pthread_rwlock_timedrdlock))    \
+  X(pthread_rwlock_clockrdlock, "", decltype(::pthread_rwlock_clockrdlock))    \
+  X(pthread_rwlock_wrlock, "", decltype(::pthread_rwlock_wrlock))              \
+  X(pthread_rwlock_trywrlock, "", decltype(::pthread_rwlock_trywrlock))        \
+  X(pthread_rwlock_timedwrlock, "", decltype(::pthread_rwlock_timedwrlock))    \
+  X(pthread_rwlock_clockwrlock, "", decltype(::pthread_rwlock_clockwrlock))    \
+  X(pthread_rwlock_unlock, "", decltype(::pthread_rwlock_unlock))              \
+  X(pthread_spin_init, "", decltype(::pthread_spin_init))                      \
+  X(pthread_spin_destroy, "", decltype(::pthread_spin_destroy))                \
+  X(pthread_spin_lock, "", decltype(::pthread_spin_lock))                      \
+  X(pthread_spin_trylock, "", decltype(::pthread_spin_trylock))                \
+  X(pthread_spin_unlock, "", decltype(::pthread_spin_unlock))                  \
+  X(pthread_cond_init, "GLIBC_2.3.2", decltype(::pthread_cond_init))           \
+  X(pthread_cond_destroy, "GLIBC_2.3.2", decltype(::pthread_cond_destroy))     \
+  X(pthread_cond_wait, "GLIBC_2.3.2", decltype(::pthread_cond_wait))           \
+  X(pthread_cond_timedwait, "GLIBC_2.3.2", decltype(::pthread_cond_timedwait)) \
+  X(pthread_cond_clockwait, "", decltype(::pthread_cond_clockwait))            \
+  X(pthread_cond_signal, "GLIBC_2.3.2", decltype(::pthread_cond_signal))       \
+  X(pthread_cond_broadcast, "GLIBC_2.3.2", decltype(::pthread_cond_broadcast)) \
+  X(pthread_barrier_init, "", decltype(::pthread_barrier_init))                \
+  X(pthread_barrier_destroy, "", decltype(::pthread_barrier_destroy))          \
+  X(pthread_barrier_wait, "", decltype(::pthread_barrier_wait))                \
+  X(pthread_once, "", decltype(::pthread_once))                                \
+  X(sem_init, "", decltype(::sem_init))                                        \
+  X(sem_destroy, "", decltype(::sem_destroy))                                  \
+  X(sem_wait, "", decltype(::sem_wait))                                        \
+  X(sem_trywait, "", decltype(::sem_trywait))                                  \
+  X(sem_timedwait, "", decltype(::sem_timedwait))                              \
+  X(sem_clockwait, "", decltype(::sem_clockwait))                              \
+  X(sem_post, "", decltype(::sem_post))                                        \
+  X(free, "", decltype(::free))                                                \
+  X(realloc, "", decltype(::realloc))                                          \
+  X(munmap, "", decltype(::munmap))
 
 struct RealFunctions {
 #define GORDIAN_MEMBER(name, version, type) type* name;

@@ -90,13 +90,48 @@ Hold* ThreadState::find_hold(uint64_t address) {
   return nullptr;
 }
 
-void ThreadState::push_slow(const Request& request, const CallSite& site) {
-  if (request.recursive) {
-    if (Hold* hold = find_hold(request.address)) {
-      hold->count += 1;
-      return;
+bool ThreadState::got_again(uint64_t address) {
+  Hold* hold = find_hold(address);
+  if (hold == nullptr) return false;
+  hold->count += 1;
+  card->acquisitions += 1;
+  return true;
+}
+
+void ThreadState::suspend_hold(uint64_t address) {
+  if (Hold* hold = find_hold(address)) hold->flags |= format::kSuspended;
+}
+
+void ThreadState::resume_hold(uint64_t address) {
+  if (Hold* hold = find_hold(address)) hold->flags &= static_cast<uint8_t>(~format::kSuspended);
+}
+
+// The routine of a pthread_once may leave by an exception, past our hook: its hold is stale once a
+// hook runs in a frame that is not below the call of pthread_once.
+void ThreadState::forget_finished_once(const CallSite& site) {
+  const uint64_t low = card->stack_low, high = card->stack_high;
+  for (uint32_t i = card->hold_count; i-- > 0;) {
+    const Hold& hold = *hold_at(i);
+    const bool once = hold.kind == format::Kind::Once || hold.kind == format::Kind::GlibOnce;
+    if (once && hold.frame >= low && hold.frame < high && site.frame >= hold.frame &&
+        site.frame < high) {
+      remove_hold(i);
+      once_depth -= 1;
     }
   }
+}
+
+void ThreadState::end_once(uint64_t control) {
+  for (uint32_t i = card->hold_count; i-- > 0;) {
+    if (hold_at(i)->address != control) continue;
+    remove_hold(i);
+    if (once_depth > 0) once_depth -= 1;
+    return;
+  }
+}
+
+void ThreadState::push_slow(Request request, CallSite site) {
+  if (once_depth != 0) forget_finished_once(site);
   if (semaphore_like_locks != 0 || request.kind == format::Kind::Semaphore) {
     for (uint32_t i = card->hold_count; i-- > 0;) {
       if (is_semaphore_like(hold_at(i)->address)) remove_hold(i);
@@ -126,11 +161,12 @@ void ThreadState::remove_hold(uint32_t index) {
   const uint32_t last = card->hold_count - 1;
   const uint64_t mark = mark_of(*hold_at(index));
   for (uint32_t i = index; i < last; ++i) *hold_at(i) = *hold_at(i + 1);
+  hold_at(last)->address = 0;  // see quick_holds.h
   if (last >= 2) held_mark -= mark;
   __atomic_store_n(&card->hold_count, last, __ATOMIC_RELEASE);
 }
 
-void ThreadState::pop_slow(const Request& request, const CallSite& site) {
+void ThreadState::pop_slow(Request request, CallSite site) {
   for (uint32_t i = card->hold_count; i-- > 0;) {
     Hold* hold = hold_at(i);
     if (hold->address != request.address) continue;

@@ -50,18 +50,22 @@ inline PrivateCard& private_part(format::Card& card) {
 struct alignas(64) ThreadState {
   format::Card* card;  // null: none yet, or never (ended)
   format::WaitWord* wait;
-  uint64_t scope;         // frame of the open scope, 0: none
-  uint64_t held_mark;     // sum of the marks of all holds; kept only while there are two or more
-  uint32_t uid;           // kept after the thread's end: joiners read it
-  uint8_t ended;          // no hook may make a card for this thread (again)
-  uint8_t in_handler;     // unused
-  uint16_t saved_slot;    // index + 1 of what save_for_fork kept
-  uint64_t once_control;  // control word of the pthread_once whose routine is about to run
-  uint64_t once_site;
+  uint64_t scope;       // frame of the open scope, 0: none
+  uint64_t held_mark;   // sum of the marks of all holds; kept only while there are two or more
+  uint32_t uid;         // kept after the thread's end: joiners read it
+  uint8_t ended;        // no hook may make a card for this thread (again)
+  uint8_t in_handler;   // unused
+  uint16_t saved_slot;  // index + 1 of what save_for_fork kept
+  uint32_t once_depth;  // initialisation routines that run in this thread now
+  uint32_t reserved;
+  void* once;  // the call whose routine is about to run, see hooks_once.cpp
 
   // The chain of held locks and this request is logged unless it was before. Costs one comparison
   // then, and nothing if no lock is held.
   __attribute__((always_inline)) void check_chain(const Request& request, const CallSite& site);
+
+  // True if the thread held it already: one level more, and nothing else to record.
+  bool got_again(uint64_t address);
 
   // The thread holds `request` now.
   __attribute__((always_inline)) void push(const Request& request, const CallSite& site);
@@ -77,11 +81,21 @@ struct alignas(64) ThreadState {
   format::Hold* find_hold(uint64_t address);
   void mark_inexact();
 
+  // The mutex of a condition wait is released in the wait and held again when it returns, by
+  // whatever road: a cancelled wait never comes back here, and its card is right all the same.
+  void suspend_hold(uint64_t address);
+  void resume_hold(uint64_t address);
+
+  // The routine of a pthread_once returned.
+  void end_once(uint64_t control);
+
  private:
-  void push_slow(const Request& request, const CallSite& site);
-  void pop_slow(const Request& request, const CallSite& site);
+  // By value: a reference would force every inlined caller to keep its request in memory.
+  void push_slow(Request request, CallSite site);
+  void pop_slow(Request request, CallSite site);
   void remove_hold(uint32_t index);
-  void chain_missed(const Request& request, const CallSite& site, uint64_t key);
+  void forget_finished_once(const CallSite& site);
+  void chain_missed(Request request, CallSite site, uint64_t key);
 };
 static_assert(sizeof(ThreadState) == 64, "late loading with dlopen must fit into spare static TLS");
 
@@ -155,6 +169,11 @@ inline uint64_t mark_of(const format::Hold& hold) {
   return mark_of(hold.address, hold.generation, hold.flags & format::kSharedMode);
 }
 
+// The chain "held, then wanted" as one number, never 0.
+inline uint64_t chain_key(uint64_t wanted, format::Kind kind, uint64_t held) {
+  return ((wanted + static_cast<uint64_t>(kind)) * 0xC2B2AE3D27D4EB4FU + held) | 1;
+}
+
 // Set once any lock was found to be used as a semaphore: pushes then look theirs up.
 extern uint32_t semaphore_like_locks;
 
@@ -163,10 +182,9 @@ inline void ThreadState::check_chain(const Request& request, const CallSite& sit
   const uint32_t holds = own.hold_count;
   if (__builtin_expect(holds == 0, 1)) return;
   const uint64_t held = holds == 1 ? mark_of(own.holds[0]) : held_mark;
-  uint64_t key = mark_of(request.address, generation_of(request.address),
-                         request.flags & (format::kSharedMode | format::kTry | format::kTimed));
-  key = (key + static_cast<uint64_t>(request.kind)) * 0xC2B2AE3D27D4EB4FU + held;
-  key |= 1;
+  const uint8_t mode = request.flags & (format::kSharedMode | format::kTry | format::kTimed);
+  const uint64_t key =
+      chain_key(mark_of(request.address, generation_of(request.address), mode), request.kind, held);
   if (__builtin_expect(own.chain_cache[key >> 55] != key, 0)) chain_missed(request, site, key);
 }
 
@@ -175,7 +193,7 @@ inline void ThreadState::push(const Request& request, const CallSite& site) {
   const uint32_t index = own.hold_count;
   own.acquisitions += 1;
   if (__builtin_expect(index > 0, 0)) own.nested += 1;
-  if (__builtin_expect((index >= format::kInlineHolds) | (request.recursive & (index > 0)) |
+  if (__builtin_expect((index >= format::kInlineHolds) | (once_depth != 0) |
                            (semaphore_like_locks != 0) | (request.kind == format::Kind::Semaphore),
                        0)) {
     push_slow(request, site);
@@ -208,6 +226,7 @@ inline void ThreadState::pop(const Request& request, const CallSite& site) {
     return;
   }
   if (__builtin_expect(top >= 2, 0)) held_mark -= mark_of(own.holds[top]);
+  own.holds[top].address = 0;  // see quick_holds.h
   __atomic_store_n(&own.hold_count, top, __ATOMIC_RELEASE);
 }
 

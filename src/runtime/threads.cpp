@@ -349,7 +349,17 @@ uint32_t uid_of_thread(pthread_t thread) {
   const uint64_t distance = reinterpret_cast<uint64_t>(&this_thread) - own_pthread();
   const auto* state =
       reinterpret_cast<const ThreadState*>(static_cast<uint64_t>(thread) + distance);
-  return __atomic_load_n(&state->uid, __ATOMIC_RELAXED);
+  const uint32_t uid = __atomic_load_n(&state->uid, __ATOMIC_RELAXED);
+  if (uid != 0 || !is_alive()) return uid;
+  // It has not run yet: its parent left its name on the card that waits for it.
+  const uint32_t used = __atomic_load_n(&board.header->cards_used, __ATOMIC_RELAXED);
+  for (uint32_t i = 0; i < used && i < board.header->card_capacity; ++i) {
+    const Card& card = board.cards[i];
+    if (card.pthread == static_cast<uint64_t>(thread) && card.state != CardState::Exited) {
+      return card.uid;
+    }
+  }
+  return 0;
 }
 
 void forget_this_thread() {

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+// pthread_barrier_*. Whoever leaves comes after everybody who arrived in the same round.
+#include "runtime/barriers.h"
+#include "runtime/hook.h"
+
+using namespace gordian::runtime;  // NOLINT(google-build-using-namespace): a file of hooks
+
+GORDIAN_HOOK int pthread_barrier_wait(pthread_barrier_t* barrier) noexcept {
+  const CallSite site = GORDIAN_CALL_SITE();
+  ensure_started();
+  const Request request{.address = address_of(barrier), .object = 0, .kind = Kind::Barrier};
+  const uint64_t round = note_arrival(request, site);
+  const int result =
+      wait_for(request, site, [barrier] { return real.pthread_barrier_wait(barrier); });
+  if (result == 0 || result == PTHREAD_BARRIER_SERIAL_THREAD) note_departure(request, round, site);
+  return result;
+}
+
+GORDIAN_HOOK int pthread_barrier_init(pthread_barrier_t* barrier, const pthread_barrierattr_t* kind,
+                                      unsigned needed) noexcept {
+  const CallSite site = GORDIAN_CALL_SITE();
+  ensure_started();
+  const int result = real.pthread_barrier_init(barrier, kind, needed);
+  if (result == 0) {
+    int shared = PTHREAD_PROCESS_PRIVATE;
+    if (kind != nullptr) pthread_barrierattr_getpshared(kind, &shared);
+    note_born(Kind::Barrier, address_of(barrier), static_cast<uint16_t>(needed),
+              shared == PTHREAD_PROCESS_SHARED ? gordian::format::kLockProcessShared : uint8_t{0},
+              site);
+    watch_barrier(address_of(barrier), needed);
+  }
+  return result;
+}
+
+GORDIAN_HOOK int pthread_barrier_destroy(pthread_barrier_t* barrier) noexcept {
+  const CallSite site = GORDIAN_CALL_SITE();
+  ensure_started();
+  note_destroyed(address_of(barrier), site);
+  return real.pthread_barrier_destroy(barrier);
+}

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+// Ends of memory: a lock in a block that is freed, moved or unmapped has ended, and the next lock
+// at its address is another one. std::mutex announces its end in no other way.
+#include "runtime/hook.h"
+
+#include <dlfcn.h>
+
+using namespace gordian::runtime;  // NOLINT(google-build-using-namespace): a file of hooks
+
+namespace {
+
+using UsableSize = size_t(void*);
+constinit UsableSize* usable_size = nullptr;
+
+// Only the allocator that made a block can size it: the same object must bring both functions.
+UsableSize* find_usable_size() {
+  void* size = find_first_symbol("malloc_usable_size", "");
+  void* end = find_first_symbol("free", "");
+  dl_find_object of_size{}, of_free{};
+  if (size == nullptr || end == nullptr || _dl_find_object(size, &of_size) != 0 ||
+      _dl_find_object(end, &of_free) != 0 || of_size.dlfo_map_start != of_free.dlfo_map_start) {
+    return [](void*) -> size_t { return 0; };
+  }
+  return reinterpret_cast<UsableSize*>(size);
+}
+
+size_t size_of_block(void* block) {
+  if (usable_size == nullptr) usable_size = find_usable_size();
+  return usable_size(block);
+}
+
+// Blocks that malloc maps by themselves start 16 bytes into a page; a lock may lie far inside.
+__attribute__((always_inline)) inline bool needs_care(const void* block) {
+  const uint64_t address = address_of(block);
+  return (may_contain_locks(address) || (address & 0xfff) == 0x10) && block != nullptr;
+}
+
+__attribute__((noinline)) void note_freed(void* block, const CallSite& site) {
+  if (HookScope log(site); log) {
+    const uint64_t address = address_of(block);
+    locks_ended(address, address + size_of_block(block));
+  }
+}
+
+}  // namespace
+
+// Before the real call: afterwards the block may be somebody else's.
+GORDIAN_HOOK void free(void* block) noexcept {
+  ensure_started();
+  if (__builtin_expect(needs_care(block), 0) && this_thread.card != nullptr) {
+    note_freed(block, GORDIAN_CALL_SITE());
+  }
+  real.free(block);
+}
+
+GORDIAN_HOOK void* realloc(void* block, size_t size) noexcept {
+  const CallSite site = GORDIAN_CALL_SITE();
+  ensure_started();
+  uint64_t end = 0;
+  if (needs_care(block) && this_thread.card != nullptr)
+    end = address_of(block) + size_of_block(block);
+  void* moved = real.realloc(block, size);
+  if (end != 0 && moved != nullptr && moved != block) {
+    if (HookScope log(site); log) locks_ended(address_of(block), end);
+  }
+  return moved;
+}
+
+GORDIAN_HOOK int munmap(void* start, size_t size) noexcept {
+  const CallSite site = GORDIAN_CALL_SITE();
+  ensure_started();
+  if (this_thread.card != nullptr) {
+    if (HookScope log(site); log) locks_ended(address_of(start), address_of(start) + size);
+  }
+  return real.munmap(start, size);
+}

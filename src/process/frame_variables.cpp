@@ -178,10 +178,7 @@ void each_variable(DebugInfo& info, const UnwoundStack& stack, size_t frame_inde
                    const std::function<bool(const FrameVariable&)>& visit) {
   FrameContext frame(info, stack, frame_index, memory, kMaxCallers);
   const Module* module = info.find_module(stack.frames[frame_index].lookup_pc());
-  if (!frame.scopes()) {
-    ++depth;
-    return;
-  }
+  if (!frame.scopes()) return;
   std::vector<Dwarf_Die>& dies = frame.scopes()->dies;
   // The blocks of one function stand between its own DIE and that of the function inlined into it.
   for (size_t end = dies.size(); end > 0;) {
@@ -192,7 +189,8 @@ void each_variable(DebugInfo& info, const UnwoundStack& stack, size_t frame_inde
     const char* file = dwarf_decl_file(&dies[begin]);
     variable.plumbing = is_plumbing(variable.function, module ? module->path : "") ||
                         (file && is_system_header(file));
-    variable.depth = depth++;
+    variable.depth = depth;
+    if (!variable.plumbing) ++depth;
     for (size_t i = end; i-- > begin;)
       if (!visit_scope(frame, dies[i], variable, visit)) return;
     end = begin;

@@ -17,7 +17,7 @@ struct FrameVariable {
   std::string name;
   std::string function;   // whose variable it is
   bool plumbing = false;  // that function is nobody's own
-  int depth = 0;          // functions between the innermost function of the stack and this one
+  int depth = 0;          // functions a user wrote between the innermost frame and this one
   Dwarf_Die type{};
   Location location;
 };

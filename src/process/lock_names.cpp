@@ -131,6 +131,7 @@ bool contains_word(std::string text, std::string_view word) {
 // `mutex->mutex` says nothing of whose mutex it is.
 int cost_of(const FrameVariable& variable, const TypePath& path, const PathName& name) {
   int cost = std::min(variable.depth, 9);
+  if (variable.name == "this") cost -= 3;  // the class's own word for it
   for (const PathPart& part : path) {
     if (part.kind == PathPart::Kind::Pointer || part.kind == PathPart::Kind::Reference) cost += 10;
     if (part.kind == PathPart::Kind::Index) cost += 2;

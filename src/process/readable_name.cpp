@@ -90,7 +90,7 @@ std::string strip_signature(std::string_view text) {
   bool in_operator = false;
   for (size_t i = 0; i < text.size();) {
     const char c = text[i];
-    if (ends_with_operator(name) && !is_word(c)) {
+    if (ends_with_operator(name) && !is_word(c) && (c != '(' || text.substr(i).starts_with("()"))) {
       // The operator's own signs are part of the name: (), <, ->, [], " new", " bool".
       in_operator = true;
       const size_t parameters = text.find('(', text.substr(i).starts_with("()") ? i + 2 : i);

@@ -93,6 +93,9 @@ std::vector<model::Frame> Symbols::resolve(uint64_t pc, bool is_return_address) 
   }
   Place place = line_of(info_->find_dwfl(at), at);
   std::optional<Scopes> scopes = info_->find_scopes(at);
+  // A line without a function around it is one of assembly, or a wrong one.
+  if (!scopes || (scopes->dies.empty() && dwarf_srclang(&scopes->unit) != DW_LANG_Mips_Assembler))
+    place = {};
   for (size_t i = scopes ? scopes->dies.size() : 0; i-- > 0 && frames.size() < kMaxInlined;) {
     Dwarf_Die& die = scopes->dies[i];
     const int tag = dwarf_tag(&die);

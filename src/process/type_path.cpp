@@ -395,22 +395,22 @@ bool PathSearch::visit_vector(const PeeledType& type, const Location& object, ui
     }
     return !(start && finish);
   });
-  const std::optional<uint64_t> size = element ? type_size(*element) : std::nullopt;
-  if (!start || !finish || !size || *size == 0 || *finish <= *start) return false;
+  const uint64_t size = element ? type_size(*element).value_or(0) : 0;
+  if (!start || !finish || size == 0 || *finish <= *start) return false;
   const size_t length = path.size();
   if (target_ >= *start && target_ < *finish) {
     path.push_back({.kind = PathPart::Kind::Index,
                     .name = {},
                     .owner = {},
-                    .index = (target_ - *start) / *size});
-    if (descend(*element, (target_ - *start) % *size, path)) return true;
+                    .index = (target_ - *start) / size});
+    if (descend(*element, (target_ - *start) % size, path)) return true;
     path.resize(length);
     return false;
   }
-  const uint64_t count = std::min((*finish - *start) / *size, kMaxVectorElements);
+  const uint64_t count = std::min((*finish - *start) / size, kMaxVectorElements);
   for (uint64_t i = 0; i < count; ++i) {
     path.push_back({.kind = PathPart::Kind::Index, .name = {}, .owner = {}, .index = i});
-    if (visit(*element, memory_at(*start + i * *size), 0, pointers_left - 1, path, depth + 1))
+    if (visit(*element, memory_at(*start + i * size), 0, pointers_left - 1, path, depth + 1))
       return true;
     path.resize(length);
   }

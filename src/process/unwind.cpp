@@ -181,6 +181,7 @@ UnwoundStack unwind(const Symbols& symbols, const RegisterSet& registers,
                             : step_by_frame_pointer(info, frame, memory);
     frame.cfa = step.cfa;
     stack.frames.push_back(frame);
+    if (!rules && step.ok) stack.note = "in part by frame pointers: code without unwind tables";
     if (step.outermost) {
       stack.complete = true;
       break;

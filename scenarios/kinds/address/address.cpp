@@ -166,6 +166,7 @@ void stack() {
   Thread left("left", [] {
     call(0);
     call(1);
+    asm volatile("");  // so that this is no tail call, which would have another frame
   });
   Thread right("right", [] {
     frame_turn.wait_for(1);

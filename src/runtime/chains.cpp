@@ -110,9 +110,11 @@ __attribute__((noinline)) void log_chain(ThreadState& thread, const Request& req
                                          const CallSite& site) {
   const format::Card& card = *thread.card;
   const uint32_t held = card.hold_count;
-  // A lock that is released while its owner waits on a condition is not held.
+  // A lock that is released while its owner waits on a condition is not held; one without address
+  // is about to be held, and a signal handler interrupted that (quick_holds.h).
   auto is_kept = [&thread](uint32_t i) {
-    return (thread.hold_at(i)->flags & format::kSuspended) == 0;
+    const format::Hold& hold = *thread.hold_at(i);
+    return (hold.flags & format::kSuspended) == 0 && hold.address != 0;
   };
   uint32_t kept = 0;
   uint32_t sites = static_cast<uint32_t>(mixed(site.pc));

@@ -69,15 +69,9 @@ __attribute__((noinline)) int lock_generally(pthread_mutex_t* mutex, CallSite si
   return finish_lock(mutex, real.pthread_mutex_trylock(mutex), site);
 }
 
-__attribute__((noinline)) int unlock_generally(pthread_mutex_t* mutex, CallSite site) {
-  ensure_started();
-  note_released(Request{.address = address_of(mutex), .object = 0, .kind = Kind::Mutex}, site);
-  return real.pthread_mutex_unlock(mutex);
-}
-
 // Recursive, errorcheck and robust mutexes refuse a thread that does not own them: then nothing was
 // released.
-__attribute__((noinline)) int unlock_checked(pthread_mutex_t* mutex, const CallSite& site) {
+int unlock_checked(pthread_mutex_t* mutex, const CallSite& site) {
   const Request request = request_of(mutex);
   bool held = true;
   if (HookScope log(site); log) {
@@ -87,6 +81,13 @@ __attribute__((noinline)) int unlock_checked(pthread_mutex_t* mutex, const CallS
   const int result = real.pthread_mutex_unlock(mutex);
   if (result == 0 && !held) note_released(request, site);
   return result;
+}
+
+__attribute__((noinline)) int unlock_generally(pthread_mutex_t* mutex, CallSite site) {
+  ensure_started();
+  if ((mutex->__data.__kind & kOwnerChecked) != 0) return unlock_checked(mutex, site);
+  note_released(Request{.address = address_of(mutex), .object = 0, .kind = Kind::Mutex}, site);
+  return real.pthread_mutex_unlock(mutex);
 }
 
 }  // namespace
@@ -137,13 +138,10 @@ GORDIAN_HOOK int pthread_mutex_clocklock(pthread_mutex_t* mutex, clockid_t clock
 
 // Recorded before the real unlock: afterwards another thread may own the mutex, or have freed it.
 GORDIAN_HOOK int pthread_mutex_unlock(pthread_mutex_t* mutex) noexcept {
-  const CallSite site = GORDIAN_CALL_SITE();
-  ensure_started();
-  if (__builtin_expect((mutex->__data.__kind & kOwnerChecked) != 0, 0)) {
-    return unlock_checked(mutex, site);
+  if (__builtin_expect(alive_page.alive == 1 && pop_quickly(address_of(mutex)), 1)) {
+    return real.pthread_mutex_unlock(mutex);
   }
-  note_released(Request{.address = address_of(mutex), .object = 0, .kind = Kind::Mutex}, site);
-  return real.pthread_mutex_unlock(mutex);
+  return unlock_generally(mutex, GORDIAN_CALL_SITE());
 }
 
 GORDIAN_HOOK int pthread_mutex_init(pthread_mutex_t* mutex,

@@ -181,6 +181,8 @@ void ThreadState::pop_slow(Request request, CallSite site) {
     card->holds_dropped -= 1;
     return;
   }
+  // A hold without address was never finished: a signal handler jumped away from in between.
+  if (find_hold(0) != nullptr) mark_inexact();
   // An inexact card may just have missed the lock.
   if ((card->flags & format::kCardInexact) == 0) note_released_by_other(*this, request, site);
 }

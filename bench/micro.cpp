@@ -6,7 +6,6 @@
 // The best and not the mean: on a shared machine everything else only ever adds.
 #include <pthread.h>
 
-#include <atomic>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -100,15 +99,21 @@ void random_pairs(long rounds) {
   }
 }
 
-// A second thread and this one push the same lock back and forth.
-std::atomic<bool> contender_stop{false};
-long contended_counter = 0;
+// Two threads pass one lock back and forth, each with some work inside and outside the section:
+// with none, a thread would do thousands of uncontended rounds in a burst before the other wakes.
+volatile long contended_counter = 0;
+
+void work() {
+  for (int i = 0; i < 100; ++i) contended_counter = contended_counter + 1;
+}
 
 void contend(long rounds) {
   for (long i = 0; i < rounds; ++i) {
     pthread_mutex_lock(&outer_lock);
-    ++contended_counter;
+    work();
     pthread_mutex_unlock(&outer_lock);
+    for (volatile int outside = 0; outside < 100; outside = outside + 1) {
+    }
   }
 }
 

@@ -174,6 +174,11 @@ function(gordian_preload name)
     LINKER_LANGUAGE C
     LIBRARY_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/lib)
 
+  # GLib's names must not appear in programs without GLib: see cmake/hide_symbols.cpp.
+  add_executable(hide_symbols ${PROJECT_SOURCE_DIR}/cmake/hide_symbols.cpp)
+  add_custom_command(TARGET gordian_${name} POST_BUILD VERBATIM
+    COMMAND hide_symbols $<TARGET_FILE:gordian_${name}> g_)
+
   set(core ${SOURCES})
   list(FILTER core EXCLUDE REGEX "/hooks[^/]*\\.cpp$|\\.S$")
   if(core AND (TESTS OR BENCHES OR FUZZERS))

@@ -14,8 +14,10 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <stdlib.h>
 #include <sys/file.h>
 #include <sys/mman.h>
+#include <threads.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -23,6 +25,19 @@ namespace gordian::runtime {
 
 // member (also the symbol), version ("" any), type
 #define GORDIAN_REAL_FUNCTIONS(X)                                              \
+  X(mtx_init, "", decltype(::mtx_init))                                 \
+  X(mtx_destroy, "", decltype(::mtx_destroy))                           \
+  X(mtx_lock, "", decltype(::mtx_lock))                                 \
+  X(mtx_timedlock, "", decltype(::mtx_timedlock))                       \
+  X(mtx_trylock, "", decltype(::mtx_trylock))                           \
+  X(mtx_unlock, "", decltype(::mtx_unlock))                             \
+  X(cnd_wait, "", decltype(::cnd_wait))                                 \
+  X(cnd_timedwait, "", decltype(::cnd_timedwait))                       \
+  X(cnd_signal, "", decltype(::cnd_signal))                             \
+  X(cnd_broadcast, "", decltype(::cnd_broadcast))                       \
+  X(thrd_create, "", decltype(::thrd_create))                           \
+  X(thrd_join, "", decltype(::thrd_join))                               \
+  X(getenv, "", decltype(::getenv))                                     \
   X(flock, "", decltype(::flock))                                              \
   X(fcntl, "", decltype(::fcntl))                                              \
   X(fcntl64, "", decltype(::fcntl64))                                          \

@@ -82,9 +82,12 @@ KnotShape shape_of(const Labels& labels) {
 std::string relation(const Labels& labels, const FindingThread& thread) {
   const Resource* resource = labels.find_resource(thread.wants->resource);
   if (resource == nullptr) return ", held by";
+  const model::Verdict verdict = labels.finding().verdict;
+  const bool may_happen = verdict == model::Verdict::Possible || verdict == model::Verdict::Refuted;
   // In a stall somebody else could, too.
-  const bool is_stall = labels.finding().verdict == model::Verdict::Stall;
-  const std::string could = is_stall ? ", which could be " : ", which could only be ";
+  const std::string could = may_happen                         ? ", which is "
+                            : verdict == model::Verdict::Stall ? ", which could be "
+                                                               : ", which could only be ";
   switch (resource->kind) {
     case ResourceKind::Thread:
       return "";
@@ -108,6 +111,7 @@ std::string relation(const Labels& labels, const FindingThread& thread) {
     default:
       break;
   }
+  if (resource->semaphore_like) return could + "released by";
   if (thread.wants->mode == Mode::Shared) {
     // A reader behind a waiting writer: its owner does not hold the lock, it only asked first.
     for (const ThreadId id : labels.owners(thread)) {

@@ -46,13 +46,26 @@ std::string without_addresses(std::string_view text) {
   return out;
 }
 
+// "mutex" of "handle->mutex", "state.mutex" and "Handle::mutex".
+std::string last_member(const std::string& name) {
+  const size_t end = name.find_last_of(".>:");
+  return end == std::string::npos ? name : name.substr(end + 1);
+}
+
 std::string lock_text(const Labels& labels, ResourceId id) {
   const Resource* resource = labels.find_resource(id);
   if (resource == nullptr) return "?";
   std::string text(resource_kind_word(resource->kind));
   // A thread's name is often numbered ("worker-17"); the function that joins it says enough.
   if (resource->kind == ResourceKind::Thread) return text;
-  if (!resource->name.empty()) return text + " " + without_addresses(resource->name);
+  if (!resource->name.empty()) {
+    // A member is found through one variable or another: "h->mutex" and "handle->mutex" are both
+    // Handle's mutex.
+    const bool is_member = !resource->class_name.empty() && !is_birthplace(resource->class_name);
+    const std::string name =
+        is_member ? resource->class_name + "::" + last_member(resource->name) : resource->name;
+    return text + " " + without_addresses(name);
+  }
   return text + " " + without_addresses(without_numbers_after_colons(resource->class_name));
 }
 

@@ -145,6 +145,11 @@ std::string join_words(const std::vector<std::string>& items, size_t max) {
   return result;
 }
 
+bool is_birthplace(std::string_view class_name) {
+  return class_name.starts_with("init ") || class_name.starts_with("first locked ") ||
+         class_name.starts_with("allocated ");
+}
+
 std::string with_article(const std::string& noun) {
   const bool vowel =
       !noun.empty() && std::string_view("aeioAEIO").find(noun[0]) != std::string::npos;

@@ -38,6 +38,9 @@ std::string place_label(const model::Frame* frame);
 // "a, b and c"; beyond `max` items "a, b and 7 more".
 std::string join_words(const std::vector<std::string>& items, size_t max = 6);
 
+// Resource::class_name is a birthplace ("init at room.c:12") or the type a lock is a member of.
+bool is_birthplace(std::string_view class_name);
+
 // "a mutex", "an rwlock".
 std::string with_article(const std::string& noun);
 

@@ -141,10 +141,8 @@ class Builder {
 // Two GMutex in opposite order.
 inline Finding videoroom() {
   Builder b(Verdict::Deadlock, FindingKind::LockOrder, "/usr/bin/janus");
-  const auto streams = b.lock(ResourceKind::GlibMutex, "participant->streams_mutex",
-                              "g_mutex_init in join_room (videoroom.c:118)");
-  const auto handle =
-      b.lock(ResourceKind::GlibMutex, "handle->mutex", "g_mutex_init in new_handle (ice.c:77)");
+  const auto streams = b.lock(ResourceKind::GlibMutex, "participant->streams_mutex", "Participant");
+  const auto handle = b.lock(ResourceKind::GlibMutex, "handle->mutex", "Handle");
   const auto worker = b.thread("http-worker");
   const auto admin = b.thread("admin");
   const Frames base = {frame("ice_thread", "/src/janus/src/ice.c", 903),
@@ -309,14 +307,9 @@ inline Finding redis_lock(Verdict verdict = Verdict::Deadlock) {
 inline Finding stall() {
   Finding finding = redis_lock(Verdict::Stall);
   finding.assumptions.clear();
-  model::FindingThread idle;
-  idle.id = ThreadId(finding.threads.size());
-  idle.tid = 4799;
-  idle.name = "metrics";
-  idle.role = Role::Victim;
-  finding.threads.push_back(idle);
   finding.reason.code = model::ReasonCode::WakerMayExist;
-  finding.reason.thread = idle.id;
+  finding.reason.thread = ThreadId(finding.threads.size());  // free, so no part of the finding
+  finding.reason.thread_name = "metrics";
   return finding;
 }
 
@@ -326,7 +319,7 @@ inline Finding three_cycle() {
   std::vector<ResourceId> locks;
   locks.reserve(3);
   for (int i = 0; i < 3; ++i)
-    locks.push_back(b.lock(ResourceKind::Mutex, "", "allocated in open_account (bank.cc:14)"));
+    locks.push_back(b.lock(ResourceKind::Mutex, "", "init at bank.cc:14 in open_account"));
   for (size_t i = 0; i < 3; ++i) b.thread("teller");
   for (size_t i = 0; i < 3; ++i) {
     const std::string from = std::string("transfer_") + static_cast<char>('a' + i);

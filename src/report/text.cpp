@@ -64,12 +64,18 @@ std::vector<std::vector<const FindingThread*>> paragraphs(const Finding& finding
   return result;
 }
 
+// "init at room.c:12" or "member of Participant".
+std::string class_text(const Resource& resource) {
+  const std::string name = clean(resource.class_name);
+  return name.empty() || is_birthplace(resource.class_name) ? name : "member of " + name;
+}
+
 // "GMutex", for a lock without a name also its birthplace: "mutex, init at room.c:12".
 std::string description(const Labels& labels, ResourceId id) {
   const Resource* resource = labels.find_resource(id);
   std::string text = labels.kind_of(id);
   if (resource != nullptr && resource->name.empty() && !resource->class_name.empty())
-    text += ", " + clean(resource->class_name);
+    text += ", " + class_text(*resource);
   return text;
 }
 
@@ -258,7 +264,7 @@ std::string details(const Labels& labels, const TextOptions& options) {
       if (!resource->name.empty()) line += clean(resource->name) + ", ";
       line += labels.kind_of(resource->id);
     }
-    if (!resource->class_name.empty()) line += ", " + clean(resource->class_name);
+    if (!resource->class_name.empty()) line += ", " + class_text(*resource);
     if (resource->address != 0) line += ", at " + std::string(address.data());
     if (resource->address_may_be_reused) line += ", the address may have been reused";
     if (resource->semaphore_like) line += ", was released by a thread that did not hold it";

@@ -182,8 +182,13 @@ std::string with_detail(std::string sentence, const std::string& detail) {
 
 std::string reason_sentence(const model::Finding& finding, const Labels& labels) {
   const model::Reason& reason = finding.reason;
-  const std::string thread =
-      reason.thread ? "thread " + labels.thread(*reason.thread) : std::string("another thread");
+  // The thread need not be one of the finding's.
+  const bool is_named =
+      reason.thread && labels.find_thread(*reason.thread) == nullptr && !reason.thread_name.empty();
+  const std::string thread = is_named ? "thread \"" + clean(reason.thread_name, 64) + "\""
+                             : reason.thread && labels.find_thread(*reason.thread) != nullptr
+                                 ? "thread " + labels.thread(*reason.thread)
+                                 : std::string("another thread");
   const std::string lock =
       reason.resource ? labels.resource(*reason.resource) : std::string("a lock of the circle");
   const auto say = [&](std::string sentence) {

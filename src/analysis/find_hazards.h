@@ -38,7 +38,7 @@ struct HazardOptions {
 
   // Start routines and creation sites that say nothing about what a thread does (std::thread's
   // execute_native_thread_routine, g_thread_proxy...): they make no siblings.
-  std::vector<uint64_t> trampolines;
+  std::vector<uint64_t> trampolines = {};
 
   // Cycles can be exponentially many. Short ones are looked for first.
   size_t max_findings = 200;

@@ -1,0 +1,228 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "analysis/hazard_graph.h"
+
+#include <algorithm>
+#include <numeric>
+#include <set>
+
+namespace gordian::analysis {
+
+using model::Chain;
+using model::ChainHold;
+using model::ResourceKind;
+
+namespace {
+
+template <typename Id>
+uint32_t index_of(Id id) {
+  return static_cast<uint32_t>(id);
+}
+
+}  // namespace
+
+HazardGraph::HazardGraph(const model::History& history, const std::vector<uint64_t>& trampolines)
+    : history_(history) {
+  edges_.resize(history.resources.size() + history.threads.size());
+  find_siblings(trampolines);
+  merge_signals();
+  add_chains();
+  add_signallers();
+  add_barriers();
+}
+
+const std::vector<uint32_t>& HazardGraph::steps_between(uint32_t from, uint32_t to) const {
+  static const std::vector<uint32_t> kNone;
+  const auto found = between_.find({from, to});
+  return found == between_.end() ? kNone : found->second;
+}
+
+const std::vector<HazardGraph::Signaller>& HazardGraph::signallers_of(uint32_t node) const {
+  static const std::vector<Signaller> kNone;
+  const auto found = signallers_.find(node);
+  return found == signallers_.end() ? kNone : found->second;
+}
+
+void HazardGraph::find_siblings(const std::vector<uint64_t>& trampolines) {
+  class_of_.resize(history_.threads.size());
+  std::iota(class_of_.begin(), class_of_.end(), 0U);
+  const auto find = [this](uint32_t thread) {
+    while (class_of_[thread] != thread) thread = class_of_[thread] = class_of_[class_of_[thread]];
+    return thread;
+  };
+  std::map<std::tuple<uint32_t, bool, uint64_t>, uint32_t> first;
+  for (const model::HistoryThread& thread : history_.threads) {
+    for (const bool by_site : {false, true}) {
+      const uint64_t address = by_site ? thread.create_site : thread.start_routine;
+      const bool says_nothing =
+          std::find(trampolines.begin(), trampolines.end(), address) != trampolines.end();
+      if (address == 0 || says_nothing) continue;
+      const auto [place, is_new] =
+          first.try_emplace({index_of(thread.process), by_site, address}, index_of(thread.id));
+      if (is_new) continue;
+      const uint32_t a = find(place->second), b = find(index_of(thread.id));
+      class_of_[std::max(a, b)] = std::min(a, b);
+    }
+  }
+  for (uint32_t i = 0; i < class_of_.size(); ++i) class_of_[i] = find(i);
+
+  class_is_joined_.assign(history_.threads.size(), 0);
+  for (const Chain& chain : history_.chains) {
+    if (chain.has_joined) class_is_joined_[class_of_[index_of(chain.joined)]] = 1;
+  }
+}
+
+// A log may name the held locks one record each. A record without any is a signal given freely, and
+// stays one of its own.
+void HazardGraph::merge_signals() {
+  for (const model::Signal& signal : history_.signals) {
+    std::vector<Signaller>& known = signallers_[index_of(signal.object)];
+    const auto same = std::find_if(known.begin(), known.end(), [&](const Signaller& other) {
+      return other.thread == index_of(signal.thread) && other.site == signal.site &&
+             other.held.empty() == signal.held.empty();
+    });
+    if (same == known.end()) {
+      known.push_back({index_of(signal.thread), signal.site, signal.held});
+      continue;
+    }
+    for (const ChainHold& hold : signal.held) {
+      const bool is_known =
+          std::any_of(same->held.begin(), same->held.end(),
+                      [&](const ChainHold& other) { return other.lock == hold.lock; });
+      if (!is_known) same->held.push_back(hold);
+    }
+  }
+}
+
+uint32_t HazardGraph::class_node(uint32_t thread) const {
+  return static_cast<uint32_t>(history_.resources.size()) + class_of_[thread];
+}
+
+uint32_t HazardGraph::wanted_node(const Request& request) const {
+  return request.joined ? class_node(*request.joined) : index_of(request.wanted);
+}
+
+void HazardGraph::add_step(uint32_t from, int held_at, uint32_t index) {
+  const Request& request = requests_[index];
+  const uint32_t to = wanted_node(request);
+  std::vector<uint64_t> place{
+      request.site, static_cast<uint64_t>(request.mode), static_cast<uint64_t>(request.gives_up),
+      static_cast<uint64_t>(request.publication), static_cast<uint64_t>(held_at)};
+  for (const ChainHold& hold : request.held) {
+    place.push_back(index_of(hold.lock));
+    place.push_back(static_cast<uint64_t>(hold.mode) | static_cast<uint64_t>(hold.publication)
+                                                           << 8);
+    if (held_at >= 0 && &hold == &request.held[static_cast<size_t>(held_at)]) {
+      place.push_back(hold.site);
+    }
+  }
+  const auto [found, is_new] =
+      step_at_.try_emplace({from, to, std::move(place)}, static_cast<uint32_t>(steps_.size()));
+  if (is_new) {
+    steps_.push_back({from, to, held_at, {}});
+    std::vector<uint32_t>& steps = between_[{from, to}];
+    if (steps.empty()) edges_[from].push_back(to);
+    steps.push_back(found->second);
+  }
+  steps_[found->second].requests.push_back(index);
+}
+
+void HazardGraph::add_chains() {
+  for (const Chain& chain : history_.chains) {
+    if (history_.resources[index_of(chain.wanted)].kind == ResourceKind::Thread &&
+        !chain.has_joined) {
+      continue;  // joined a thread nobody knows
+    }
+    Request request;
+    request.thread = index_of(chain.thread);
+    request.segment = chain.segment;
+    request.chain = &chain;
+    request.wanted = chain.wanted;
+    request.mode = chain.mode;
+    request.site = chain.site;
+    request.gives_up = chain.timed || chain.by_try;
+    request.publication = chain.publication;
+    if (chain.has_joined) request.joined = index_of(chain.joined);
+    for (const ChainHold& hold : chain.held) {
+      if (!chain.has_companion || hold.lock != chain.companion) request.held.push_back(hold);
+    }
+    const auto index = static_cast<uint32_t>(requests_.size());
+    requests_.push_back(std::move(request));
+
+    const std::vector<ChainHold>& held = requests_[index].held;
+    for (size_t i = 0; i < held.size(); ++i) {
+      add_step(index_of(held[i].lock), static_cast<int>(i), index);
+    }
+    const uint32_t thread = requests_[index].thread;
+    if (class_is_joined_[class_of_[thread]]) add_step(class_node(thread), -1, index);
+  }
+}
+
+// To give the signal, a signaller must first get each lock it holds then.
+void HazardGraph::add_signallers() {
+  std::map<std::pair<uint32_t, uint32_t>, const Chain*> last;  // thread, lock -> asked for here
+  std::map<std::pair<uint32_t, uint32_t>, uint32_t> seen;      // thread, lock -> segment
+  for (const Chain& chain : history_.chains) {
+    const uint32_t thread = index_of(chain.thread);
+    last[{thread, index_of(chain.wanted)}] = &chain;
+    seen[{thread, index_of(chain.wanted)}] = chain.segment;
+    for (const ChainHold& hold : chain.held) seen[{thread, index_of(hold.lock)}] = chain.segment;
+  }
+  for (const auto& [object, signallers] : signallers_) {
+    for (const Signaller& signaller : signallers) {
+      for (size_t i = 0; i < signaller.held.size(); ++i) {
+        const ChainHold& hold = signaller.held[i];
+        if (index_of(hold.lock) == object) continue;
+        const std::pair key(signaller.thread, index_of(hold.lock));
+        Request request;
+        request.thread = signaller.thread;
+        if (const auto chain = last.find(key); chain != last.end()) request.chain = chain->second;
+        if (const auto segment = seen.find(key); segment != seen.end()) {
+          request.segment = segment->second;
+        }
+        request.wanted = hold.lock;
+        request.mode = hold.mode;
+        request.site = hold.site != 0             ? hold.site
+                       : request.chain != nullptr ? request.chain->site
+                                                  : signaller.site;
+        request.gives_up = hold.by_try;
+        request.held.assign(signaller.held.begin(),
+                            signaller.held.begin() + static_cast<std::ptrdiff_t>(i));
+        const auto index = static_cast<uint32_t>(requests_.size());
+        requests_.push_back(std::move(request));
+        add_step(object, -1, index);
+      }
+    }
+  }
+}
+
+// Who comes to a barrier: threads that were seen to wait there, and those that were ordered with
+// them by a barrier.
+void HazardGraph::add_barriers() {
+  std::map<uint32_t, std::set<uint32_t>> seen;
+  for (const Chain& chain : history_.chains) {
+    if (history_.resources[index_of(chain.wanted)].kind == ResourceKind::Barrier) {
+      seen[index_of(chain.wanted)].insert(index_of(chain.thread));
+    }
+  }
+  if (seen.empty()) return;
+  std::map<uint32_t, std::set<uint32_t>> barriers_of;  // by thread
+  for (const auto& [barrier, threads] : seen) {
+    for (const uint32_t thread : threads) barriers_of[thread].insert(barrier);
+    for (const model::HappensBefore& edge : history_.order) {
+      if (edge.kind != ResourceKind::Barrier) continue;
+      const uint32_t from = index_of(edge.from), to = index_of(edge.to);
+      if (threads.count(from) != 0) barriers_of[to].insert(barrier);
+      if (threads.count(to) != 0) barriers_of[from].insert(barrier);
+    }
+  }
+  const auto count = static_cast<uint32_t>(requests_.size());
+  for (uint32_t i = 0; i < count; ++i) {
+    const auto barriers = barriers_of.find(requests_[i].thread);
+    if (barriers == barriers_of.end() || requests_[i].chain == nullptr) continue;
+    for (const uint32_t barrier : barriers->second) {
+      if (wanted_node(requests_[i]) != barrier) add_step(barrier, -1, i);
+    }
+  }
+}
+
+}  // namespace gordian::analysis

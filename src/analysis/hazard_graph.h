@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+// A history as a graph of "holding this, a thread asked for that".
+//
+// Nodes are resources, and classes of threads: who joins a thread waits for all it (or a sibling)
+// still asks for. A step is one edge at one place in the program: same locks, sites and modes. Its
+// requests are the threads that took it.
+#pragma once
+
+#include "analysis/components.h"
+#include "model/history.h"
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <tuple>
+#include <utility>
+#include <vector>
+
+namespace gordian::analysis {
+
+struct Request {
+  uint32_t thread = 0;
+  std::optional<uint32_t> segment;      // unknown: ordered with nothing
+  const model::Chain* chain = nullptr;  // where it was logged; null: known from a signal only
+  model::ResourceId wanted{};
+  model::Mode mode = model::Mode::Exclusive;
+  uint64_t site = 0;
+  bool gives_up = false;  // a try, or timed
+  model::Publication publication = model::Publication::Published;
+  std::optional<uint32_t> joined;
+  std::vector<model::ChainHold>
+      held;  // outermost first, without the mutex a condition wait releases
+};
+
+struct Step {
+  uint32_t from = 0, to = 0;  // nodes
+  int held_at = -1;           // index of `from` in held; -1: it is not a lock (see find_hazards.h)
+  std::vector<uint32_t> requests;  // one for each thread and segment
+};
+
+class HazardGraph {
+ public:
+  HazardGraph(const model::History& history, const std::vector<uint64_t>& trampolines);
+
+  const std::vector<Request>& requests() const { return requests_; }
+  const std::vector<Step>& steps() const { return steps_; }
+  // The steps of an edge; empty if there is none.
+  const std::vector<uint32_t>& steps_between(uint32_t from, uint32_t to) const;
+  const Adjacency& edges() const { return edges_; }
+
+  bool is_thread(uint32_t node) const { return node >= history_.resources.size(); }
+  const model::Resource& resource(uint32_t node) const { return history_.resources[node]; }
+
+  // What every known signaller of a condition or semaphore held: one entry a thread and site.
+  struct Signaller {
+    uint32_t thread = 0;
+    uint64_t site = 0;
+    std::vector<model::ChainHold> held;
+  };
+  const std::vector<Signaller>& signallers_of(uint32_t node) const;
+
+ private:
+  void find_siblings(const std::vector<uint64_t>& trampolines);
+  void merge_signals();
+  void add_chains();
+  void add_signallers();
+  void add_barriers();
+  void add_step(uint32_t from, int held_at, uint32_t request);
+  uint32_t wanted_node(const Request& request) const;
+  uint32_t class_node(uint32_t thread) const;
+
+  const model::History& history_;
+  std::vector<uint32_t> class_of_;  // by thread: the smallest sibling
+  std::vector<char> class_is_joined_;
+  std::map<uint32_t, std::vector<Signaller>> signallers_;
+  std::vector<Request> requests_;
+  std::vector<Step> steps_;
+  std::map<std::pair<uint32_t, uint32_t>, std::vector<uint32_t>> between_;
+  using StepKey = std::tuple<uint32_t, uint32_t, std::vector<uint64_t>>;
+  std::map<StepKey, uint32_t> step_at_;
+  Adjacency edges_;
+};
+
+}  // namespace gordian::analysis

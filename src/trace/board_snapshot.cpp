@@ -33,6 +33,11 @@ model::Registers to_model(const format::Registers& registers) {
           .r15 = registers.r15};
 }
 
+// PTHREAD_MUTEX_RECURSIVE_NP; C11's mtx_recursive becomes the same.
+bool is_recursive(Kind kind, uint16_t type) {
+  return kind == Kind::GlibRecMutex || (kind == Kind::Mutex && (type & 3) == 1);
+}
+
 class Builder {
  public:
   Builder(std::span<const ProcessBoard> boards, const ReacquiresMutex& reacquires)
@@ -212,6 +217,7 @@ class Builder {
         resource.process_shared |= (entry.flags & format::kLockProcessShared) != 0;
         resource.posted_in_handler = (entry.flags & format::kLockPostedInHandler) != 0;
         resource.wakers_closed = (entry.flags & format::kLockClosedWakers) != 0;
+        resource.recursive = is_recursive(entry.kind, entry.type);
         by_lock_id[entry.id].push_back(id);
       }
     }

@@ -3,6 +3,7 @@
 
 #include "analysis/find_hazards.h"
 #include "analysis/find_stuck.h"
+#include "process/file_locks.h"
 #include "trace/board_history.h"
 
 #include <algorithm>
@@ -64,6 +65,19 @@ bool is_same_file(int pid, uint64_t fd, const WaitWord& wait) {
   struct stat status {};
   const std::string path = "/proc/" + std::to_string(pid) + "/fd/" + std::to_string(static_cast<int>(fd));
   return stat(path.c_str(), &status) == 0 && status.st_dev == wait.address && status.st_ino == wait.object;
+}
+
+// A file lock belongs to a process: its first thread stands for all.
+void add_holder(model::Snapshot& snapshot, size_t process, ResourceId resource, bool exclusive) {
+  for (model::Thread& thread : snapshot.threads) {
+    if (index_of(thread.process) != process) continue;
+    const bool has = std::any_of(thread.holds.begin(), thread.holds.end(),
+                                 [&](const model::Hold& hold) { return hold.resource == resource; });
+    if (!has) {
+      thread.holds.push_back({.resource = resource, .mode = exclusive ? model::Mode::Exclusive : model::Mode::Shared});
+    }
+    return;
+  }
 }
 
 }  // namespace
@@ -216,6 +230,7 @@ std::vector<model::Finding> Judge::examine() {
     const auto found = current.readings.find({process, current.processes[process]->outer_tid(word.tid)});
     return found != current.readings.end() && found->second.first && sleeps_on_mutex(word, *found->second.first);
   });
+  add_file_lock_holders(current);
   std::vector<WaitFacts> facts(current.now.snapshot.threads.size());
   std::vector<bool> gone(facts.size(), false);
   gather_objects(current, facts, gone);
@@ -268,6 +283,7 @@ bool Judge::find_candidates(Case& current, std::set<std::pair<size_t, int>>& tid
     for (const trace::ThreadOrigin& origin : current.now.origins) {
       has_conditions |= origin.has_wait && trace::is_condition(origin.wait.kind);
     }
+    add_file_lock_holders(current);
     enrich(current);
     take(current.now);
   };
@@ -486,6 +502,38 @@ void Judge::enrich(Case& current) {
     resource.owner_gone = outer == 0 || !(resource.process_shared
                                               ? any_task_exists(outer)
                                               : task_exists(current.processes[origin.process]->pid(), outer));
+  }
+}
+
+// File locks are on no card: the kernel alone knows who has them, also through inherited descriptors.
+void Judge::add_file_lock_holders(Case& current) {
+  model::Snapshot& snapshot = current.now.snapshot;
+  std::vector<process::FileLock> all;
+  std::vector<std::vector<process::FileLock>> held;
+  for (size_t i = 0; i < current.now.origins.size(); ++i) {
+    const trace::ThreadOrigin& origin = current.now.origins[i];
+    if (!snapshot.threads[i].wait || !trace::is_file_lock(origin.wait.kind)) continue;
+    if (held.empty()) {
+      all = process::read_file_locks();
+      for (WatchedProcess* const process : current.processes) held.push_back(process::read_held_file_locks(process->pid()));
+    }
+    const auto family = origin.wait.kind == Kind::Flock       ? process::FileLockFamily::Flock
+                        : origin.wait.kind == Kind::FcntlLock ? process::FileLockFamily::Posix
+                                                              : process::FileLockFamily::OpenDescription;
+    const ResourceId wanted = snapshot.threads[i].wait->resource;
+    for (const process::FileLock& waiting : all) {
+      const bool is_ours = waiting.waiting && waiting.family == family && waiting.inode == origin.wait.object &&
+                           (waiting.pid == -1 || waiting.pid == current.processes[origin.process]->pid());
+      if (!is_ours) continue;
+      for (const process::FileLock& blocker : all) {
+        if (blocker.waiting || blocker.id != waiting.id) continue;
+        for (size_t process = 0; process < held.size(); ++process) {
+          const bool holds = std::any_of(held[process].begin(), held[process].end(),
+                                         [&](const process::FileLock& lock) { return lock.same_lock(blocker); });
+          if (holds) add_holder(snapshot, process, wanted, blocker.exclusive);
+        }
+      }
+    }
   }
 }
 

@@ -5,6 +5,7 @@
 #include "runtime/log.h"
 #include "runtime/modules.h"
 #include "runtime/system_calls.h"
+#include "runtime/threads.h"
 
 #include <string.h>
 #include <sys/mman.h>
@@ -21,8 +22,13 @@ constexpr uint64_t kCountBits = 0xff;
 constexpr uint32_t kSliceSlots = 1 << 14;
 alignas(4096) constinit uint64_t slices[kSliceSlots] = {};
 
-alignas(4096) constinit ChainSet seen_by_thread{};
-alignas(4096) constinit ChainSet chain_counts{};
+alignas(4096) constinit ChainMemory seen_by_thread{};
+alignas(4096) constinit ChainMemory chain_counts{};
+
+// Chains logged per combination of call sites: sites' hash << 32 | count. Never forgets; more
+// combinations than it has room for are dropped and counted.
+constexpr uint32_t kSiteSlots = 1 << 15;
+alignas(4096) constinit uint64_t site_counts[kSiteSlots] = {};
 
 uint64_t mixed(uint64_t value) {
   value ^= value >> 32;
@@ -45,31 +51,51 @@ uint32_t find_slice(uint32_t sites) {
   return (slot >> 32) == sites ? static_cast<uint32_t>(slot) : 0;
 }
 
+// Counts one more chain of these sites. False: enough of them.
+bool are_worth_logging(uint32_t sites) {
+  uint32_t at = sites % kSiteSlots;
+  const uint64_t key = uint64_t{sites} << 32;
+  for (uint32_t i = 0; i < kProbes; ++i, at = (at + 1) % kSiteSlots) {
+    uint64_t found = __atomic_load_n(&site_counts[at], __ATOMIC_RELAXED);
+    if (found == 0) {
+      __atomic_compare_exchange_n(&site_counts[at], &found, key, false, __ATOMIC_RELAXED,
+                                  __ATOMIC_RELAXED);
+      found = __atomic_load_n(&site_counts[at], __ATOMIC_RELAXED);
+    }
+    if ((found >> 32) != sites) continue;
+    if (static_cast<uint32_t>(found) >= kChainsPerSites) return false;
+    __atomic_fetch_add(&site_counts[at], 1, __ATOMIC_RELAXED);
+    return true;
+  }
+  return false;
+}
+
 uint32_t id_of(uint64_t address, format::Kind kind, uint64_t site, uint8_t flags = 0) {
   const uint8_t shared = (flags & format::kShared) != 0 ? format::kLockProcessShared : uint8_t{0};
-  const format::LockEntry* entry = register_lock(address, kind, site, shared);
-  return entry != nullptr ? entry->id : 0;
+  return logged_id(register_lock(address, kind, site, shared));
 }
 
 }  // namespace
 
-ChainSet::Seen ChainSet::insert(uint64_t key) {
-  uint32_t at = static_cast<uint32_t>(mixed(key)) % kChainSlots;
-  for (uint32_t i = 0; i < kProbes; ++i, at = (at + 1) % kChainSlots) {
+bool ChainMemory::insert(uint64_t number) {
+  const uint32_t first = static_cast<uint32_t>(mixed(number)) % kChainSlots;
+  for (uint32_t i = 0, at = first; i < kProbes; ++i, at = (at + 1) % kChainSlots) {
     uint64_t found = __atomic_load_n(&slots[at], __ATOMIC_RELAXED);
-    if (found == 0 && __atomic_compare_exchange_n(&slots[at], &found, key, false, __ATOMIC_RELAXED,
-                                                  __ATOMIC_RELAXED)) {
-      return Seen::New;
+    if (found == 0 && __atomic_compare_exchange_n(&slots[at], &found, number, false,
+                                                  __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
+      return true;
     }
-    if (found == key) return Seen::Before;
+    if (found == number) return false;
   }
-  return Seen::Full;
+  const auto victim = static_cast<uint32_t>(number >> 40) % kProbes;
+  __atomic_store_n(&slots[(first + victim) % kChainSlots], number, __ATOMIC_RELAXED);
+  return true;
 }
 
-uint32_t ChainSet::count_up(uint64_t key) {
-  key = (mixed(key) | 0x100) & ~kCountBits;
-  uint32_t at = static_cast<uint32_t>(key >> 8) % kChainSlots;
-  for (uint32_t i = 0; i < kProbes; ++i, at = (at + 1) % kChainSlots) {
+uint32_t ChainMemory::count_up(uint64_t number) {
+  const uint64_t key = (mixed(number) | (kCountBits + 1)) & ~kCountBits;
+  const uint32_t first = static_cast<uint32_t>(key >> 9) % kChainSlots;
+  for (uint32_t i = 0, at = first; i < kProbes; ++i, at = (at + 1) % kChainSlots) {
     uint64_t found = __atomic_load_n(&slots[at], __ATOMIC_RELAXED);
     if (found == 0) {
       __atomic_compare_exchange_n(&slots[at], &found, key, false, __ATOMIC_RELAXED,
@@ -77,10 +103,12 @@ uint32_t ChainSet::count_up(uint64_t key) {
       found = __atomic_load_n(&slots[at], __ATOMIC_RELAXED);
     }
     if ((found & ~kCountBits) != key) continue;
-    if ((found & kCountBits) >= kThreadsPerChain) return kThreadsPerChain;
+    if ((found & kCountBits) == kCountBits) return kCountBits;
     return static_cast<uint32_t>(__atomic_fetch_add(&slots[at], 1, __ATOMIC_RELAXED) & kCountBits);
   }
-  return kThreadsPerChain;
+  const auto victim = static_cast<uint32_t>(key >> 40) % kProbes;
+  __atomic_store_n(&slots[(first + victim) % kChainSlots], key + 1, __ATOMIC_RELAXED);
+  return 0;
 }
 
 // Not inlined: the fast path stays small, and the registers are captured in this frame.
@@ -90,15 +118,7 @@ __attribute__((noinline)) void ThreadState::chain_missed(Request request, CallSi
   if (hold_at(card->hold_count - 1)->address == 0) return;
   uint64_t& cached = card->chain_cache[key >> 55];
   cached = key;
-  switch (seen_by_thread.insert(mixed(key + uid) | 1)) {
-    case ChainSet::Seen::Before:
-      return;
-    case ChainSet::Seen::Full:
-      count(board.header->dropped_chains);
-      return;
-    case ChainSet::Seen::New:
-      break;
-  }
+  if (!seen_by_thread.insert(mixed(key + uid) | 1)) return;
   if (chain_counts.count_up(key) >= kThreadsPerChain) {
     count(board.header->dropped_repeats);
     return;
@@ -127,6 +147,11 @@ __attribute__((noinline)) void log_chain(ThreadState& thread, const Request& req
   if (kept == 0) return;
   const uint32_t omitted = kept > format::kInlineHolds ? kept - format::kInlineHolds : 0;
   kept -= omitted;
+  if (!are_worth_logging(sites)) {
+    count(board.header->dropped_repeats);
+    return;
+  }
+  log_this_thread(thread);
   format::Registers registers;
   capture_registers(registers);
   const uint32_t slice_of = find_slice(sites);
@@ -136,8 +161,7 @@ __attribute__((noinline)) void log_chain(ThreadState& thread, const Request& req
   const bool is_thread = request.kind == format::Kind::Join;
   uint32_t wanted = 0;
   if (!is_thread) {
-    const format::LockEntry* entry = register_lock(request, site.pc);
-    if (entry != nullptr) wanted = entry->id;
+    wanted = logged_id(register_lock(request, site.pc));
   }
   uint64_t object = request.object;
   if (request.kind == format::Kind::Condition) object = id_of(object, format::Kind::Mutex, site.pc);
@@ -193,13 +217,18 @@ __attribute__((noinline)) void log_chain(ThreadState& thread, const Request& req
   commit(record);
 }
 
-bool is_news(uint64_t key) { return seen_by_thread.insert(mixed(key) | 1) == ChainSet::Seen::New; }
+bool is_worth_logging(uint64_t site) {
+  return are_worth_logging(static_cast<uint32_t>(mixed(site)));
+}
+
+bool is_news(uint64_t key) { return seen_by_thread.insert(mixed(key) | 1); }
 
 void clear_chains() {
   // Private pages: given back, and zero when touched again.
   raw_call(SYS_madvise, reinterpret_cast<long>(&seen_by_thread), sizeof seen_by_thread,
            MADV_DONTNEED);
   raw_call(SYS_madvise, reinterpret_cast<long>(&chain_counts), sizeof chain_counts, MADV_DONTNEED);
+  raw_call(SYS_madvise, reinterpret_cast<long>(site_counts), sizeof site_counts, MADV_DONTNEED);
   raw_call(SYS_madvise, reinterpret_cast<long>(slices), sizeof slices, MADV_DONTNEED);
 }
 

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // "While holding these, it asked for that": logged once per thread, with a slice of its stack.
 //
-// Three sieves, each cheaper than the next: the card's own cache (512 chains, one comparison, see
-// ThreadState::check_chain); the set of all (thread, chain) seen; a count of threads per chain, so
-// that a server with a thread a connection does not log the same thing for ever.
+// Four sieves, each cheaper than the next: the card's own cache (512 chains, one comparison, see
+// ThreadState::check_chain); a memory of all (thread, chain) seen; a count of threads per chain,
+// for servers with a thread a connection; a count of chains per combination of call sites, for
+// servers with a lock in every object. So the log of a program that runs for months is bounded by
+// its code.
 #pragma once
 
 #include "runtime/thread_card.h"
@@ -14,22 +16,26 @@ namespace gordian::runtime {
 
 inline constexpr uint32_t kChainSlots = 1 << 18;
 inline constexpr uint32_t kThreadsPerChain = 16;
+inline constexpr uint32_t kChainsPerSites = 4096;
 inline constexpr uint32_t kMaxSlice = 4096;
 
-// A set of numbers (never 0) that only grows; lock-free. When it is full, or the probes run out,
-// everything counts as seen: better to lose a record than to flood the log.
-class ChainSet {
+// A memory for numbers (never 0), lock-free. It forgets: when the few slots a number may lie in are
+// full, one of them is given up. A forgotten chain is logged again, which other limits bound.
+class ChainMemory {
  public:
-  enum class Seen { New, Before, Full };
-  Seen insert(uint64_t key);
-  // Adds one to the key's count and returns what it was; kThreadsPerChain when there is no room.
-  uint32_t count_up(uint64_t key);
+  // True if the number was not there.
+  bool insert(uint64_t number);
+  // Adds one to the number's count, up to 255, and returns what it was.
+  uint32_t count_up(uint64_t number);
 
   uint64_t slots[kChainSlots];
 };
 
 // Was this number never asked about before? Shares the set of the chains.
 bool is_news(uint64_t key);
+
+// Counts one more record made at this place. False: enough of them.
+bool is_worth_logging(uint64_t site);
 
 // In a forked child: its log is empty, everything is new to it.
 void clear_chains();

@@ -116,14 +116,15 @@ GORDIAN_HOOK int thrd_create(thrd_t* thread, thrd_start_t routine, void* argumen
   ensure_started();
   gordian::format::Card* card = nullptr;
   if (HookScope log(site); log) {
-    card = card_for_child(reinterpret_cast<void*>(routine), argument, site);
+    card = card_for_child(reinterpret_cast<void*>(routine), argument, 0, site);
   }
   if (card == nullptr) return real.thrd_create(thread, routine, argument);
+  const uint32_t uid = card->uid;
   const int result =
       real.thrd_create(thread, reinterpret_cast<thrd_start_t>(reinterpret_cast<void*>(run_thread)), card);
   if (HookScope log(site); log) {
     if (result == thrd_success) {
-      child_created(card, *thread);
+      child_created(uid, *thread);
     } else {
       child_not_created(card);
     }

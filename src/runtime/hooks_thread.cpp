@@ -22,14 +22,18 @@ GORDIAN_HOOK int pthread_create(pthread_t* thread, const pthread_attr_t* attribu
   ensure_started();
   gordian::format::Card* card = nullptr;
   if (HookScope log(site); log) {
-    card = card_for_child(reinterpret_cast<void*>(routine), argument, site);
+    size_t stack_size = 0;
+    if (attributes != nullptr) pthread_attr_getstacksize(attributes, &stack_size);
+    card = card_for_child(reinterpret_cast<void*>(routine), argument, stack_size, site);
   }
   if (card == nullptr) return real.pthread_create(thread, attributes, routine, argument);
 
+  // Now, while the card is ours: the child may be gone before the call returns.
+  const uint32_t uid = card->uid;
   const int result = real.pthread_create(thread, attributes, run_thread, card);
   if (HookScope log(site); log) {
     if (result == 0) {
-      child_created(card, *thread);
+      child_created(uid, *thread);
     } else {
       child_not_created(card);
     }

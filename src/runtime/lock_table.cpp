@@ -119,6 +119,10 @@ bool is_file(format::Kind kind) {
          kind == format::Kind::OfdLock;
 }
 
+// What the runtime keeps in LockEntry::reserved.
+constexpr int kLogged = 0;
+constexpr int kLoggedAddress = 1;
+
 struct Birth {
   uint64_t address;
   uint64_t logged_address;
@@ -129,7 +133,7 @@ struct Birth {
   uint8_t flags;
 };
 
-// Adds an entry to a claimed bucket and logs it.
+// Adds an entry to a claimed bucket.
 LockEntry* add(BucketScope& bucket, const Birth& birth) {
   const uint32_t index = claim_entry();
   if (index == 0) {
@@ -148,23 +152,13 @@ LockEntry* add(BucketScope& bucket, const Birth& birth) {
   entry.birth_site = birth.site;
   entry.poster_uid = 0;
   entry.poster_segment = 0;
-  entry.reserved[0] = entry.reserved[1] = 0;
+  entry.reserved[kLogged] = 0;
+  entry.reserved[kLoggedAddress] = birth.logged_address;
   __atomic_store_n(&entry.page_link, uint64_t{bucket.first()}, __ATOMIC_RELAXED);
   __atomic_store_n(&entry.address, birth.address, __ATOMIC_RELEASE);
   bucket.set_first(index);
   mark_granules(birth.address);
 
-  if (!is_file(birth.kind)) note_module_of(birth.site);
-  if (auto* record = begin_record<format::LockRecord>(format::RecordType::Lock, this_thread.uid)) {
-    record->address = birth.logged_address;
-    record->id = entry.id;
-    record->creator_uid = birth.creator_uid;
-    record->kind = birth.kind;
-    record->flags = birth.flags;
-    record->type = birth.type;
-    record->birth_site = birth.site;
-    commit(record);
-  }
   return &entry;
 }
 
@@ -220,6 +214,26 @@ LockEntry* register_lock(uint64_t address, format::Kind kind, uint64_t site, uin
                           .type = 0,
                           .kind = kind,
                           .flags = lock_flags});
+}
+
+uint32_t logged_id(LockEntry* entry) {
+  if (entry == nullptr) return 0;
+  if (__atomic_load_n(&entry->reserved[kLogged], __ATOMIC_RELAXED) != 0 ||
+      __atomic_exchange_n(&entry->reserved[kLogged], 1, __ATOMIC_RELAXED) != 0) {
+    return entry->id;
+  }
+  if (!is_file(entry->kind)) note_module_of(entry->birth_site);
+  if (auto* record = begin_record<format::LockRecord>(format::RecordType::Lock, this_thread.uid)) {
+    record->address = entry->reserved[kLoggedAddress];
+    record->id = entry->id;
+    record->creator_uid = entry->creator_uid;
+    record->kind = entry->kind;
+    record->flags = entry->flags;
+    record->type = entry->type;
+    record->birth_site = entry->birth_site;
+    commit(record);
+  }
+  return entry->id;
 }
 
 uint64_t key_of(const Request& request) {
@@ -296,6 +310,8 @@ void note_released_by_other(ThreadState& thread, const Request& request, const C
   if ((entry->flags & format::kLockSemaphoreLike) != 0) return;
   __atomic_fetch_or(&entry->flags, format::kLockSemaphoreLike, __ATOMIC_RELAXED);
   __atomic_fetch_add(&semaphore_like_locks, 1, __ATOMIC_RELAXED);
+  // A lock that no record has named yet takes the flag into its own.
+  if (entry->reserved[kLogged] == 0) return;
   note_module_of(site.pc);
   if (auto* mark = begin_record<format::MarkRecord>(format::RecordType::Mark, thread.uid)) {
     mark->mark = format::MarkType::ReleasedByOther;

@@ -25,6 +25,10 @@ format::LockEntry* register_lock(uint64_t address, format::Kind kind, uint64_t s
                                  uint8_t lock_flags = 0);
 format::LockEntry* register_lock(const Request& request, uint64_t site);
 
+// The id of a lock that a record is about to name: its own record is written first, if it was not
+// before. A lock that no record names costs the log nothing. 0 for null.
+uint32_t logged_id(format::LockEntry* entry);
+
 // The number under which a request's lock is held and looked up: its address, but for files.
 uint64_t key_of(const Request& request);
 

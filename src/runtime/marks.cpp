@@ -10,9 +10,9 @@ void note_self_deadlock(const Request& request, const CallSite& site) {
   if (!scope) return;
   uint32_t lock = 0;
   if (request.kind != format::Kind::Join) {
-    const format::LockEntry* entry = register_lock(request, site.pc);
+    format::LockEntry* entry = register_lock(request, site.pc);
     if (entry == nullptr) return;
-    lock = entry->id;
+    lock = logged_id(entry);
   }
   note_module_of(site.pc);
   if (auto* mark = begin_record<format::MarkRecord>(format::RecordType::Mark, scope->uid)) {

@@ -5,6 +5,7 @@
 #include "runtime/lock_table.h"
 #include "runtime/log.h"
 #include "runtime/modules.h"
+#include "runtime/threads.h"
 
 namespace gordian::runtime {
 
@@ -21,6 +22,8 @@ void cut_segment(format::Card& card) {
 
 void log_sync(ThreadState& thread, uint32_t from_uid, uint32_t from_segment, format::Kind kind,
               uint32_t lock) {
+  if (!is_logged(from_uid)) return;
+  log_this_thread(thread);
   cut_segment(*thread.card);
   auto* record = begin_record<format::SyncRecord>(format::RecordType::Sync, thread.uid);
   if (record == nullptr) return;
@@ -42,10 +45,10 @@ bool is_known(format::Card& card, uint32_t uid, uint32_t segment) {
 
 // Which locks a signaller held: what those who wait for the signal depend on. Once per thread,
 // object and set of locks.
-void log_signal(ThreadState& thread, const Request& request, uint32_t object,
+void log_signal(ThreadState& thread, const Request& request, format::LockEntry* object,
                 const CallSite& site) {
   const uint32_t held = thread.card->hold_count;
-  uint64_t key = uint64_t{thread.uid} << 32 | object;
+  uint64_t key = uint64_t{thread.uid} << 32 | object->id;
   for (uint32_t i = 0; i < held; ++i) key += mark_of(*thread.hold_at(i));
   if (!is_news(key)) return;
   if (held > 0) {
@@ -54,10 +57,11 @@ void log_signal(ThreadState& thread, const Request& request, uint32_t object,
     log_chain(thread, signal, site);
     return;
   }
+  if (!is_worth_logging(site.pc)) return;
   note_module_of(site.pc);
   if (auto* mark = begin_record<format::MarkRecord>(format::RecordType::Mark, thread.uid)) {
     mark->mark = format::MarkType::Signalled;
-    mark->a = object;
+    mark->a = logged_id(object);
     mark->site = site.pc;
     commit(mark);
   }
@@ -89,7 +93,7 @@ void note_posted(const Request& request, const CallSite& site) {
   if ((thread.wait->number & 1) != 0 && site.frame < thread.wait->frame) {
     __atomic_fetch_or(&entry->flags, format::kLockPostedInHandler, __ATOMIC_RELAXED);
   }
-  log_signal(thread, request, entry->id, site);
+  log_signal(thread, request, entry, site);
   cut_segment(*thread.card);
 }
 

@@ -60,6 +60,23 @@ struct IndexStack {
   }
 };
 
+// Threads beyond the first kThreadsLogged that the log knows all the same, one bit each; two that
+// share a bit cost a record that nobody needed.
+constexpr uint32_t kLoggedBits = 1 << 20;
+constinit uint64_t logged_bits[kLoggedBits / 64] = {};
+
+// Threads that were just created, by pthread_t: uid_of_thread asks for one that has not run yet.
+struct Newborn {
+  uint64_t pthread;
+  uint64_t uid;
+};
+constexpr uint32_t kNewborns = 1024;
+constinit Newborn newborns[kNewborns] = {};
+
+Newborn& newborn_slot(uint64_t pthread) {
+  return newborns[((pthread >> 6) * 0x9E3779B1U >> 10) % kNewborns];
+}
+
 constinit IndexStack<kMaxCards> free_cards{};
 constinit IndexStack<kMaxBlocks> free_blocks{};
 
@@ -154,6 +171,10 @@ void release_card(Card* card, CardState state) {
 }
 
 void log_thread(const Card& card) {
+  if (card.uid > kThreadsLogged) {
+    __atomic_fetch_or(&logged_bits[card.uid % kLoggedBits / 64], uint64_t{1} << (card.uid & 63),
+                      __ATOMIC_RELAXED);
+  }
   auto* record = begin_record<format::ThreadRecord>(format::RecordType::Thread, card.uid);
   if (record == nullptr) return;
   record->tid = card.tid;
@@ -185,7 +206,7 @@ void take_card(Card* card, uint32_t flags) {
   thread.wait = &board.waits[index];
   thread.uid = card->uid;
   thread.held_mark = 0;
-  log_thread(*card);
+  if (card->uid <= kThreadsLogged) log_thread(*card);
   __atomic_store_n(&card->state, CardState::Live, __ATOMIC_RELEASE);
   thread.card = card;
 }
@@ -222,7 +243,8 @@ void end_this_thread() {
   ThreadState& thread = this_thread;
   Card* card = thread.card;
   if (card == nullptr) return;
-  log_thread_end(*card);
+  if (card->hold_count > 0) log_this_thread(thread);
+  if (is_logged(card->uid)) log_thread_end(*card);
   add_totals(*card);
   locks_ended(card->stack_low, card->stack_high);
   thread.ended = 1;
@@ -300,15 +322,18 @@ bool adopt_this_thread(uint64_t frame) {
   return card != nullptr;
 }
 
-format::Card* card_for_child(void* routine, void* argument, const CallSite& parent_site) {
+format::Card* card_for_child(void* routine, void* argument, uint64_t stack_size,
+                             const CallSite& parent_site) {
   if (!is_alive()) return nullptr;
   Card* card = claim_card();
   if (card == nullptr) return nullptr;
   card->start_routine = reinterpret_cast<uint64_t>(routine);
   card->create_site = parent_site.pc;
   private_part(*card).argument = argument;
+  private_part(*card).stack_size = stack_size;
   ThreadState& parent = this_thread;
   if (parent.card != nullptr) {
+    log_this_thread(parent);
     card->parent_uid = parent.uid;
     private_part(*card).parent_segment = parent.card->segment;
   }
@@ -329,14 +354,12 @@ void* run_thread(void* value) {
   return result;
 }
 
-void child_created(Card* card, pthread_t thread) {
-  // The child may have written it already, and may even be gone and its card somebody else's: only
-  // a card that is still waiting for its thread takes the value.
-  uint64_t none = 0;
-  if (__atomic_load_n(&card->tid, __ATOMIC_ACQUIRE) == 0) {
-    __atomic_compare_exchange_n(&card->pthread, &none, static_cast<uint64_t>(thread), false,
-                                __ATOMIC_RELAXED, __ATOMIC_RELAXED);
-  }
+void child_created(uint32_t uid, pthread_t thread) {
+  Newborn& newborn = newborn_slot(static_cast<uint64_t>(thread));
+  newborn.pthread = 0;
+  __atomic_signal_fence(__ATOMIC_SEQ_CST);
+  newborn.uid = uid;
+  __atomic_store_n(&newborn.pthread, static_cast<uint64_t>(thread), __ATOMIC_RELEASE);
   // Everything the parent does from here on may run beside the child.
   if (this_thread.card != nullptr) this_thread.card->segment += 1;
 }
@@ -351,15 +374,21 @@ uint32_t uid_of_thread(pthread_t thread) {
       reinterpret_cast<const ThreadState*>(static_cast<uint64_t>(thread) + distance);
   const uint32_t uid = __atomic_load_n(&state->uid, __ATOMIC_RELAXED);
   if (uid != 0 || !is_alive()) return uid;
-  // It has not run yet: its parent left its name on the card that waits for it.
-  const uint32_t used = __atomic_load_n(&board.header->cards_used, __ATOMIC_RELAXED);
-  for (uint32_t i = 0; i < used && i < board.header->card_capacity; ++i) {
-    const Card& card = board.cards[i];
-    if (card.pthread == static_cast<uint64_t>(thread) && card.state != CardState::Exited) {
-      return card.uid;
-    }
-  }
-  return 0;
+  // It has not run yet, or had no card.
+  const Newborn& newborn = newborn_slot(static_cast<uint64_t>(thread));
+  if (__atomic_load_n(&newborn.pthread, __ATOMIC_ACQUIRE) != static_cast<uint64_t>(thread))
+    return 0;
+  return static_cast<uint32_t>(newborn.uid);
+}
+
+bool is_logged(uint32_t uid) {
+  return uid <= kThreadsLogged ||
+         (__atomic_load_n(&logged_bits[uid % kLoggedBits / 64], __ATOMIC_RELAXED) >> (uid & 63) &
+          1) != 0;
+}
+
+void log_this_thread(ThreadState& thread) {
+  if (!is_logged(thread.uid)) log_thread(*thread.card);
 }
 
 void forget_this_thread() {

@@ -21,10 +21,18 @@ bool adopt_this_thread(uint64_t frame);
 
 // What pthread_create and thrd_create really start, with a card as argument. `parent_site` is who
 // created it. Null: no card to be had; start the thread as it is, it will be adopted.
-format::Card* card_for_child(void* routine, void* argument, const CallSite& parent_site);
+// `stack_size` 0: the default.
+format::Card* card_for_child(void* routine, void* argument, uint64_t stack_size,
+                             const CallSite& parent_site);
 void* run_thread(void* card);
-void child_created(format::Card* card, pthread_t thread);
+void child_created(uint32_t uid, pthread_t thread);
 void child_not_created(format::Card* card);
+
+// Does the log know the thread? The first kThreadsLogged all are; later ones, in a server that has
+// run for months, only once they log something.
+inline constexpr uint32_t kThreadsLogged = 1 << 15;
+bool is_logged(uint32_t uid);
+void log_this_thread(ThreadState& thread);
 
 // uid of a thread that is not yet joined, 0 if it never had a card.
 uint32_t uid_of_thread(pthread_t thread);

@@ -123,6 +123,31 @@ void send_hello(const BoardHeader& header, void* memory, int memfd) {
   raw_call(SYS_close, channel);
 }
 
+// Where the regions of a trimmed board end; what lies between belongs to the program.
+struct TrimmedRegions {
+  uint64_t cards_end, blocks_end, locks_end, log_end;
+};
+
+TrimmedRegions trimmed_regions(const BoardHeader& header) {
+  return {
+      .cards_end = header.cards_offset + header.card_capacity * sizeof(format::Card),
+      .blocks_end = header.blocks_offset + page_up(uint64_t{header.block_capacity} *
+                                                   format::kHoldBlockHolds * sizeof(format::Hold)),
+      .locks_end =
+          header.locks_offset + page_up(uint64_t{header.lock_capacity} * sizeof(format::LockEntry)),
+      .log_end = header.log_offset + page_up(header.log_size),
+  };
+}
+
+// A core dump would make every page of the board real and write it. It gets the first cards alone.
+void keep_out_of_cores() {
+  constexpr uint64_t kDumpedCards = 128;
+  const uint64_t kept = board.header->cards_offset + kDumpedCards * sizeof(format::Card);
+  if (kept >= board.size) return;
+  raw_call(SYS_madvise, reinterpret_cast<long>(board.header) + static_cast<long>(kept),
+           static_cast<long>(board.size - kept), MADV_DONTDUMP);
+}
+
 // Makes a board at `address` (null: anywhere) and tells the judge.
 bool make_board(void* address, uint64_t size_limit) {
   BoardHeader header{};
@@ -136,6 +161,7 @@ bool make_board(void* address, uint64_t size_limit) {
   if (memory != nullptr) {
     *static_cast<BoardHeader*>(memory) = header;
     adopt_board(memory);
+    keep_out_of_cores();
     send_hello(header, memory, memfd);
   }
   if (memfd >= 0) raw_call(SYS_close, memfd);
@@ -143,10 +169,20 @@ bool make_board(void* address, uint64_t size_limit) {
 }
 
 // A forked child must never write into its parent's board, not even from a frame that a signal
-// handler interrupted: private memory takes its place.
-void cover_parents_board() {
-  raw_call(SYS_mmap, reinterpret_cast<long>(board.header), static_cast<long>(board.size),
-           PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+// handler interrupted: private memory takes its place, wherever it still is.
+void cover(const Board& parents) {
+  auto cover_range = [&parents](uint64_t offset, uint64_t end) {
+    raw_call(SYS_mmap, reinterpret_cast<long>(parents.header) + static_cast<long>(offset),
+             static_cast<long>(end - offset), PROT_READ | PROT_WRITE,
+             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+  };
+  if (!parents.trimmed) return cover_range(0, parents.size);
+  const BoardHeader header = *parents.header;
+  const TrimmedRegions regions = trimmed_regions(header);
+  cover_range(0, regions.cards_end);
+  cover_range(header.blocks_offset, regions.blocks_end);
+  cover_range(header.locks_offset, regions.locks_end);
+  cover_range(header.log_offset, regions.log_end);
 }
 
 void arm() {
@@ -187,13 +223,15 @@ void start_in_child() {
   clear_lock_index();
   clear_chains();
   clear_free_lists();
-  if (!watched || !make_board(board.header, board.size)) {
-    cover_parents_board();
+  const Board parents = board;
+  if (!watched || !make_board(parents.trimmed ? nullptr : parents.header, parents.size)) {
+    cover(parents);
     forget_this_thread();
     start_state = StartState::Disarmed;
     return;
   }
-  revive_card();
+  if (parents.trimmed) cover(parents);
+  revive_card(parents);
   arm();
   start_state = StartState::Done;
   log_modules();
@@ -217,6 +255,36 @@ void disarm() {
   start_state = StartState::Disarmed;
   __atomic_store_n(&alive_page.alive, 0, __ATOMIC_RELEASE);
   if (board.header != nullptr) board.header->state = BoardState::Disarmed;
+}
+
+void trim_board() {
+  if (!is_alive() || board.trimmed) return;
+  BoardHeader& header = *board.header;
+  auto lower = [](uint32_t& capacity, uint32_t used, uint32_t spare) {
+    if (capacity > used + spare) __atomic_store_n(&capacity, used + spare, __ATOMIC_SEQ_CST);
+  };
+  // First the limits, which every writer checks, then the memory. A writer that got its place
+  // before lies within what is spared.
+  board.trimmed = true;
+  const uint64_t old_end = board.size;
+  lower(header.card_capacity, header.cards_used, 128);
+  lower(header.block_capacity, (header.blocks_used + 1) & ~1U, 64);
+  lower(header.lock_capacity, (header.locks_used + 63) & ~63U, 16384);
+  const uint64_t log_end = page_up(header.log_used) + (4 << 20);
+  if (log_end < header.log_size) {
+    __atomic_store_n(&board.log_size, log_end, __ATOMIC_SEQ_CST);
+    header.log_size = log_end;
+  }
+  const TrimmedRegions regions = trimmed_regions(header);
+  auto release = [](uint64_t offset, uint64_t end) {
+    if (offset >= end) return;
+    raw_call(SYS_munmap, reinterpret_cast<long>(board.header) + static_cast<long>(offset),
+             static_cast<long>(end - offset));
+  };
+  release(regions.cards_end, header.blocks_offset);
+  release(regions.blocks_end, header.locks_offset);
+  release(regions.locks_end, header.log_offset);
+  release(regions.log_end, old_end);
 }
 
 bool lay_out(BoardHeader& header, uint64_t limit) {
@@ -265,6 +333,7 @@ void adopt_board(void* memory) {
   board.log = base + header->log_offset;
   board.log_size = header->log_size;
   board.size = header->board_size;
+  board.trimmed = false;
 }
 
 }  // namespace gordian::runtime

@@ -21,6 +21,7 @@ struct Board {
   uint8_t* log;
   uint64_t log_size;
   uint64_t size;
+  bool trimmed;  // see trim_board
 };
 
 extern Board board;
@@ -46,6 +47,10 @@ __attribute__((always_inline)) inline void ensure_started() {
 
 // Hooks become pass-through for good: for faults of ours that must not become the program's.
 void disarm();
+
+// Gives back all of the board but what is used and some room to spare, for good. For mlockall,
+// which would make every page of it real, and counts them all against the program's limit.
+void trim_board();
 
 // Lays the regions of a board of at most `limit` bytes (0: as large as we like) out into `header`.
 // False if that is too small to be of any use.

@@ -4,6 +4,7 @@
 #include "runtime/hook.h"
 
 #include <dlfcn.h>
+#include <sys/mman.h>
 
 using namespace gordian::runtime;  // NOLINT(google-build-using-namespace): a file of hooks
 
@@ -73,4 +74,10 @@ GORDIAN_HOOK int munmap(void* start, size_t size) noexcept {
     if (HookScope log(site); log) locks_ended(address_of(start), address_of(start) + size);
   }
   return real.munmap(start, size);
+}
+
+GORDIAN_HOOK int mlockall(int flags) noexcept {
+  ensure_started();
+  if ((flags & MCL_CURRENT) != 0) trim_board();
+  return real.mlockall(flags);
 }

@@ -2,6 +2,7 @@
 #include "runtime/modules.h"
 
 #include "runtime/log.h"
+#include "runtime/system_calls.h"
 
 #include <dlfcn.h>
 #include <elf.h>
@@ -53,6 +54,19 @@ void copy_build_id(const uint8_t* image, uint64_t bias, format::ModuleRecord& re
   }
 }
 
+// The loader does not name the program itself, and a judge may come only after a short program has
+// ended: so its file is looked up here.
+constinit char program_path[4096] = {};
+
+const char* path_of(const link_map* object) {
+  if (object->l_name != nullptr && *object->l_name != '\0') return object->l_name;
+  if (object->l_prev != nullptr) return "";
+  const long size = raw_call(SYS_readlink, reinterpret_cast<long>("/proc/self/exe"),
+                             reinterpret_cast<long>(program_path), sizeof program_path - 1);
+  program_path[size > 0 ? size : 0] = '\0';
+  return program_path;
+}
+
 void log_module(const dl_find_object& found) {
   const auto start = reinterpret_cast<uint64_t>(found.dlfo_map_start);
   const auto end = reinterpret_cast<uint64_t>(found.dlfo_map_end);
@@ -65,7 +79,7 @@ void log_module(const dl_find_object& found) {
   ranges[index].end = end;
 
   const link_map* object = found.dlfo_link_map;
-  const char* path = object->l_name != nullptr ? object->l_name : "";
+  const char* path = path_of(object);
   const size_t path_size = strnlen(path, 4096);
   auto* record = begin_record<format::ModuleRecord>(format::RecordType::Module, 0, path_size);
   if (record == nullptr) return;

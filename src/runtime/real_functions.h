@@ -91,7 +91,8 @@ namespace gordian::runtime {
   X(sem_post, "", decltype(::sem_post))                                        \
   X(free, "", decltype(::free))                                                \
   X(realloc, "", decltype(::realloc))                                          \
-  X(munmap, "", decltype(::munmap))
+  X(munmap, "", decltype(::munmap)) \
+  X(mlockall, "", decltype(::mlockall))
 
 struct RealFunctions {
 #define GORDIAN_MEMBER(name, version, type) type* name;

@@ -429,13 +429,14 @@ void drop_saved_for_fork() {
   thread.saved_slot = 0;
 }
 
-void revive_card() {
+void revive_card(const Board& parents) {
   ThreadState& thread = this_thread;
   const uint16_t slot = thread.saved_slot;
   thread.saved_slot = 0;
   Card* card = thread.card;
   if (card != nullptr) {
-    const uint32_t index = index_of(card);
+    const auto index = static_cast<uint32_t>(card - parents.cards);
+    card = &board.cards[index];
     board.header->cards_used = index + 1;
     for (uint32_t i = index; i > 0; --i) free_cards.push(i);
     card->uid = __atomic_add_fetch(&board.header->next_thread, 1, __ATOMIC_RELAXED);

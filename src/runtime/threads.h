@@ -48,7 +48,7 @@ void clear_free_lists();
 void save_for_fork();
 void drop_saved_for_fork();
 // In the child: the thread's card on the new board, at its old place, with what it holds.
-void revive_card();
+void revive_card(const Board& parents);
 // The calling thread has no card and gets none any more.
 void forget_this_thread();
 

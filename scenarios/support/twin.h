@@ -24,7 +24,7 @@ enum class Twin {
   Trylock,     // as broken, but one request only tries; ends
   Timed,       // as broken, but one request gives up after a while; ends
   Gate,        // as broken, but both orders are taken under one more lock; ends
-  IdleThread,  // hangs, with one more thread that could still help
+  IdleThread,  // as broken, with one more thread that could still help; and at last does; ends
   SecondJoin,  // hangs in the second of two joins of one thread
   Lucky,       // the broken program in a run that happens to end
 };

@@ -5,6 +5,7 @@
 #include "watch/board_source.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -36,6 +37,7 @@ bool has_story(const trace::BoardLog& log) {
 Result<std::unique_ptr<WatchedProcess>> WatchedProcess::open(Greeting greeting) {
   if (greeting.pid == 0) return Error("a program in a pid namespace that we cannot see into");
   const auto number = static_cast<int>(syscall(SYS_pidfd_open, greeting.pid, 0));
+  const int pidfd_error = errno;
   FileDescriptor pidfd(number);
   std::unique_ptr<WatchedProcess> process(new WatchedProcess(greeting.pid, std::move(pidfd)));
   process->exe_ = process::read_exe(greeting.pid);
@@ -47,7 +49,13 @@ Result<std::unique_ptr<WatchedProcess>> WatchedProcess::open(Greeting greeting) 
     process->pending_bytes_ = board_in_process(greeting.pid, greeting.hello.address, greeting.hello.size);
   }
   process->board();
+  if (!process->pidfd_ && pidfd_error == ESRCH) process->finish();  // it was faster than we
   return process;
+}
+
+void WatchedProcess::set_identity_if_unknown(const std::string& exe, const std::vector<std::string>& argv) {
+  if (exe_.empty()) exe_ = exe;
+  if (argv_.empty()) argv_ = argv;
 }
 
 trace::BoardReader* WatchedProcess::board() {
@@ -80,6 +88,8 @@ void WatchedProcess::finish() {
   update_totals();
   if (board_) {
     const trace::BoardLog& log = board_->read_log();
+    // It was gone before we could ask the kernel.
+    if (exe_.empty() && !log.modules.empty()) exe_ = log.modules.front().path;
     if (has_story(log)) {
       if (view_) {
         std::vector<process::Module> modules = view_->symbols().modules();
@@ -123,7 +133,7 @@ process::ProcessView& WatchedProcess::view() {
     std::vector<process::Module> modules;
     if (alive_) modules = process::read_modules(pid_).value_or(std::vector<process::Module>{});
     if (modules.empty() && board_) modules = logged_modules(board_->read_log(), exe_);
-    view_ = std::make_unique<process::ProcessView>(pid_, std::move(modules));
+    view_ = std::make_unique<process::ProcessView>(alive_ ? pid_ : 0, std::move(modules));
     if (!alive_) view_->set_gone();
   }
   return *view_;

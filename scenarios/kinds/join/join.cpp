@@ -9,7 +9,7 @@
 // JSON(ring): verdict=deadlock kind=join knot=one,two,three
 // JSON(mutual): verdict=deadlock kind=join knot=left,right
 // JSON(two-joiners): verdict=deadlock kind=join|orphan knot=stopper-2
-// JSON(queue-behind): verdict=deadlock kind=join|mixed|rwlock knot=master,replica victims=reader-1,reader-2
+// JSON(queue-behind): verdict=deadlock kind=join|mixed|rwlock knot=master,replica victims=reader-1,reader-2,join
 //
 // The joined thread, or its sibling, takes the lock under which it is joined. Today it had done so
 // before. RUN(lucky, lucky-sibling):  gordian run -- %program %case EXIT(lucky, lucky-sibling): 0

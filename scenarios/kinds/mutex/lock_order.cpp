@@ -7,9 +7,9 @@
 // EXPECT(three): DEADLOCK: 3 threads, 3 locks
 // EXPECT(queue): DEADLOCK: 2 threads, 2 locks
 // JSON(cycle, three, queue): findings=1
-// JSON(cycle): verdict=deadlock kind=lock-order knot=left,right victims= locks=kitchen,garden
+// JSON(cycle): verdict=deadlock kind=lock-order knot=left,right victims=lock_order locks=kitchen,garden
 // JSON(three): verdict=deadlock kind=lock-order knot=left,middle,right locks=kitchen,garden,cellar
-// JSON(queue): verdict=deadlock kind=lock-order knot=left,right victims=late-1,late-2
+// JSON(queue): verdict=deadlock kind=lock-order knot=left,right victims=late-1,late-2,lock_order
 //
 // One after the other it goes well, and may go wrong another day.
 // RUN(lucky, lucky-three): gordian run -- %program %case

@@ -170,6 +170,7 @@ void Session::take_boards() {
     const pid_t pid = greeting.pid;
     Result<std::unique_ptr<WatchedProcess>> process = WatchedProcess::open(std::move(greeting));
     if (process) {
+      if (pid == child_) (*process)->set_identity_if_unknown(target_.interpreted, options_.command);
       judge_.add(std::move(*process));
     } else if (pid == child_) {
       refused_ = process.error().message;

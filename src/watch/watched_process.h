@@ -33,6 +33,8 @@ class WatchedProcess {
   bool is_alive() const { return alive_; }
   const std::string& exe() const { return exe_; }
   const std::vector<std::string>& argv() const { return argv_; }
+  // For a process that had ended before /proc could be asked.
+  void set_identity_if_unknown(const std::string& exe, const std::vector<std::string>& argv);
 
   // Null while the program has not finished making it, and when nothing in it is worth keeping.
   trace::BoardReader* board();

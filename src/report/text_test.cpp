@@ -114,7 +114,7 @@ TEST(Text, HostileNamesDoNotReachTheTerminal) {
 
 TEST(Text, IsBoundedHoweverManyThreadsAreStuck) {
   sample::Builder b(model::Verdict::Deadlock, model::FindingKind::LockOrder, "/usr/bin/p");
-  constexpr size_t kThreads = 5000;
+  constexpr size_t kThreads = 1000;
   for (size_t i = 0; i < kThreads; ++i) {
     b.lock(model::ResourceKind::Mutex, "lock" + std::to_string(i));
     b.thread("philosopher");

@@ -22,6 +22,7 @@
 #include <optional>
 #include <set>
 #include <unistd.h>
+#include <utility>
 
 namespace gordian::cli {
 namespace {
@@ -133,6 +134,21 @@ bool is_certain(model::Verdict verdict) {
   return verdict == model::Verdict::Deadlock || verdict == model::Verdict::Confirmed || verdict == model::Verdict::Proved;
 }
 
+// What a knot is made of in this run: its threads and the locks they want. The same knot seen live
+// and in the history may differ in what could be named, and so in its fingerprint; not in this.
+using Parts = std::set<std::pair<uint64_t, uint64_t>>;
+
+Parts parts_of(const model::Finding& finding) {
+  Parts parts;
+  for (const model::FindingThread& thread : finding.threads) {
+    if (thread.role != model::Role::Knot || !thread.wants) continue;
+    for (const model::Resource& resource : finding.resources) {
+      if (resource.id == thread.wants->resource) parts.insert({static_cast<uint64_t>(thread.tid), resource.address});
+    }
+  }
+  return parts;
+}
+
 // Prints as things happen, and keeps what the report at the end needs.
 class Reporter final : public watch::Audience {
  public:
@@ -171,6 +187,7 @@ class Reporter final : public watch::Audience {
     if (suppressions_) say(report::headline(finding, text_));
     say(report::story(finding, text_));
     known_.insert(finding.fingerprint);
+    if (const Parts parts = parts_of(finding); !parts.empty()) known_parts_.insert(parts);
     report_.findings.push_back(std::move(finding));
     if (options_.run.on_deadlock == watch::OnDeadlock::Keep) write_json();
     return true;
@@ -188,7 +205,8 @@ class Reporter final : public watch::Audience {
     hazards.findings.clear();
     for (model::Finding& hazard : outcome.hazards) {
       hazard.fingerprint = report::fingerprint(hazard);
-      if (known_.contains(hazard.fingerprint) || is_suppressed(hazard)) continue;
+      const bool known = known_.contains(hazard.fingerprint) || known_parts_.contains(parts_of(hazard));
+      if (known || is_suppressed(hazard)) continue;
       hazards.findings.push_back(hazard);
       report_.findings.push_back(std::move(hazard));
     }
@@ -217,6 +235,20 @@ class Reporter final : public watch::Audience {
   }
 
  private:
+  // A lock left locked that somebody already waits for in vain is one story, not two.
+  bool is_told_as_orphan(const model::Finding& hazard) const {
+    if (hazard.kind != model::FindingKind::HeldAtExit) return false;
+    return std::any_of(report_.findings.begin(), report_.findings.end(), [&](const model::Finding& told) {
+      if (told.kind != model::FindingKind::Orphan) return false;
+      for (const model::Resource& lost : told.resources) {
+        for (const model::Resource& left : hazard.resources) {
+          if (lost.address == left.address && lost.kind == left.kind) return true;
+        }
+      }
+      return false;
+    });
+  }
+
   bool is_suppressed(const model::Finding& finding) {
     if (!suppressions_) return false;
     const report::Suppression* const rule = suppressions_->match(finding, today());
@@ -292,6 +324,7 @@ class Reporter final : public watch::Audience {
   report::Report report_;
   FileDescriptor log_;
   std::set<std::string> known_;
+  std::set<Parts> known_parts_;
   bool noticed_ = false;
   bool write_failed_ = false;
 };

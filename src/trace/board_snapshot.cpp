@@ -47,6 +47,7 @@ class Builder {
     for (size_t i = 0; i < boards_.size(); ++i) read_process(i);
     for (PendingJoin& join : joins_) link_join(join);
     for (size_t i = 0; i < boards_.size(); ++i) add_lock_facts(i);
+    add_handler_facts();
     return std::move(result_);
   }
 
@@ -234,6 +235,18 @@ class Builder {
       for (const ResourceId id : by_lock_id[waker.lock]) {
         result_.snapshot.resources[static_cast<size_t>(id)].only_wakers.push_back(thread->second);
       }
+    }
+  }
+
+  // Of all wakers only sem_post and the raw futex call are allowed in a signal handler.
+  void add_handler_facts() {
+    const auto& processes = result_.snapshot.processes;
+    const bool any = std::any_of(processes.begin(), processes.end(),
+                                 [](const model::Process& process) { return process.handles_signals; });
+    for (Resource& resource : result_.snapshot.resources) {
+      if (resource.kind != ResourceKind::Semaphore && resource.kind != ResourceKind::Futex) continue;
+      resource.posts_from_handler_possible =
+          resource.process_shared ? any : processes[static_cast<size_t>(resource.process)].handles_signals;
     }
   }
 

@@ -64,6 +64,24 @@ TEST(BoardSnapshot, ACancelledConditionWaitHasItsMutexAgain) {
   EXPECT_EQ(read_snapshot(boards).snapshot.threads[0].holds.size(), 1U);
 }
 
+TEST(BoardSnapshot, ASemaphoreMayBePostedByAHandlerAConditionMayNot) {
+  SampleBoard sample;
+  sample.add_thread(100);
+  sample.add_thread(101);
+  sample.set_wait(0, 0x10, Kind::Semaphore);
+  sample.set_wait(1, 0x20, Kind::Condition);
+  OneBoard one(sample);
+  std::vector<ProcessBoard> boards{one.source()};
+
+  for (const bool handles : {false, true}) {
+    boards[0].process.handles_signals = handles;
+    for (const model::Resource& resource : read_snapshot(boards).snapshot.resources) {
+      const bool expected = handles && resource.kind == model::ResourceKind::Semaphore;
+      EXPECT_EQ(resource.posts_from_handler_possible, expected);
+    }
+  }
+}
+
 TEST(BoardSnapshot, AJoinNamesTheJoinedThread) {
   SampleBoard sample;
   sample.add_thread(100);

@@ -12,6 +12,7 @@
 #include <poll.h>
 #include <string>
 #include <sys/stat.h>
+#include <thread>
 #include <unistd.h>
 #include <unordered_set>
 
@@ -33,7 +34,8 @@ constexpr nanoseconds kMaxCredit = milliseconds(60);
 constexpr milliseconds kFirstBackoff{20};
 constexpr milliseconds kMaxBackoff{250};
 constexpr milliseconds kTick{500};
-constexpr nanoseconds kSpinningPatience = milliseconds(2);
+constexpr nanoseconds kSpinningPatience = milliseconds(10);
+constexpr std::chrono::microseconds kSpinningNap{200};
 
 nanoseconds processor_time() {
   timespec time{};
@@ -67,16 +69,33 @@ bool is_same_file(int pid, uint64_t fd, const WaitWord& wait) {
   return stat(path.c_str(), &status) == 0 && status.st_dev == wait.address && status.st_ino == wait.object;
 }
 
-// A file lock belongs to a process: its first thread stands for all.
+std::string file_name(int pid, uint64_t fd) {
+  char text[4096];
+  const std::string path = "/proc/" + std::to_string(pid) + "/fd/" + std::to_string(static_cast<int>(fd));
+  const ssize_t size = readlink(path.c_str(), text, sizeof(text));
+  if (size <= 0) return {};
+  const std::string full(text, static_cast<size_t>(size));
+  return full.substr(full.rfind('/') + 1);
+}
+
+// A file lock belongs to a process, and one of its threads stands for all: one that waits for
+// something else than the end of another, since that tells most.
 void add_holder(model::Snapshot& snapshot, size_t process, ResourceId resource, bool exclusive) {
+  model::Thread* best = nullptr;
   for (model::Thread& thread : snapshot.threads) {
     if (index_of(thread.process) != process) continue;
-    const bool has = std::any_of(thread.holds.begin(), thread.holds.end(),
-                                 [&](const model::Hold& hold) { return hold.resource == resource; });
-    if (!has) {
-      thread.holds.push_back({.resource = resource, .mode = exclusive ? model::Mode::Exclusive : model::Mode::Shared});
-    }
-    return;
+    const bool tells = thread.wait && thread.wait->resource != resource &&
+                       snapshot.resources[index_of(thread.wait->resource)].kind != model::ResourceKind::Thread;
+    if (best == nullptr) best = &thread;
+    if (!tells) continue;
+    best = &thread;
+    break;
+  }
+  if (best == nullptr) return;
+  const bool has = std::any_of(best->holds.begin(), best->holds.end(),
+                               [&](const model::Hold& hold) { return hold.resource == resource; });
+  if (!has) {
+    best->holds.push_back({.resource = resource, .mode = exclusive ? model::Mode::Exclusive : model::Mode::Shared});
   }
 }
 
@@ -239,6 +258,7 @@ std::vector<model::Finding> Judge::examine() {
 
   apply(current, facts, gone);
   enrich(current);
+  note_signal_handlers(current);
   add_unknown_threads(current, tids);
   current.now.snapshot.taken = now_monotonic();
 
@@ -351,6 +371,8 @@ void Judge::gather_objects(Case& current, std::vector<WaitFacts>& facts, std::ve
       if (fact.first && fact.first->in_syscall()) owner = static_cast<uint32_t>(fact.first->args[2]);
     } else if (trace::is_file_lock(kind)) {
       fact.same_file = fact.first && is_same_file(pid, fact.first->args[0], origin.wait);
+      model::Resource& resource = current.now.snapshot.resources[index_of(snapshot.threads[i].wait->resource)];
+      if (fact.same_file && resource.name.empty()) resource.name = file_name(pid, fact.first->args[0]);
     } else {
       const bool second_phase = trace::is_condition(kind) && fact.first && sleeps_on_mutex(origin.wait, *fact.first);
       const OwnerWord word = second_phase ? read_owner(kind == Kind::Condition ? Kind::Mutex : Kind::GlibMutex, fact.companion)
@@ -372,11 +394,14 @@ void Judge::attest_spinning(Case& current, std::vector<WaitFacts>& facts) {
     if (!origin.has_wait || (origin.wait.flags & format::kSpinning) == 0) continue;
     fact.wait = origin.wait;
     fact.heartbeat_first = fact.heartbeat_second = origin.wait.heartbeat;
-    do {
+    for (;;) {
       const auto word = current.processes[origin.process]->board()->read_wait(origin.card);
       if (!word || word->number != origin.wait.number) break;
       fact.heartbeat_second = word->heartbeat;
-    } while (fact.heartbeat_second == fact.heartbeat_first && Clock::now() < deadline);
+      if (fact.heartbeat_second != fact.heartbeat_first || Clock::now() >= deadline) break;
+      // We may stand on the very core it would spin on.
+      std::this_thread::sleep_for(kSpinningNap);
+    }
   }
 }
 
@@ -534,6 +559,19 @@ void Judge::add_file_lock_holders(Case& current) {
         }
       }
     }
+  }
+}
+
+// sem_post and futex wakes are allowed in signal handlers: a program that has handlers may wake such
+// waiters without any of its threads being free.
+void Judge::note_signal_handlers(Case& current) {
+  model::Snapshot& snapshot = current.now.snapshot;
+  const bool any = std::any_of(snapshot.processes.begin(), snapshot.processes.end(),
+                               [](const model::Process& process) { return process.handles_signals; });
+  for (model::Resource& resource : snapshot.resources) {
+    if (resource.kind != model::ResourceKind::Semaphore && resource.kind != model::ResourceKind::Futex) continue;
+    resource.posts_from_handler_possible =
+        resource.process_shared ? any : snapshot.processes[index_of(resource.process)].handles_signals;
   }
 }
 

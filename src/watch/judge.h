@@ -79,6 +79,7 @@ class Judge {
   void apply_owner(Case& current, size_t index, const Testimony& testimony, bool owner_gone);
   void enrich(Case& current);
   void add_file_lock_holders(Case& current);
+  void note_signal_handlers(Case& current);
   void add_unknown_threads(Case& current, const std::set<std::pair<size_t, int>>& tids);
   ObjectBytes read_object(Case& current, size_t process, format::Kind kind, uint64_t address);
   bool is_new(const Case& current, const model::Finding& finding);

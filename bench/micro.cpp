@@ -112,8 +112,7 @@ void contend(long rounds) {
     pthread_mutex_lock(&outer_lock);
     work();
     pthread_mutex_unlock(&outer_lock);
-    for (volatile int outside = 0; outside < 100; outside = outside + 1) {
-    }
+    for (int outside = 0; outside < 100; ++outside) asm volatile("" : "+r"(outside));
   }
 }
 

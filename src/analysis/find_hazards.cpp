@@ -127,7 +127,7 @@ class Finder {
     key.push_back(resource.birth_site != 0 ? 0 : index_of(resource.id) + uint64_t{1});
   }
 
-  Key key_of(const std::vector<uint32_t>& steps) const {
+  [[nodiscard]] Key key_of(const std::vector<uint32_t>& steps) const {
     std::vector<Key> parts;
     for (const uint32_t index : steps) {
       const Step& step = graph_.steps()[index];
@@ -153,7 +153,7 @@ class Finder {
     return key;
   }
 
-  FindingThread describe(uint32_t thread) const {
+  [[nodiscard]] FindingThread describe(uint32_t thread) const {
     const model::HistoryThread& from = history_.threads[thread];
     FindingThread entry;
     entry.id = from.id;
@@ -199,7 +199,7 @@ class Finder {
     for (const uint32_t id : processes) finding.processes.push_back(history_.processes[id]);
   }
 
-  Finding make_finding(const std::vector<uint32_t>& steps, const Match& match) const {
+  [[nodiscard]] Finding make_finding(const std::vector<uint32_t>& steps, const Match& match) const {
     Finding finding;
     finding.verdict = match.verdict;
     finding.reason = match.reason;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "analysis/find_hazards.h"
 #include "analysis/test_history.h"
-#include "benchmark/benchmark.h"
 
+#include <benchmark/benchmark.h>
 #include <random>
 
 namespace gordian::analysis {

@@ -2,11 +2,11 @@
 #include "analysis/find_hazards.h"
 
 #include "analysis/test_history.h"
-#include "gmock/gmock.h"
-#include "gtest/gtest.h"
 
 #include <algorithm>
 #include <functional>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
 #include <random>
 #include <set>
 #include <string>
@@ -568,12 +568,12 @@ class Oracle {
 
  private:
   static bool conflict(Mode a, Mode b) { return a == Mode::Exclusive || b == Mode::Exclusive; }
-  bool links(size_t a, size_t b) const {
+  [[nodiscard]] bool links(size_t a, size_t b) const {
     return std::any_of(h_.chains[b].held.begin(), h_.chains[b].held.end(), [&](auto& hold) {
       return hold.lock == h_.chains[a].wanted && conflict(hold.mode, h_.chains[a].mode);
     });
   }
-  bool fit(size_t a, size_t b) const {
+  [[nodiscard]] bool fit(size_t a, size_t b) const {
     const model::Chain &one = h_.chains[a], &other = h_.chains[b];
     if (one.thread == other.thread || one.timed || other.timed) return false;
     for (const auto& edge : h_.order) {  // the random order has no chains of edges

@@ -66,26 +66,30 @@ class Judge {
     return id;
   }
 
-  const Thread& thread(uint32_t index) const { return snapshot_.threads[index]; }
-  const Resource& wanted(uint32_t index) const {
+  [[nodiscard]] const Thread& thread(uint32_t index) const { return snapshot_.threads[index]; }
+  [[nodiscard]] const Resource& wanted(uint32_t index) const {
     return snapshot_.resources[index_of(thread(index).wait->resource)];
   }
-  bool is_blocked(uint32_t index) const {
+  [[nodiscard]] bool is_blocked(uint32_t index) const {
     return thread(index).activity == Activity::Waiting && thread(index).wait &&
            !thread(index).wait->timed;
   }
-  nanoseconds age(uint32_t index) const { return snapshot_.taken - thread(index).wait->since; }
-  bool wants_lock(uint32_t index) const {
+  [[nodiscard]] nanoseconds age(uint32_t index) const {
+    return snapshot_.taken - thread(index).wait->since;
+  }
+  [[nodiscard]] bool wants_lock(uint32_t index) const {
     return !is_signalled(wanted(index)) && wanted(index).kind != ResourceKind::Thread;
   }
 
   void judge_knots();
-  std::vector<Knot> find_knots() const;
-  Knot split_passive(const std::vector<uint32_t>& members) const;
-  Reason doubt_of(const std::vector<uint32_t>& members) const;
-  Reason doubt_of_holders(uint32_t waiter, const std::vector<uint32_t>& members) const;
-  bool is_worth_telling(const Knot& knot) const;
-  std::vector<std::vector<uint32_t>> find_victims(const std::vector<Knot>& knots) const;
+  [[nodiscard]] std::vector<Knot> find_knots() const;
+  [[nodiscard]] Knot split_passive(const std::vector<uint32_t>& members) const;
+  [[nodiscard]] Reason doubt_of(const std::vector<uint32_t>& members) const;
+  [[nodiscard]] Reason doubt_of_holders(uint32_t waiter,
+                                        const std::vector<uint32_t>& members) const;
+  [[nodiscard]] bool is_worth_telling(const Knot& knot) const;
+  [[nodiscard]] std::vector<std::vector<uint32_t>> find_victims(
+      const std::vector<Knot>& knots) const;
 
   void judge_signal_waits();
   void judge_signal_wait(uint32_t root);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "analysis/find_stuck.h"
 #include "analysis/test_snapshot.h"
-#include "benchmark/benchmark.h"
 
+#include <benchmark/benchmark.h>
 #include <string>
 
 namespace gordian::analysis {

@@ -2,11 +2,11 @@
 #include "analysis/find_stuck.h"
 
 #include "analysis/test_snapshot.h"
-#include "gmock/gmock.h"
-#include "gtest/gtest.h"
 
 #include <algorithm>
 #include <chrono>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
 #include <random>
 
 namespace gordian::analysis {
@@ -548,7 +548,7 @@ class Oracle {
  public:
   explicit Oracle(const model::Snapshot& snapshot) : s_(snapshot) {}
 
-  std::vector<ThreadId> stuck() const {
+  [[nodiscard]] std::vector<ThreadId> stuck() const {
     uint32_t all = 0;
     for (uint32_t set = 1; set < 1U << s_.threads.size(); ++set) {
       bool ok = true;
@@ -563,10 +563,10 @@ class Oracle {
   }
 
  private:
-  bool moves(uint32_t t, uint32_t set) const {
+  [[nodiscard]] bool moves(uint32_t t, uint32_t set) const {
     return !(set >> t & 1) && s_.threads[t].activity != model::Activity::Gone;
   }
-  bool can_go(uint32_t t, uint32_t set) const {
+  [[nodiscard]] bool can_go(uint32_t t, uint32_t set) const {
     const model::Thread& thread = s_.threads[t];
     if (thread.activity != model::Activity::Waiting || !thread.wait || thread.wait->timed)
       return true;

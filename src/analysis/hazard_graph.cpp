@@ -31,15 +31,15 @@ HazardGraph::HazardGraph(const model::History& history, const std::vector<uint64
 }
 
 const std::vector<uint32_t>& HazardGraph::steps_between(uint32_t from, uint32_t to) const {
-  static const std::vector<uint32_t> kNone;
+  static const std::vector<uint32_t> k_none;
   const auto found = between_.find({from, to});
-  return found == between_.end() ? kNone : found->second;
+  return found == between_.end() ? k_none : found->second;
 }
 
 const std::vector<HazardGraph::Signaller>& HazardGraph::signallers_of(uint32_t node) const {
-  static const std::vector<Signaller> kNone;
+  static const std::vector<Signaller> k_none;
   const auto found = signallers_.find(node);
-  return found == signallers_.end() ? kNone : found->second;
+  return found == signallers_.end() ? k_none : found->second;
 }
 
 void HazardGraph::find_siblings(const std::vector<uint64_t>& trampolines) {

@@ -42,14 +42,16 @@ class HazardGraph {
  public:
   HazardGraph(const model::History& history, const std::vector<uint64_t>& trampolines);
 
-  const std::vector<Request>& requests() const { return requests_; }
-  const std::vector<Step>& steps() const { return steps_; }
+  [[nodiscard]] const std::vector<Request>& requests() const { return requests_; }
+  [[nodiscard]] const std::vector<Step>& steps() const { return steps_; }
   // The steps of an edge; empty if there is none.
-  const std::vector<uint32_t>& steps_between(uint32_t from, uint32_t to) const;
-  const Adjacency& edges() const { return edges_; }
+  [[nodiscard]] const std::vector<uint32_t>& steps_between(uint32_t from, uint32_t to) const;
+  [[nodiscard]] const Adjacency& edges() const { return edges_; }
 
-  bool is_thread(uint32_t node) const { return node >= history_.resources.size(); }
-  const model::Resource& resource(uint32_t node) const { return history_.resources[node]; }
+  [[nodiscard]] bool is_thread(uint32_t node) const { return node >= history_.resources.size(); }
+  [[nodiscard]] const model::Resource& resource(uint32_t node) const {
+    return history_.resources[node];
+  }
 
   // What every known signaller of a condition or semaphore held: one entry a thread and site.
   struct Signaller {
@@ -57,7 +59,7 @@ class HazardGraph {
     uint64_t site = 0;
     std::vector<model::ChainHold> held;
   };
-  const std::vector<Signaller>& signallers_of(uint32_t node) const;
+  [[nodiscard]] const std::vector<Signaller>& signallers_of(uint32_t node) const;
 
  private:
   void find_siblings(const std::vector<uint64_t>& trampolines);
@@ -66,8 +68,8 @@ class HazardGraph {
   void add_signallers();
   void add_barriers();
   void add_step(uint32_t from, int held_at, uint32_t request);
-  uint32_t wanted_node(const Request& request) const;
-  uint32_t class_node(uint32_t thread) const;
+  [[nodiscard]] uint32_t wanted_node(const Request& request) const;
+  [[nodiscard]] uint32_t class_node(uint32_t thread) const;
 
   const model::History& history_;
   std::vector<uint32_t> class_of_;  // by thread: the smallest sibling

@@ -41,19 +41,25 @@ class HazardMatcher {
     model::Reason order;  // the first order that stood in the way
   };
 
-  std::optional<model::Reason> refuted_by_locks(const std::vector<uint32_t>& steps) const;
-  std::optional<model::Reason> gate(const Step& a, const Step& b) const;
+  [[nodiscard]] std::optional<model::Reason> refuted_by_locks(
+      const std::vector<uint32_t>& steps) const;
+  [[nodiscard]] std::optional<model::Reason> gate(const Step& a, const Step& b) const;
   bool assign(Attempt& attempt, size_t done);
-  std::optional<Actor> actor_for(const Attempt& attempt, size_t done, uint32_t request) const;
+  [[nodiscard]] std::optional<Actor> actor_for(const Attempt& attempt, size_t done,
+                                               uint32_t request) const;
   bool fits(Attempt& attempt, size_t done, const Actor& actor);
   model::ReasonCode order_between(const Actor& a, const Actor& b);
-  std::optional<model::Reason> other_signaller(const std::vector<uint32_t>& steps,
-                                               const std::vector<Actor>& actors) const;
+  [[nodiscard]] std::optional<model::Reason> other_signaller(
+      const std::vector<uint32_t>& steps, const std::vector<Actor>& actors) const;
   void grade(const std::vector<uint32_t>& steps, Match& match) const;
 
-  const Step& step(uint32_t index) const { return graph_.steps()[index]; }
-  const Request& request_of(const Step& step) const { return graph_.requests()[step.requests[0]]; }
-  const Request& request_of(const Actor& actor) const { return graph_.requests()[actor.request]; }
+  [[nodiscard]] const Step& step(uint32_t index) const { return graph_.steps()[index]; }
+  [[nodiscard]] const Request& request_of(const Step& step) const {
+    return graph_.requests()[step.requests[0]];
+  }
+  [[nodiscard]] const Request& request_of(const Actor& actor) const {
+    return graph_.requests()[actor.request];
+  }
 
   const model::History& history_;
   const HazardGraph& graph_;

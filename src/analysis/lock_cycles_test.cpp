@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "analysis/lock_cycles.h"
 
-#include "gmock/gmock.h"
-#include "gtest/gtest.h"
-
 #include <algorithm>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
 #include <random>
 #include <set>
 #include <string>

@@ -20,7 +20,7 @@ class TestHistory {
     history.threads[0].is_main = true;
   }
 
-  model::ThreadId main() const { return model::ThreadId{0}; }
+  [[nodiscard]] model::ThreadId main() const { return model::ThreadId{0}; }
   model::ThreadId thread() {
     const auto id = static_cast<model::ThreadId>(history.threads.size());
     model::HistoryThread& thread = history.threads.emplace_back();

@@ -27,32 +27,38 @@ class WaitGraph {
   explicit WaitGraph(const model::Snapshot& snapshot);
 
   // Reduction to the fixpoint: 1 for each thread that can never go on.
-  std::vector<char> stuck() const;
+  [[nodiscard]] std::vector<char> stuck() const;
 
   // The knots of the stuck threads, each in order of id, those that depend on no other knot first.
-  std::vector<std::vector<uint32_t>> knots(const std::vector<char>& stuck) const;
+  [[nodiscard]] std::vector<std::vector<uint32_t>> knots(const std::vector<char>& stuck) const;
 
   // What the thread waits for; empty for a thread that can move by itself.
-  const std::vector<uint32_t>& gates_of(uint32_t thread) const { return gates_of_[thread]; }
-  const std::vector<uint32_t>& memberships_of(uint32_t thread) const { return member_of_[thread]; }
-  const std::vector<uint32_t>& waiters_at(uint32_t gate) const { return waiters_[gate]; }
-  const Gate& gate(uint32_t index) const { return gates_[index]; }
-  size_t gate_count() const { return gates_.size(); }
+  [[nodiscard]] const std::vector<uint32_t>& gates_of(uint32_t thread) const {
+    return gates_of_[thread];
+  }
+  [[nodiscard]] const std::vector<uint32_t>& memberships_of(uint32_t thread) const {
+    return member_of_[thread];
+  }
+  [[nodiscard]] const std::vector<uint32_t>& waiters_at(uint32_t gate) const {
+    return waiters_[gate];
+  }
+  [[nodiscard]] const Gate& gate(uint32_t index) const { return gates_[index]; }
+  [[nodiscard]] size_t gate_count() const { return gates_.size(); }
 
   // The gate of a wait opens when one of several threads moves: they are not owners.
-  bool waits_for_any(uint32_t thread) const { return waits_for_any_[thread] != 0; }
+  [[nodiscard]] bool waits_for_any(uint32_t thread) const { return waits_for_any_[thread] != 0; }
   // It wants a lock nobody is known to hold. Such a wait has no gates: it proves nothing.
-  bool owner_unknown(uint32_t thread) const { return owner_unknown_[thread] != 0; }
+  [[nodiscard]] bool owner_unknown(uint32_t thread) const { return owner_unknown_[thread] != 0; }
   // What it waits for will never come because the owner has gone.
-  bool owner_gone(uint32_t thread) const { return owner_gone_[thread] != 0; }
+  [[nodiscard]] bool owner_gone(uint32_t thread) const { return owner_gone_[thread] != 0; }
 
-  const std::vector<uint32_t>& exclusive_holders(model::ResourceId resource) const {
+  [[nodiscard]] const std::vector<uint32_t>& exclusive_holders(model::ResourceId resource) const {
     return exclusive_[static_cast<uint32_t>(resource)];
   }
-  const std::vector<uint32_t>& shared_holders(model::ResourceId resource) const {
+  [[nodiscard]] const std::vector<uint32_t>& shared_holders(model::ResourceId resource) const {
     return shared_[static_cast<uint32_t>(resource)];
   }
-  const std::vector<uint32_t>& waiting_writers(model::ResourceId resource) const {
+  [[nodiscard]] const std::vector<uint32_t>& waiting_writers(model::ResourceId resource) const {
     return writers_[static_cast<uint32_t>(resource)];
   }
 
@@ -72,7 +78,7 @@ class WaitGraph {
   uint32_t any_thread_of(std::vector<uint32_t> processes, uint32_t needed);
   uint32_t all_of(const std::vector<uint32_t>& members, std::vector<int32_t>& known, uint32_t key);
   uint32_t add_gate(Gate gate);
-  bool is_gone(uint32_t thread) const;
+  [[nodiscard]] bool is_gone(uint32_t thread) const;
 
   const model::Snapshot& snapshot_;
   std::vector<Gate> gates_;

@@ -18,7 +18,7 @@ import sys
 import tempfile
 import time
 
-PATIENCE = 2.0  # seconds a run may hang, as the oracle says, before it counts as not reported
+PATIENCE = 10.0  # seconds a run may hang, as the oracle says, before it counts as not reported
 
 
 def ask_oracle(program, seed, state):
@@ -100,6 +100,8 @@ def main():
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
     parser.add_argument("--directory", help="where failed seeds are kept")
     options = parser.parse_args()
+    options.program = os.path.abspath(options.program)
+    options.gordian = os.path.abspath(shutil.which(options.gordian) or options.gordian)
     if options.directory:
         os.makedirs(options.directory, exist_ok=True)
     first, last = (int(x) for x in options.seeds.split(".."))

@@ -351,6 +351,11 @@ def main():
     parser.add_argument("--bare", action="store_true",
                         help="without gordian: does it hang, or end, by itself?")
     options = parser.parse_args()
+    options.gordian = os.path.abspath(shutil.which(options.gordian) or options.gordian)
+    if options.program:
+        options.program = os.path.abspath(options.program)
+    if options.runtime:
+        options.runtime = os.path.abspath(options.runtime)
     directives = parse(options.source)
     if options.list:
         print("\n".join(cases_of(directives)))

@@ -4,8 +4,8 @@
 // A hazard is a cycle of requests by different threads: each wants what the next one holds. "Holds"
 // is wider than locks:
 //   - a thread holds itself until it ends, so whoever joins it waits for all it still asks for; so
-//   do
-//     joiners of its siblings (same start routine or creation site): reason SiblingThread;
+//     do joiners of its siblings (same start routine; if unknown, same creation site): reason
+//     SiblingThread;
 //   - who signals a condition or posts a semaphore holds that signal until it is given, so a waiter
 //     depends on the locks its signallers hold when they signal;
 //   - every thread that comes to a barrier holds it until it arrives.
@@ -36,8 +36,8 @@ struct HazardOptions {
   // others could not do it.
   bool refuted = false;
 
-  // Start routines and creation sites that say nothing about what a thread does (std::thread's
-  // execute_native_thread_routine, g_thread_proxy...): they make no siblings.
+  // Start routines that say nothing about what a thread does (std::thread's
+  // execute_native_thread_routine, g_thread_proxy...): their threads have no siblings.
   std::vector<uint64_t> trampolines = {};
 
   // Cycles can be exponentially many. Short ones are looked for first.

@@ -49,19 +49,20 @@ void HazardGraph::find_siblings(const std::vector<uint64_t>& trampolines) {
     while (class_of_[thread] != thread) thread = class_of_[thread] = class_of_[class_of_[thread]];
     return thread;
   };
+  // The creation site counts only where the routine is unknown: programs that wrap thread creation
+  // have one site for everything.
   std::map<std::tuple<uint32_t, bool, uint64_t>, uint32_t> first;
   for (const model::HistoryThread& thread : history_.threads) {
-    for (const bool by_site : {false, true}) {
-      const uint64_t address = by_site ? thread.create_site : thread.start_routine;
-      const bool says_nothing =
-          std::find(trampolines.begin(), trampolines.end(), address) != trampolines.end();
-      if (address == 0 || says_nothing) continue;
-      const auto [place, is_new] =
-          first.try_emplace({index_of(thread.process), by_site, address}, index_of(thread.id));
-      if (is_new) continue;
-      const uint32_t a = find(place->second), b = find(index_of(thread.id));
-      class_of_[std::max(a, b)] = std::min(a, b);
-    }
+    const bool by_site = thread.start_routine == 0;
+    const uint64_t address = by_site ? thread.create_site : thread.start_routine;
+    const bool says_nothing =
+        std::find(trampolines.begin(), trampolines.end(), address) != trampolines.end();
+    if (address == 0 || says_nothing) continue;
+    const auto [place, is_new] =
+        first.try_emplace({index_of(thread.process), by_site, address}, index_of(thread.id));
+    if (is_new) continue;
+    const uint32_t a = find(place->second), b = find(index_of(thread.id));
+    class_of_[std::max(a, b)] = std::min(a, b);
   }
   for (uint32_t i = 0; i < class_of_.size(); ++i) class_of_[i] = find(i);
 

@@ -15,7 +15,6 @@ using model::AssumptionCode;
 using model::Finding;
 using model::FindingKind;
 using model::FindingThread;
-using model::Mode;
 using model::Resource;
 using model::ResourceKind;
 using model::ThreadId;

@@ -63,7 +63,7 @@ Result<Options> parse(const Args& args) {
   std::string stall;
   bool no_children = false;
 
-  CLI::App app(std::string("usage: ") + kUsage + "\n\nWatches a program: reports a deadlock the moment it happens, and at the end those that did not.");
+  CLI::App app("Watches a program: reports a deadlock the moment it happens, and at the end those that did not.");
   app.name("gordian run");
   app.set_help_flag("-h,--help", "Print this");
   app.add_option("--on-deadlock", on_deadlock, "kill (report, then end the program), keep, or core (let it dump core)")
@@ -89,6 +89,11 @@ Result<Options> parse(const Args& args) {
   } catch (const CLI::CallForHelp&) {
     options.help = true;
     options.help_text = app.help();
+    // CLI11 knows nothing of the program behind the options.
+    const std::string_view theirs = "Usage: gordian run [OPTIONS]";
+    if (const size_t at = options.help_text.find(theirs); at != std::string::npos) {
+      options.help_text.replace(at, theirs.size(), std::string("usage: ") + kUsage);
+    }
     return options;
   } catch (const CLI::ParseError& error) {
     return Error(error.what(), "gordian run --help lists the options");

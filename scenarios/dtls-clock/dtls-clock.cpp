@@ -30,11 +30,12 @@
 // REJECT(broken-renamed):      grp_lock
 //
 // Two threads join the clock at once. glibc wakes one of them; the other waits for a thread that is
-// gone, with the lock held that others need.
+// gone, with the lock held that others need. (That the hang-up joins a thread whose callback takes
+// the lock it holds is a danger here too.)
 // RUN(second-join):            gordian run -- %program 5
 // EXIT(second-join):           66
-// JSON(second-join):           findings=1
 // JSON(second-join):           verdict=deadlock kind=join|orphan knot=media-1 victims=2
+// JSON(second-join):           verdict=possible kind=join|mixed locks=call->grp_lock
 //
 // RUN(repaired, trylock, timed):           gordian run -- %program
 // RUN(repaired@8):                         gordian run -- %program 8

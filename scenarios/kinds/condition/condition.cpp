@@ -11,7 +11,7 @@
 // JSON(pool-future): verdict=deadlock
 // JSON(closed-queue): verdict=deadlock kind=condition|queue|mixed
 //
-// One thread is free: it may signal, and at last it does.
+// Others stand behind a waiter, but one thread is free: it may signal, and at last it does.
 // RUN(free-thread): gordian run -- %program %case
 // EXIT(free-thread): 0
 // EXPECT(free-thread): STALL
@@ -212,7 +212,16 @@ void closed_queue() {
 }
 
 void free_thread() {
-  Thread waiter("waiter", wait_ready);
+  Tid waiter_tid;
+  Thread waiter("waiter", [&] {
+    std::lock_guard hold(outer);
+    waiter_tid.set(gettid());
+    wait_ready();
+  });
+  Thread queued("queued", [&] {
+    scenario::wait_until_blocked_on(waiter_tid.get(), arrived);
+    std::lock_guard want(outer);
+  });
   Thread idle("idle", [] {
     poll(nullptr, 0, 1500);
     make_ready();

@@ -46,6 +46,13 @@ uint32_t slice_size(const format::Card& card, uint64_t sp) {
   return size < kMaxSlice ? static_cast<uint32_t>(size & ~uint64_t{7}) : kMaxSlice;
 }
 
+// Words, not memcpy: a sanitizer's memcpy would object to reading other frames.
+__attribute__((noinline, no_sanitize("address", "thread"))) void copy_stack(uint64_t* to,
+                                                                            const uint64_t* from,
+                                                                            uint32_t words) {
+  for (uint32_t i = 0; i < words; ++i) to[i] = from[i];
+}
+
 uint32_t find_slice(uint32_t sites) {
   const uint64_t slot = __atomic_load_n(&slices[sites % kSliceSlots], __ATOMIC_RELAXED);
   return (slot >> 32) == sites ? static_cast<uint32_t>(slot) : 0;
@@ -206,10 +213,8 @@ __attribute__((noinline)) void log_chain(ThreadState& thread, const Request& req
     ++at;
   }
   if (slice != 0) {
-    // Words, not memcpy: a sanitizer's memcpy would be the program's.
-    auto* to = reinterpret_cast<uint64_t*>(holds + kept);
-    const auto* from = reinterpret_cast<const uint64_t*>(registers.rsp);
-    for (uint32_t i = 0; i < slice / 8; ++i) to[i] = from[i];
+    copy_stack(reinterpret_cast<uint64_t*>(holds + kept),
+               reinterpret_cast<const uint64_t*>(registers.rsp), slice / 8);
     __atomic_store_n(&slices[sites % kSliceSlots], uint64_t{sites} << 32 | log_offset_of(record),
                      __ATOMIC_RELAXED);
   }

@@ -33,7 +33,7 @@ uint32_t bucket_of(uint64_t address) {
 class BucketScope {
  public:
   explicit BucketScope(uint32_t bucket) : head_(&heads[bucket]), claimed_(false) {
-    for (int i = 0; i < 2000; ++i) {
+    for (int i = 0; i < kSpins + kYields; ++i) {
       uint32_t value = __atomic_load_n(head_, __ATOMIC_RELAXED);
       // ORDER: acquire/release between holders of the bit, as for any lock.
       if ((value & kLocked) == 0 &&
@@ -43,7 +43,11 @@ class BucketScope {
         claimed_ = true;
         return;
       }
-      __builtin_ia32_pause();
+      if (i < kSpins) {
+        __builtin_ia32_pause();
+      } else {
+        raw_call(SYS_sched_yield);  // its holder was preempted
+      }
     }
     count(board.header->dropped_locks);
   }
@@ -58,6 +62,9 @@ class BucketScope {
   void set_first(uint32_t index_plus_one) { first_ = index_plus_one; }
 
  private:
+  static constexpr int kSpins = 1000;
+  static constexpr int kYields = 200;
+
   uint32_t* head_;
   uint32_t first_ = 0;
   bool claimed_;

@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "runtime/chains.h"
+
+#include "runtime/log.h"
+
+#include <gtest/gtest.h>
+#include <memory>
+#include <thread>
+
+namespace gordian::runtime {
+namespace {
+
+TEST(ChainMemory, KnowsWhatItSaw) {
+  const auto memory = std::make_unique<ChainMemory>();
+  EXPECT_TRUE(memory->insert(7));
+  EXPECT_FALSE(memory->insert(7));
+  EXPECT_TRUE(memory->insert(8));
+}
+
+TEST(ChainMemory, GoesOnWhenItIsFull) {
+  const auto memory = std::make_unique<ChainMemory>();
+  for (uint64_t i = 1; i <= 2 * uint64_t{kChainSlots}; ++i) {
+    EXPECT_TRUE(memory->insert(i * 0x9E3779B97F4A7C15U | 1));
+  }
+}
+
+TEST(ChainMemory, CountsUp) {
+  const auto memory = std::make_unique<ChainMemory>();
+  for (uint32_t i = 0; i < 20; ++i) EXPECT_EQ(memory->count_up(42), i);
+  EXPECT_EQ(memory->count_up(43), 0U);
+  for (int i = 0; i < 1000; ++i) memory->count_up(42);
+  EXPECT_EQ(memory->count_up(42), 255U);
+}
+
+uint32_t chains_in_log() {
+  uint32_t found = 0;
+  for (uint64_t at = 0; at < board.header->log_used;) {
+    const auto* record = reinterpret_cast<const format::RecordHeader*>(board.log + at);
+    if (record->magic != format::kRecordMagic || record->committed == 0) {
+      at += format::kRecordAlign;
+      continue;
+    }
+    found += record->type == format::RecordType::Chain ? 1 : 0;
+    at += record->size;
+  }
+  return found;
+}
+
+void take_pair(uint64_t outer, uint64_t inner) {
+  const CallSite site{100, reinterpret_cast<uint64_t>(__builtin_frame_address(0))};
+  for (const uint64_t address : {outer, inner}) {
+    HookScope scope(site);
+    ASSERT_TRUE(scope);
+    const Request request{.address = address, .object = 0, .kind = format::Kind::Mutex};
+    scope->check_chain(request, site);
+    scope->push(request, site);
+  }
+  for (const uint64_t address : {inner, outer}) {
+    HookScope scope(site);
+    scope->pop({.address = address, .object = 0, .kind = format::Kind::Mutex}, site);
+  }
+}
+
+TEST(Chains, AreLoggedOncePerThread) {
+  ensure_started();
+  const uint32_t before = chains_in_log();
+  for (int thread = 0; thread < 2; ++thread) {
+    std::thread([] {
+      for (int i = 0; i < 100; ++i) take_pair(0x61000, 0x62000);
+      for (int i = 0; i < 100; ++i) take_pair(0x62000, 0x61000);
+    }).join();
+  }
+  EXPECT_EQ(chains_in_log() - before, 4U);
+}
+
+TEST(Chains, OfManyThreadsAreLoggedForTheFirstOnly) {
+  ensure_started();
+  const uint32_t before = chains_in_log();
+  for (uint32_t thread = 0; thread < 2 * kThreadsPerChain; ++thread) {
+    std::thread([] { take_pair(0x63000, 0x64000); }).join();
+  }
+  EXPECT_EQ(chains_in_log() - before, kThreadsPerChain);
+}
+
+TEST(Chains, ANewGenerationIsANewChain) {
+  ensure_started();
+  const uint32_t before = chains_in_log();
+  std::thread([] {
+    take_pair(0x65000, 0x66000);
+    end_generation(0x66000);
+    take_pair(0x65000, 0x66000);
+  }).join();
+  EXPECT_EQ(chains_in_log() - before, 2U);
+}
+
+}  // namespace
+}  // namespace gordian::runtime

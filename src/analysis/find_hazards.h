@@ -14,9 +14,10 @@
 //
 // What cannot happen is refuted, with the reason: one thread made both orders, a common lock gates
 // them (held exclusively on one side at least), fork, join, signals or a barrier order them, a
-// request was a try or timed, all are readers, the lock was not published yet, the user said so, or
-// another signaller needs none of the locks. What is left is `possible`: memory was not recorded,
-// so a flag or a queue may forbid it.
+// request was a try or timed, all are readers, the lock was not published yet, or the user said so.
+// What is left is `possible`: memory was not recorded, so a flag or a queue may forbid it. It is
+// weak, and ranks last, if nobody saw who created a lock that only one thread had touched, or if
+// another signaller needs none of the locks (WakerMayExist).
 //
 // A bug is one finding: cycles over the same lock classes, request sites and hold sites are the
 // same bug, however many threads and lock instances made it.

@@ -154,7 +154,30 @@ void HazardGraph::add_chains() {
       add_step(index_of(held[i].lock), static_cast<int>(i), index);
     }
     const uint32_t thread = requests_[index].thread;
-    if (class_is_joined_[class_of_[thread]]) add_step(class_node(thread), -1, index);
+    if (class_is_joined_[class_of_[thread]]) {
+      add_step(class_node(thread), -1, index);
+      add_holds_as_requests(index);
+    }
+  }
+}
+
+// What a thread holds it has asked for, which is not logged by itself when it held nothing then. Who
+// joins the thread waits for that too.
+void HazardGraph::add_holds_as_requests(uint32_t index) {
+  const std::vector<ChainHold> held = requests_[index].held;
+  for (size_t i = 0; i < held.size(); ++i) {
+    Request request;
+    request.thread = requests_[index].thread;
+    request.segment = requests_[index].segment;
+    request.wanted = held[i].lock;
+    request.mode = held[i].mode;
+    request.site = held[i].site;
+    request.gives_up = held[i].by_try;
+    request.publication = held[i].publication;
+    request.held.assign(held.begin(), held.begin() + static_cast<std::ptrdiff_t>(i));
+    const auto added = static_cast<uint32_t>(requests_.size());
+    requests_.push_back(std::move(request));
+    add_step(class_node(requests_[added].thread), -1, added);
   }
 }
 

@@ -65,6 +65,7 @@ class HazardGraph {
   void find_siblings(const std::vector<uint64_t>& trampolines);
   void merge_signals();
   void add_chains();
+  void add_holds_as_requests(uint32_t request);
   void add_signallers();
   void add_barriers();
   void add_step(uint32_t from, int held_at, uint32_t request);

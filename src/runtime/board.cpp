@@ -241,6 +241,7 @@ void start_in_child() {
 
 void start() {
   StartState state = StartState::Never;
+  // ORDER: whoever finds another state sees what the thread that set it has made.
   if (__atomic_compare_exchange_n(&start_state, &state, StartState::Working, false,
                                   __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) {
     start_first();
@@ -253,6 +254,7 @@ void start() {
 
 void disarm() {
   start_state = StartState::Disarmed;
+  // ORDER: with the loads in is_alive(); a hook that misses it writes one record more.
   __atomic_store_n(&alive_page.alive, 0, __ATOMIC_RELEASE);
   if (board.header != nullptr) board.header->state = BoardState::Disarmed;
 }

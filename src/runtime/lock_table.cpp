@@ -52,6 +52,7 @@ class BucketScope {
     count(board.header->dropped_locks);
   }
   ~BucketScope() {
+    // ORDER: pairs with the acquire above.
     if (claimed_) __atomic_store_n(head_, first_, __ATOMIC_RELEASE);
   }
   BucketScope(const BucketScope&) = delete;
@@ -80,6 +81,7 @@ LockEntry* find_in(uint32_t first, uint64_t address) {
 }
 
 uint32_t claim_entry() {
+  // ORDER: pairs with the release in free_entry: the link read next is that entry's.
   uint64_t top = __atomic_load_n(&free_entries, __ATOMIC_ACQUIRE);
   while (static_cast<uint32_t>(top) != 0) {
     const uint32_t index = static_cast<uint32_t>(top);
@@ -106,6 +108,7 @@ void free_entry(uint32_t index) {
   do {
     __atomic_store_n(&entry_at(index).page_link, top & 0xffffffff, __ATOMIC_RELAXED);
     next = ((top >> 32) + 1) << 32 | index;
+    // ORDER: the link first, then the entry can be found; pairs with claim_entry.
   } while (!__atomic_compare_exchange_n(&free_entries, &top, next, true, __ATOMIC_RELEASE,
                                         __ATOMIC_RELAXED));
 }
@@ -162,6 +165,7 @@ LockEntry* add(BucketScope& bucket, const Birth& birth) {
   entry.reserved[kLogged] = 0;
   entry.reserved[kLoggedAddress] = birth.logged_address;
   __atomic_store_n(&entry.page_link, uint64_t{bucket.first()}, __ATOMIC_RELAXED);
+  // ORDER: a reader that sees the address sees the rest of the entry.
   __atomic_store_n(&entry.address, birth.address, __ATOMIC_RELEASE);
   bucket.set_first(index);
   mark_granules(birth.address);

@@ -70,6 +70,7 @@ const char* path_of(const link_map* object) {
 void log_module(const dl_find_object& found) {
   const auto start = reinterpret_cast<uint64_t>(found.dlfo_map_start);
   const auto end = reinterpret_cast<uint64_t>(found.dlfo_map_end);
+  // ORDER: pairs with is_known().
   const uint32_t index = __atomic_fetch_add(&range_count, 1, __ATOMIC_ACQ_REL);
   if (index >= kMaxRanges) {
     __atomic_store_n(&range_count, kMaxRanges, __ATOMIC_RELAXED);

@@ -154,6 +154,7 @@ void ThreadState::push_slow(Request request, CallSite site) {
   write_hold(*hold, request, site);
   if (index == 1) held_mark = mark_of(*hold_at(0));
   if (index > 0) held_mark += mark_of(*hold);
+  // ORDER: a reader that sees the count must see the hold.
   __atomic_store_n(&card->hold_count, index + 1, __ATOMIC_RELEASE);
 }
 
@@ -163,6 +164,7 @@ void ThreadState::remove_hold(uint32_t index) {
   for (uint32_t i = index; i < last; ++i) *hold_at(i) = *hold_at(i + 1);
   hold_at(last)->address = 0;  // see quick_holds.h
   if (last >= 2) held_mark -= mark;
+  // ORDER: the holds have moved before the count says so.
   __atomic_store_n(&card->hold_count, last, __ATOMIC_RELEASE);
 }
 

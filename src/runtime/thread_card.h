@@ -228,6 +228,7 @@ inline void ThreadState::pop(const Request& request, const CallSite& site) {
   }
   if (__builtin_expect(top >= 2, 0)) held_mark -= mark_of(own.holds[top]);
   own.holds[top].address = 0;  // see quick_holds.h
+  // ORDER: the slot is empty before the count says so.
   __atomic_store_n(&own.hold_count, top, __ATOMIC_RELEASE);
 }
 

@@ -117,9 +117,11 @@ uint32_t reclaim_cards() {
   uint32_t found = 0;
   for (uint32_t i = 0; i < used && i < board.header->card_capacity; ++i) {
     Card& card = board.cards[i];
+    // ORDER: pairs with the release of the state in take_card: the tid is the thread's.
     CardState state = __atomic_load_n(&card.state, __ATOMIC_ACQUIRE);
     if (state == CardState::Free || card.tid == 0) continue;
     if (state == CardState::Live && thread_exists(process, static_cast<int>(card.tid))) continue;
+    // ORDER: one of those that reclaim gets the card, and after its last use.
     if (!__atomic_compare_exchange_n(&card.state, &state, CardState::Free, false, __ATOMIC_ACQ_REL,
                                      __ATOMIC_RELAXED)) {
       continue;
@@ -165,6 +167,7 @@ void free_blocks_of(Card& card) {
 void release_card(Card* card, CardState state) {
   const uint32_t index = index_of(card);
   format::WaitWord& word = board.waits[index];
+  // ORDER: a reader that finds the card free finds no wait.
   if ((word.number & 1) != 0) __atomic_store_n(&word.number, word.number + 1, __ATOMIC_RELEASE);
   __atomic_store_n(&card->state, state, __ATOMIC_RELEASE);
   if (state == CardState::Free) free_cards.push(index + 1);
@@ -207,6 +210,7 @@ void take_card(Card* card, uint32_t flags) {
   thread.uid = card->uid;
   thread.held_mark = 0;
   if (card->uid <= kThreadsLogged) log_thread(*card);
+  // ORDER: a reader that sees it live sees whose it is.
   __atomic_store_n(&card->state, CardState::Live, __ATOMIC_RELEASE);
   thread.card = card;
 }
@@ -366,6 +370,7 @@ void child_created(uint32_t uid, pthread_t thread) {
   newborn.pthread = 0;
   __atomic_signal_fence(__ATOMIC_SEQ_CST);
   newborn.uid = uid;
+  // ORDER: pairs with uid_of_thread: who finds the thread finds its uid.
   __atomic_store_n(&newborn.pthread, static_cast<uint64_t>(thread), __ATOMIC_RELEASE);
   // Everything the parent does from here on may run beside the child.
   if (this_thread.card != nullptr) this_thread.card->segment += 1;
@@ -383,6 +388,7 @@ uint32_t uid_of_thread(pthread_t thread) {
   if (uid != 0 || !is_alive()) return uid;
   // It has not run yet, or had no card.
   const Newborn& newborn = newborn_slot(static_cast<uint64_t>(thread));
+  // ORDER: pairs with child_created.
   if (__atomic_load_n(&newborn.pthread, __ATOMIC_ACQUIRE) != static_cast<uint64_t>(thread))
     return 0;
   return static_cast<uint32_t>(newborn.uid);
@@ -410,6 +416,7 @@ void save_for_fork() {
   for (uint32_t i = 0; i < kSavedThreads; ++i) {
     SavedThread& saved = saved_threads[i];
     uint32_t free = 0;
+    // ORDER: acquire and release of a slot, as of any lock.
     if (!__atomic_compare_exchange_n(&saved.taken, &free, 1, false, __ATOMIC_ACQUIRE,
                                      __ATOMIC_RELAXED)) {
       continue;
@@ -432,6 +439,7 @@ void save_for_fork() {
 void drop_saved_for_fork() {
   ThreadState& thread = this_thread;
   if (thread.saved_slot == 0) return;
+  // ORDER: pairs with save_for_fork.
   __atomic_store_n(&saved_threads[thread.saved_slot - 1].taken, 0, __ATOMIC_RELEASE);
   thread.saved_slot = 0;
 }

@@ -330,6 +330,26 @@ TEST(FindHazards, JoiningUnderALockTheThreadTakes) {
   EXPECT_THAT(threads(findings[0]), testing::UnorderedElementsAre(it.main(), child));
 }
 
+// With nothing else held its request was not worth a record: it shows in the next one.
+TEST(FindHazards, JoiningUnderALockTheThreadHeldWhenItAskedForMore) {
+  TestHistory it;
+  const ThreadId child = it.thread();
+  const ResourceId a = it.resource(), b = it.resource();
+  it.before(it.main(), 1, child, 0);
+  it.chain(child, {a}, b);
+  it.segment = 2;
+  it.join(it.main(), {a}, child);
+  it.before(child, kWholeLife, it.main(), 3);
+  const auto findings = hazards(it);
+  ASSERT_THAT(findings, SizeIs(1));
+  EXPECT_EQ(findings[0].kind, FindingKind::Join);
+  EXPECT_THAT(threads(findings[0]), testing::UnorderedElementsAre(it.main(), child));
+  ASSERT_TRUE(findings[0].threads[0].wants);
+  ASSERT_TRUE(findings[0].threads[1].wants);
+  EXPECT_TRUE(findings[0].threads[0].wants->resource == a ||
+              findings[0].threads[1].wants->resource == a);
+}
+
 TEST(FindHazards, JoiningUnderALockTheThreadOnlyTriesIsClean) {
   TestHistory it;
   const ThreadId child = it.thread();

@@ -381,7 +381,7 @@ PROGRAMS = [
     Program("ffmpeg", ["ffmpeg"], "200 frames, 4 threads", ffmpeg),
     Program("x264", ["x264"], "150 frames, 4 threads", x264),
     Program("pigz", ["pigz"], "8 MB, 4 threads", compressor("pigz", ["-p4", "-c"]), quick=True, nests=False),
-    Program("xz", ["xz-utils"], "8 MB, 4 threads", compressor("xz", ["-T4", "-1", "--block-size=500000", "-c"]), quick=True),
+    Program("xz", ["xz-utils"], "8 MB, 4 threads", compressor("xz", ["-T4", "-1", "--block-size=50000", "-c"]), quick=True),
     Program("zstd", ["zstd"], "8 MB, 4 threads", compressor("zstd", ["-T4", "-9", "-c"])),
     Program("pbzip2", ["pbzip2"], "8 MB, 4 threads", compressor("pbzip2", ["-p4", "-c"])),
     Program("7z", ["p7zip-full"], "8 MB, 4 threads", p7zip),

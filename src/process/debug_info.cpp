@@ -154,6 +154,16 @@ bool descend(Dwarf_Die& parent, uint64_t pc, int depth, size_t& steps,
   return false;
 }
 
+// With -gsplit-dwarf a unit of the program is a skeleton; what it says stands in another file.
+Dwarf_Die flesh_out(const Dwarf_Die& unit) {
+  uint8_t type = 0;
+  Dwarf_Die inner;
+  if (dwarf_cu_info(unit.cu, nullptr, &type, nullptr, &inner, nullptr, nullptr, nullptr) == 0 &&
+      type == DW_UT_skeleton && dwarf_tag(&inner) != DW_TAG_invalid)
+    return inner;
+  return unit;
+}
+
 }  // namespace
 
 // One Dwfl per module: they are opened one by one, and a broken file spoils only itself.
@@ -264,8 +274,10 @@ void DebugInfo::each_unit(uint64_t address,
   if (module == nullptr) return;
   Dwarf_Addr bias = 0;
   Dwarf_Die* unit = nullptr;
-  for (size_t i = 0; i < kMaxUnits && (unit = dwfl_module_nextcu(module, unit, &bias)); ++i)
-    if (!visit(*unit, bias)) return;
+  for (size_t i = 0; i < kMaxUnits && (unit = dwfl_module_nextcu(module, unit, &bias)); ++i) {
+    Dwarf_Die whole = flesh_out(*unit);
+    if (!visit(whole, bias)) return;
+  }
 }
 
 std::optional<Scopes> DebugInfo::find_scopes(uint64_t pc) {
@@ -273,18 +285,13 @@ std::optional<Scopes> DebugInfo::find_scopes(uint64_t pc) {
   if (module == nullptr) return std::nullopt;
   Dwarf_Addr bias = 0;
   Dwarf_Die* unit = dwfl_module_addrdie(module, pc, &bias);
+  // Not every compiler writes the table of address ranges.
+  for (size_t i = 0; unit == nullptr || dwarf_haspc(unit, pc - bias) != 1; ++i)
+    if (i >= kMaxUnits ||
+        (unit = dwfl_module_nextcu(module, i == 0 ? nullptr : unit, &bias)) == nullptr)
+      return std::nullopt;
   Scopes scopes;
-  if (unit == nullptr) {
-    // Not every compiler writes the table of address ranges.
-    each_unit(pc, [&](Dwarf_Die& die, uint64_t unit_bias) {
-      if (dwarf_haspc(&die, pc - unit_bias) != 1) return true;
-      unit = &die;
-      bias = unit_bias;
-      return false;
-    });
-  }
-  if (unit == nullptr) return std::nullopt;
-  scopes.unit = *unit;
+  scopes.unit = flesh_out(*unit);
   scopes.bias = bias;
   size_t steps = 0;
   descend(scopes.unit, pc - bias, 0, steps, scopes.dies);
@@ -326,6 +333,23 @@ std::optional<uint64_t> die_number(Dwarf_Die& die, unsigned attribute_name) {
       dwarf_formudata(&attribute, &number) != 0)
     return std::nullopt;
   return number;
+}
+
+// Not dwarf_decl_file(): it asserts that the unit has a table of files, and not every one has.
+std::string declaration_file(Dwarf_Die& die) {
+  Dwarf_Attribute attribute;
+  Dwarf_Word index = 0;
+  Dwarf_Die unit;
+  Dwarf_Files* files = nullptr;
+  size_t count = 0;
+  if (dwarf_attr_integrate(&die, DW_AT_decl_file, &attribute) == nullptr ||
+      dwarf_formudata(&attribute, &index) != 0 ||
+      dwarf_cu_die(attribute.cu, &unit, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr) ==
+          nullptr ||
+      dwarf_getsrcfiles(&unit, &files, &count) != 0 || index >= count)
+    return {};
+  const char* file = dwarf_filesrc(files, index, nullptr, nullptr);
+  return file ? std::string(file, strnlen(file, 4096)) : std::string();
 }
 
 std::string function_name(Dwarf_Die& die) {

@@ -79,6 +79,7 @@ std::string die_name(Dwarf_Die& die);
 std::string function_name(Dwarf_Die& die);  // qualified
 std::optional<Dwarf_Die> die_reference(Dwarf_Die& die, unsigned attribute);
 bool die_has_flag(Dwarf_Die& die, unsigned attribute);
+std::string declaration_file(Dwarf_Die& die);
 // Standard headers hold plumbing only, also where a function's name does not show it.
 bool is_system_header(std::string_view file);
 std::optional<uint64_t> die_number(Dwarf_Die& die, unsigned attribute);

@@ -186,9 +186,8 @@ void each_variable(DebugInfo& info, const UnwoundStack& stack, size_t frame_inde
     while (begin > 0 && dwarf_tag(&dies[begin]) != DW_TAG_inlined_subroutine) --begin;
     FrameVariable variable;
     variable.function = function_name(dies[begin]);
-    const char* file = dwarf_decl_file(&dies[begin]);
     variable.plumbing = is_plumbing(variable.function, module ? module->path : "") ||
-                        (file && is_system_header(file));
+                        is_system_header(declaration_file(dies[begin]));
     variable.depth = depth;
     if (!variable.plumbing) ++depth;
     for (size_t i = end; i-- > begin;)

@@ -104,8 +104,8 @@ std::vector<model::Frame> Symbols::resolve(uint64_t pc, bool is_return_address) 
     frame.function = function_name(die);
     frame.file = place.file;
     frame.line = place.line;
-    frame.plumbing = is_plumbing(frame.function, frame.module) ||
-                     is_system_header(text_of(dwarf_decl_file(&die)));
+    frame.plumbing =
+        is_plumbing(frame.function, frame.module) || is_system_header(declaration_file(die));
     frames.push_back(frame);
     if (!frame.inlined) break;
     place = call_place(scopes->unit, die);

@@ -161,6 +161,16 @@ std::optional<PeeledType> peel_type(Dwarf_Die type) {
         break;
       }
       default: {
+        // With -fdebug-types-section the unit has only a mark; the type stands in a unit of its
+        // own.
+        if (dwarf_hasattr(&peeled.die, DW_AT_signature)) {
+          std::optional<Dwarf_Die> whole = die_reference(peeled.die, DW_AT_signature);
+          if (whole && dwarf_tag(&peeled.die) == dwarf_tag(&*whole) && i + 1 < kMaxPeels) {
+            const bool again = whole->addr == peeled.die.addr;
+            peeled.die = *whole;
+            if (!again) continue;
+          }
+        }
         const std::string own = die_name(peeled.die);
         if (!own.empty()) peeled.name = own;
         return peeled;
@@ -172,6 +182,9 @@ std::optional<PeeledType> peel_type(Dwarf_Die type) {
 
 std::optional<uint64_t> type_size(Dwarf_Die type) {
   Dwarf_Word size = 0;
+  const std::optional<PeeledType> peeled = peel_type(type);
+  if (!peeled) return std::nullopt;
+  type = peeled->die;
   if (dwarf_aggregate_size(&type, &size) != 0) return std::nullopt;
   return size;
 }

@@ -5,6 +5,7 @@
 // against what is held all the same, itself included: on a lock that prefers writers the second
 // read request waits behind a writer that waits for the first.
 #include "runtime/hook.h"
+#include "runtime/quick_holds.h"
 
 using namespace gordian::runtime;  // NOLINT(google-build-using-namespace): a file of hooks
 
@@ -34,32 +35,62 @@ __attribute__((always_inline)) inline void note_read(const Request& request, con
   }
 }
 
-__attribute__((noinline)) int read_contended(pthread_rwlock_t* lock, const CallSite& site) {
+// By value: whatever the callers passed by address they would keep in memory (see hooks_mutex.cpp).
+__attribute__((noinline)) int finish_read(pthread_rwlock_t* lock, int result, CallSite site) {
   const Request request = request_of(lock, kSharedMode);
-  const int result = wait_for(request, site, [lock] { return real.pthread_rwlock_rdlock(lock); });
+  if (prefers_writers(lock)) note_preference(lock, site);
+  if (result != 0) {
+    result = wait_for(request, site, [lock] { return real.pthread_rwlock_rdlock(lock); });
+  }
   if (result == 0) note_read(request, site);
   if (result == EDEADLK) note_self_deadlock(request, site);
   return result;
 }
 
-__attribute__((noinline)) int write_contended(pthread_rwlock_t* lock, const CallSite& site) {
+__attribute__((noinline)) int finish_write(pthread_rwlock_t* lock, int result, CallSite site) {
   const Request request = request_of(lock, 0);
-  const int result = wait_for(request, site, [lock] { return real.pthread_rwlock_wrlock(lock); });
+  if (prefers_writers(lock)) note_preference(lock, site);
+  if (result != 0) {
+    result = wait_for(request, site, [lock] { return real.pthread_rwlock_wrlock(lock); });
+  }
   if (result == 0) note_acquired(request, site);
   if (result == EDEADLK) note_self_deadlock(request, site);
   return result;
 }
 
+__attribute__((noinline)) int read_generally(pthread_rwlock_t* lock, CallSite site) {
+  ensure_started();
+  return finish_read(lock, real.pthread_rwlock_tryrdlock(lock), site);
+}
+
+__attribute__((noinline)) int write_generally(pthread_rwlock_t* lock, CallSite site) {
+  ensure_started();
+  return finish_write(lock, real.pthread_rwlock_trywrlock(lock), site);
+}
+
+__attribute__((noinline)) int unlock_generally(pthread_rwlock_t* lock, CallSite site) {
+  ensure_started();
+  note_released(Request{.address = address_of(lock), .object = 0, .kind = Kind::RwLock}, site);
+  return real.pthread_rwlock_unlock(lock);
+}
+
+// Private to the process and of the default kind.
+bool is_plain(const pthread_rwlock_t* lock) {
+  return lock->__data.__shared == 0 && !prefers_writers(lock);
+}
+
 }  // namespace
 
 GORDIAN_HOOK int pthread_rwlock_rdlock(pthread_rwlock_t* lock) noexcept {
-  const CallSite site = GORDIAN_CALL_SITE();
-  ensure_started();
-  if (__builtin_expect(prefers_writers(lock), 0)) note_preference(lock, site);
+  if (__builtin_expect(alive_page.alive != 1, 0)) return read_generally(lock, GORDIAN_CALL_SITE());
   const int result = real.pthread_rwlock_tryrdlock(lock);
-  if (__builtin_expect(result != 0, 0)) return read_contended(lock, site);
-  note_read(request_of(lock, kSharedMode), site);
-  return 0;
+  if (__builtin_expect(result == 0 && is_plain(lock), 1) &&
+      push_quickly(address_of(lock), Kind::RwLock,
+                   reinterpret_cast<uint64_t>(__builtin_return_address(0)),
+                   reinterpret_cast<uint64_t>(__builtin_dwarf_cfa()), kSharedMode)) {
+    return 0;
+  }
+  return finish_read(lock, result, GORDIAN_CALL_SITE());
 }
 
 GORDIAN_HOOK int pthread_rwlock_tryrdlock(pthread_rwlock_t* lock) noexcept {
@@ -93,13 +124,15 @@ GORDIAN_HOOK int pthread_rwlock_clockrdlock(pthread_rwlock_t* lock, clockid_t cl
 }
 
 GORDIAN_HOOK int pthread_rwlock_wrlock(pthread_rwlock_t* lock) noexcept {
-  const CallSite site = GORDIAN_CALL_SITE();
-  ensure_started();
-  if (__builtin_expect(prefers_writers(lock), 0)) note_preference(lock, site);
+  if (__builtin_expect(alive_page.alive != 1, 0)) return write_generally(lock, GORDIAN_CALL_SITE());
   const int result = real.pthread_rwlock_trywrlock(lock);
-  if (__builtin_expect(result != 0, 0)) return write_contended(lock, site);
-  note_acquired(request_of(lock, 0), site);
-  return 0;
+  if (__builtin_expect(result == 0 && is_plain(lock), 1) &&
+      push_quickly(address_of(lock), Kind::RwLock,
+                   reinterpret_cast<uint64_t>(__builtin_return_address(0)),
+                   reinterpret_cast<uint64_t>(__builtin_dwarf_cfa()))) {
+    return 0;
+  }
+  return finish_write(lock, result, GORDIAN_CALL_SITE());
 }
 
 GORDIAN_HOOK int pthread_rwlock_trywrlock(pthread_rwlock_t* lock) noexcept {
@@ -133,10 +166,10 @@ GORDIAN_HOOK int pthread_rwlock_clockwrlock(pthread_rwlock_t* lock, clockid_t cl
 }
 
 GORDIAN_HOOK int pthread_rwlock_unlock(pthread_rwlock_t* lock) noexcept {
-  const CallSite site = GORDIAN_CALL_SITE();
-  ensure_started();
-  note_released(Request{.address = address_of(lock), .object = 0, .kind = Kind::RwLock}, site);
-  return real.pthread_rwlock_unlock(lock);
+  if (__builtin_expect(alive_page.alive == 1 && pop_quickly(address_of(lock)), 1)) {
+    return real.pthread_rwlock_unlock(lock);
+  }
+  return unlock_generally(lock, GORDIAN_CALL_SITE());
 }
 
 GORDIAN_HOOK int pthread_rwlock_init(pthread_rwlock_t* lock,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The hot path: an uncontended, exclusive lock, at most one other held. Everything else takes the
-// general road (HookScope, push, pop).
+// The hot path: an uncontended lock, at most one other held. Everything else takes the general road
+// (HookScope, push, pop).
 //
 // No scope is claimed here: the stores are in an order that a signal handler in between survives.
 // A slot above the count always has address 0. Taking raises the count first and writes the address
@@ -14,7 +14,7 @@ namespace gordian::runtime {
 
 // False: nothing was done, take the general road.
 __attribute__((always_inline)) inline bool push_quickly(uint64_t address, Kind kind, uint64_t pc,
-                                                        uint64_t frame) {
+                                                        uint64_t frame, uint8_t mode = 0) {
   ThreadState& thread = this_thread;
   format::Card* const card = thread.card;
   if (__builtin_expect(card == nullptr || thread.scope != 0 || thread.once_depth != 0 ||
@@ -26,7 +26,9 @@ __attribute__((always_inline)) inline bool push_quickly(uint64_t address, Kind k
   const uint32_t generation = generation_of(address);
   if (index != 0) {
     if (index != 1) return false;
-    const uint64_t mark = mark_of(address, generation, 0);
+    // A read lock that is held already is a level more, not a hold more.
+    if (mode != 0 && card->holds[0].address == address) return false;
+    const uint64_t mark = mark_of(address, generation, mode);
     const uint64_t held = mark_of(card->holds[0]);
     const uint64_t key = chain_key(mark, kind, held);
     if (__builtin_expect(card->chain_cache[key >> 55] != key, 0)) return false;
@@ -40,7 +42,7 @@ __attribute__((always_inline)) inline bool push_quickly(uint64_t address, Kind k
   hold.site = pc;
   hold.frame = frame;
   hold.kind = kind;
-  hold.flags = 0;
+  hold.flags = mode;
   hold.count = 1;
   hold.generation = generation;
   // ORDER: last, against a signal handler of this thread; other processes see x86 stores in order.

@@ -172,6 +172,8 @@ class Reporter final : public watch::Audience {
     }
     text_.color = options_.log.empty() && wants_color();
     text_.show_refuted = options_.run.refuted;
+    char folder[4096];
+    if (getcwd(folder, sizeof(folder)) != nullptr) text_.folder = folder;
     report_.command = "run";
     report_.version = GORDIAN_VERSION;
     char host[256] = "";
@@ -294,6 +296,7 @@ class Reporter final : public watch::Audience {
                    .locks = totals.locks,
                    .acquisitions = totals.acquisitions,
                    .nested = totals.nested,
+                   .nested_threads = totals.nested_threads,
                    .lock_pairs = totals.lock_pairs,
                    .chains = totals.chains,
                    .waits = totals.waits,

@@ -354,9 +354,12 @@ BoardTotals read_totals(BoardReader& board) {
   const BoardLog& log = board.read_log();
   totals.chains = log.chains.size();
   std::set<std::pair<uint32_t, uint32_t>> pairs;
+  std::set<uint32_t> nested_threads;
   for (const ChainEntry& chain : log.chains) {
+    if (!chain.holds.empty()) nested_threads.insert(chain.record.header.uid);
     for (const format::ChainHold& hold : chain.holds) pairs.emplace(hold.lock, chain.record.lock);
   }
+  totals.nested_threads = nested_threads.size();
   totals.lock_pairs = pairs.size();
   return totals;
 }

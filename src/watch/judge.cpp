@@ -14,7 +14,6 @@
 #include <sys/stat.h>
 #include <thread>
 #include <unistd.h>
-#include <unordered_set>
 
 namespace gordian::watch {
 namespace {
@@ -32,8 +31,7 @@ constexpr milliseconds kInterval{20};
 constexpr int kShareDivisor = 250;
 constexpr nanoseconds kMaxCredit = milliseconds(60);
 constexpr milliseconds kFirstBackoff{20};
-constexpr milliseconds kMaxBackoff{250};
-constexpr milliseconds kTick{500};
+constexpr milliseconds kMaxBackoff{500};
 constexpr nanoseconds kSpinningPatience = milliseconds(10);
 constexpr std::chrono::microseconds kSpinningNap{200};
 
@@ -138,8 +136,6 @@ std::vector<model::Finding> Judge::look() {
     credit_ = std::min(kMaxCredit, credit_ + (now - last_look_) / kShareDivisor);
   }
   last_look_ = now;
-  const bool tick = now - last_tick_ >= kTick;
-  if (tick) last_tick_ = now;
 
   Look result;
   bool any_board = false;
@@ -150,7 +146,7 @@ std::vector<model::Finding> Judge::look() {
   }
   std::vector<model::Finding> findings;
   const bool changed = result.signature != last_signature_;
-  if (any_board && (result.worth || (tick && result.signature != 0))) {
+  if (any_board && result.worth) {
     if (changed) backoff_ = milliseconds(0);
     const bool affordable = credit_ > nanoseconds(0) || now - last_examination_ >= kFirstBackoff * 4;
     if (affordable && now - last_examination_ >= backoff_) {
@@ -166,49 +162,87 @@ std::vector<model::Finding> Judge::look() {
 }
 
 // Marks the look as worth an examination when a wait of this process, as old as the last look at
-// least, could belong to a knot.
+// least, could belong to a knot. While the same threads wait in the same waits, and none has ended,
+// the answer stays the same and costs no look at the cards.
 void Judge::look_at(WatchedProcess& process, Look& look) {
   trace::BoardReader& board = *process.board();
   if (!board.refresh()) return;
   board.read_waits(words_);
-  process.last_numbers.resize(words_.size(), 0);
-  process.seen_long.resize(words_.size(), 0);
+  WatchedProcess::Looks& looks = process.looks;
+  looks.numbers.resize(words_.size(), 0);
+  looks.waits.resize(words_.size());
+  uint64_t signature = mix(mix(static_cast<uint64_t>(process.pid()), board.header().gone_threads), latest_.size());
+  uint64_t oldest = UINT64_MAX;
   bool any_long = false;
-  std::unordered_set<uint32_t> joined;
-  std::unordered_set<uint32_t> waiting_uids;
-  const nanoseconds now = now_monotonic();
   for (uint32_t i = 0; i < words_.size(); ++i) {
     const WaitWord& word = words_[i];
-    const bool is_long = is_waiting(word) && word.number == process.last_numbers[i];
-    process.last_numbers[i] = word.number;
-    if (!is_long || (word.flags & format::kTimed) != 0) continue;
+    const bool is_long = word.number % 2 == 1 && word.number == looks.numbers[i] &&
+                         (word.flags & format::kTimed) == 0 && word.kind != Kind::None;
+    looks.numbers[i] = word.number;
+    if (!is_long) continue;
     any_long = true;
-    look.signature = mix(look.signature, mix((uint64_t{static_cast<uint32_t>(process.pid())} << 32) | i, word.number));
-    if (options_.stall > nanoseconds(0) && now - nanoseconds(word.since_ns) >= options_.stall) look.worth = true;
-    if (look.worth) continue;
+    oldest = std::min(oldest, word.since_ns);
+    signature = mix(signature, mix(i, word.number));
+  }
+  if (!any_long) {
+    looks.signature = 0;
+    return;
+  }
+  look.signature = mix(look.signature, signature);
+  if (signature != looks.signature) {
+    looks.signature = signature;
+    const bool thread_ended = looks.gone_threads != board.header().gone_threads;
+    looks.gone_threads = board.header().gone_threads;
+    looks.worth = is_worth_examining(process, thread_ended);
+  }
+  look.worth |= looks.worth;
+  const bool is_old = options_.stall > nanoseconds(0) && now_monotonic() - nanoseconds(oldest) >= options_.stall;
+  look.worth |= is_old;
+}
 
+// A thread that waits and holds nothing, and whom no other waiting thread waits for, closes no knot;
+// unless what it waits for has lost its owner, or everybody waits.
+bool Judge::is_worth_examining(WatchedProcess& process, bool thread_ended) {
+  trace::BoardReader& board = *process.board();
+  WatchedProcess::Looks& looks = process.looks;
+  bool worth = false;
+  joined_.clear();
+  for (uint32_t i = 0; i < words_.size(); ++i) {
+    const WaitWord& word = words_[i];
+    if (word.number % 2 == 0 || word.number != looks.numbers[i] || (word.flags & format::kTimed) != 0) continue;
+    WatchedProcess::LongWait& known = looks.waits[i];
+    const bool is_new = known.number != word.number;
+    if (is_new) {
+      const auto brief = board.read_brief(i);
+      if (!brief) continue;
+      const bool suspended = brief->suspended_first && brief->hold_count == 1;
+      known = {.number = word.number,
+               .uid = brief->uid,
+               .holds = brief->hold_count > 0 && !suspended,
+               .owned = !is_signalled(word.kind)};
+    }
+    worth |= known.holds;
+    if (word.kind == Kind::Join) joined_.push_back(static_cast<uint32_t>(word.object));
+    // Its owner may have gone, or go: that is asked when the wait is new and when a thread has ended.
+    if (known.owned && (is_new || thread_ended)) worth |= word.kind != Kind::Join || !is_live(process, word.object);
+  }
+  if (worth) return true;
+  for (size_t i = 0; i < words_.size(); ++i) {
+    const WatchedProcess::LongWait& wait = looks.waits[i];
+    if (wait.number == 0 || wait.number != words_[i].number || !wait.owned) continue;
+    if (std::find(joined_.begin(), joined_.end(), wait.uid) != joined_.end()) return true;
+  }
+  return !has_free_thread(process, words_);
+}
+
+bool Judge::is_live(WatchedProcess& process, uint64_t uid) {
+  if (uid == 0) return false;
+  trace::BoardReader& board = *process.board();
+  for (uint32_t i = 0; i < board.cards_used(); ++i) {
     const auto brief = board.read_brief(i);
-    if (!brief) continue;
-    const bool is_new = process.seen_long[i] != word.number;
-    process.seen_long[i] = word.number;
-    const bool suspended = brief->suspended_first && brief->hold_count == 1;
-    if (brief->hold_count > 0 && !suspended) look.worth = true;
-    if (word.kind == Kind::Join) {
-      if (word.object != 0) joined.insert(static_cast<uint32_t>(word.object));
-      if (is_new) look.worth = true;
-    } else if (is_new && !is_signalled(word.kind)) {
-      look.worth = true;  // its owner may have gone
-    }
-    waiting_uids.insert(brief->uid);
+    if (brief && brief->uid == uid) return true;
   }
-  if (look.worth || !any_long) return;
-  for (const uint32_t uid : joined) {
-    if (waiting_uids.contains(uid)) {
-      look.worth = true;
-      return;
-    }
-  }
-  if (!has_free_thread(process, words_)) look.worth = true;
+  return false;
 }
 
 bool Judge::has_free_thread(WatchedProcess& process, const std::vector<WaitWord>& waits) {
@@ -217,10 +251,10 @@ bool Judge::has_free_thread(WatchedProcess& process, const std::vector<WaitWord>
     if (i >= waits.size() || (is_waiting(waits[i]) && (waits[i].flags & format::kTimed) == 0)) return false;
     return board.read_brief(i).has_value();
   };
-  if (is_free(process.free_card_hint)) return true;
+  if (is_free(process.looks.free_card)) return true;
   for (uint32_t i = 0; i < waits.size(); ++i) {
     if (!is_free(i)) continue;
-    process.free_card_hint = i;
+    process.looks.free_card = i;
     return true;
   }
   return false;

@@ -69,7 +69,9 @@ class Judge {
   };
 
   void look_at(WatchedProcess& process, Look& look);
-  bool has_free_thread(WatchedProcess& process, const std::vector<format::WaitWord>& waits);
+  bool is_worth_examining(WatchedProcess& process, bool thread_ended);
+  static bool is_live(WatchedProcess& process, uint64_t uid);
+  static bool has_free_thread(WatchedProcess& process, const std::vector<format::WaitWord>& waits);
   std::vector<model::Finding> examine();
   bool find_candidates(Case& current, std::set<std::pair<size_t, int>>& tids);
   void read_all(Case& current, const std::set<std::pair<size_t, int>>& tids, bool second);
@@ -89,7 +91,8 @@ class Judge {
   Options options_;
   std::vector<std::unique_ptr<WatchedProcess>> processes_;
   std::map<int, WatchedProcess*> latest_;
-  std::vector<format::WaitWord> words_;  // scratch
+  std::vector<format::WaitWord> words_;  // scratch of a look
+  std::vector<uint32_t> joined_;
 
   std::chrono::milliseconds interval_{20};
   std::chrono::nanoseconds credit_{0};  // processor time we may still use
@@ -97,7 +100,6 @@ class Judge {
   std::chrono::steady_clock::time_point last_examination_{};
   std::chrono::milliseconds backoff_{0};
   uint64_t last_signature_ = 0;
-  std::chrono::steady_clock::time_point last_tick_{};
   uint64_t examinations_ = 0;
 
   // Told before: thread (pid, card uid), wait number -> as a deadlock.

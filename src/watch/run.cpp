@@ -248,6 +248,7 @@ RunOutcome Session::outcome() {
     sum.locks += totals.locks;
     sum.acquisitions += totals.acquisitions;
     sum.nested += totals.nested;
+    sum.nested_threads += totals.nested_threads;
     sum.lock_pairs += totals.lock_pairs;
     sum.chains += totals.chains;
     sum.waits += totals.waits;

@@ -60,10 +60,21 @@ class WatchedProcess {
   void read_signal_handlers();
   void remember_name(uint32_t uid, const std::string& name) { names_[uid] = name; }
 
-  // What the last poll saw; see Judge.
-  std::vector<uint64_t> last_numbers;
-  std::vector<uint64_t> seen_long;  // wait numbers already looked at as long waits
-  uint32_t free_card_hint = 0;
+  // What the judge's last look saw, by card.
+  struct LongWait {
+    uint64_t number = 0;
+    uint32_t uid = 0;
+    bool holds = false;  // its thread holds something meanwhile
+    bool owned = false;  // one owner can end it
+  };
+  struct Looks {
+    std::vector<uint64_t> numbers;
+    std::vector<LongWait> waits;
+    uint64_t signature = 0;  // of all long waits
+    uint64_t gone_threads = 0;
+    bool worth = false;
+    uint32_t free_card = 0;  // where a free thread was last seen
+  } looks;
 
  private:
   WatchedProcess(int pid, FileDescriptor pidfd) : pid_(pid), pidfd_(std::move(pidfd)) {}

@@ -157,7 +157,7 @@ class World:
 
 
 def files_of_ours():
-    return set(glob.glob("/dev/shm/*gordian*") + glob.glob("/tmp/gordian-*") + glob.glob("/tmp/*board*"))
+    return set(glob.glob("/dev/shm/*gordian*") + glob.glob("/tmp/*gordian-board*"))
 
 
 def child_status(status):

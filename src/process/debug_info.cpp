@@ -13,6 +13,7 @@ namespace {
 constexpr size_t kMaxUnits = 200000;
 constexpr size_t kMaxSiblings = 2000000;
 constexpr int kMaxDepth = 64;
+constexpr size_t kMaxRemembered = 10000;
 
 using Clock = std::chrono::steady_clock;
 
@@ -188,7 +189,10 @@ void DebugInfo::update_modules(std::vector<Module> modules) {
     const Module* now = process::find_module(modules, old.start);
     const bool same = now && now->start == old.start && now->bias == old.bias &&
                       now->path == old.path && now->build_id == old.build_id;
-    if (!same) loaded_.erase(old.start);
+    if (same) continue;
+    loaded_.erase(old.start);
+    scopes_.clear();
+    function_names_.clear();
   }
   modules_ = std::move(modules);
 }
@@ -281,6 +285,13 @@ void DebugInfo::each_unit(uint64_t address,
 }
 
 std::optional<Scopes> DebugInfo::find_scopes(uint64_t pc) {
+  const auto known = scopes_.find(pc);
+  if (known != scopes_.end()) return known->second;
+  if (scopes_.size() >= kMaxRemembered) scopes_.clear();
+  return scopes_[pc] = search_scopes(pc);
+}
+
+std::optional<Scopes> DebugInfo::search_scopes(uint64_t pc) {
   Dwfl_Module* module = find_dwfl(pc);
   if (module == nullptr) return std::nullopt;
   Dwarf_Addr bias = 0;
@@ -352,7 +363,9 @@ std::string declaration_file(Dwarf_Die& die) {
   return file ? std::string(file, strnlen(file, 4096)) : std::string();
 }
 
-std::string function_name(Dwarf_Die& die) {
+namespace {
+
+std::string search_function_name(Dwarf_Die& die) {
   for (const unsigned name : {DW_AT_linkage_name, DW_AT_MIPS_linkage_name}) {
     Dwarf_Attribute attribute;
     const char* text = dwarf_formstring(dwarf_attr_integrate(&die, name, &attribute));
@@ -382,6 +395,15 @@ std::string function_name(Dwarf_Die& die) {
   }
   if (count > 0) std::free(parents);
   return readable_name(plain);
+}
+
+}  // namespace
+
+std::string DebugInfo::function_name(Dwarf_Die& die) {
+  const auto known = function_names_.find(die.addr);
+  if (known != function_names_.end()) return known->second;
+  if (function_names_.size() >= kMaxRemembered) function_names_.clear();
+  return function_names_[die.addr] = search_function_name(die);
 }
 
 }  // namespace gordian::process

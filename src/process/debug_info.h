@@ -61,22 +61,25 @@ class DebugInfo {
   std::optional<CallFrameInfo> find_cfi(uint64_t pc);
   Dwfl_Module* find_dwfl(uint64_t address);  // null: no such file
   Dwarf* find_dwarf(uint64_t address, uint64_t* bias);
-  std::optional<Scopes> find_scopes(uint64_t pc);
+  std::optional<Scopes> find_scopes(uint64_t pc);  // remembered: everybody asks for the same few
+  std::string function_name(Dwarf_Die& die);       // qualified; remembered too
   // Every unit of the module's DWARF until `visit` says false. Bounded.
   void each_unit(uint64_t address, const std::function<bool(Dwarf_Die&, uint64_t bias)>& visit);
 
  private:
   struct Loaded;
   Loaded* load(uint64_t address);
+  std::optional<Scopes> search_scopes(uint64_t pc);
 
   int pid_;
   std::vector<Module> modules_;
   std::unordered_map<uint64_t, std::unique_ptr<Loaded>> loaded_;  // by start of the module
+  std::unordered_map<uint64_t, std::optional<Scopes>> scopes_;    // by pc
+  std::unordered_map<const void*, std::string> function_names_;   // by place of the DIE
 };
 
 // DIE helpers. `readable` names are folded; an unnamed DIE has an empty name.
 std::string die_name(Dwarf_Die& die);
-std::string function_name(Dwarf_Die& die);  // qualified
 std::optional<Dwarf_Die> die_reference(Dwarf_Die& die, unsigned attribute);
 bool die_has_flag(Dwarf_Die& die, unsigned attribute);
 std::string declaration_file(Dwarf_Die& die);

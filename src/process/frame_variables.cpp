@@ -111,7 +111,8 @@ class FrameContext {
       std::optional<Dwarf_Die> origin = direct_reference(call, name);
       if (!origin) continue;
       if (dwarf_dieoffset(&*origin) == dwarf_dieoffset(&us)) return true;
-      return !function_name(*origin).empty() && function_name(*origin) == function_name(us);
+      const std::string called = info_.function_name(*origin);
+      return !called.empty() && called == info_.function_name(us);
     }
     return false;
   }
@@ -185,7 +186,7 @@ void each_variable(DebugInfo& info, const UnwoundStack& stack, size_t frame_inde
     size_t begin = end - 1;
     while (begin > 0 && dwarf_tag(&dies[begin]) != DW_TAG_inlined_subroutine) --begin;
     FrameVariable variable;
-    variable.function = function_name(dies[begin]);
+    variable.function = info.function_name(dies[begin]);
     variable.plumbing = is_plumbing(variable.function, module ? module->path : "") ||
                         is_system_header(declaration_file(dies[begin]));
     variable.depth = depth;

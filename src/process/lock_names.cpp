@@ -16,8 +16,9 @@ using Clock = PathSearch::Clock;
 
 constexpr int kMaxPointers = 4;
 constexpr size_t kMaxFramesSearched = 24;
+constexpr size_t kMaxVariables = 2000;
 constexpr size_t kMaxGlobals = 500000;
-constexpr std::chrono::milliseconds kNameBudget{300};
+constexpr std::chrono::milliseconds kNameBudget{1000};  // of one lock, on a busy machine
 
 // Sizes of the locks of glibc and GLib: a symbol of that size is the lock, whatever its type.
 bool is_lock_size(uint64_t size) {
@@ -150,16 +151,21 @@ class MemberSearch {
         deadline_(Clock::now() + kNameBudget) {}
 
   void search(const NamingStack& naming) {
+    std::vector<FrameVariable> variables;
+    int depth = 0;
+    const size_t count = std::min(naming.stack->frames.size(), kMaxFramesSearched);
+    for (size_t i = 0; i < count && Clock::now() < deadline_; ++i)
+      each_variable(info_, *naming.stack, i, *naming.memory, depth,
+                    [&](const FrameVariable& variable) {
+                      if (!variable.plumbing) variables.push_back(variable);
+                      return variables.size() < kMaxVariables;
+                    });
     // All the short ways of all frames before the longer ones of any.
     for (int pointers = 1; pointers <= kMaxPointers; ++pointers) {
-      int depth = 0;
-      const size_t count = std::min(naming.stack->frames.size(), kMaxFramesSearched);
-      for (size_t i = 0; i < count && Clock::now() < deadline_; ++i)
-        each_variable(info_, *naming.stack, i, *naming.memory, depth,
-                      [&](const FrameVariable& variable) {
-                        consider(variable, *naming.memory, pointers);
-                        return Clock::now() < deadline_;
-                      });
+      for (const FrameVariable& variable : variables) {
+        if (Clock::now() > deadline_) return;
+        consider(variable, *naming.memory, pointers);
+      }
       if (best_) return;
     }
   }
@@ -168,7 +174,6 @@ class MemberSearch {
 
  private:
   void consider(const FrameVariable& variable, const MemoryReader& memory, int pointers) {
-    if (variable.plumbing) return;
     PathSearch search(address_, kind_, memory, deadline_);
     const std::optional<TypePath> path = search.find(variable.type, variable.location, pointers);
     if (!path) return;
@@ -212,7 +217,7 @@ std::optional<LockName> find_static_member_name(const Symbols& symbols, uint64_t
       const NoMemory no_memory;
       PathSearch inside(address, kind, no_memory, deadline);
       TypePath path;
-      const std::string variable = symbol ? symbol_name : function_name(globals.found);
+      const std::string variable = symbol ? symbol_name : info.function_name(globals.found);
       if (type && inside.descend(*type, address - bias - globals.start, path))
         if (const std::optional<PathName> rendered = render_path(variable, path))
           name = LockName{.name = rendered->name, .owner_type = rendered->owner_type};

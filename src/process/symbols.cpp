@@ -101,7 +101,7 @@ std::vector<model::Frame> Symbols::resolve(uint64_t pc, bool is_return_address) 
     const int tag = dwarf_tag(&die);
     if (tag != DW_TAG_subprogram && tag != DW_TAG_inlined_subroutine) continue;
     frame.inlined = tag == DW_TAG_inlined_subroutine;
-    frame.function = function_name(die);
+    frame.function = info_->function_name(die);
     frame.file = place.file;
     frame.line = place.line;
     frame.plumbing =

@@ -177,8 +177,9 @@ bool visit_scope(FrameContext& frame, Dwarf_Die& scope, FrameVariable& variable,
 void each_variable(DebugInfo& info, const UnwoundStack& stack, size_t frame_index,
                    const MemoryReader& memory, int& depth,
                    const std::function<bool(const FrameVariable&)>& visit) {
-  FrameContext frame(info, stack, frame_index, memory, kMaxCallers);
   const Module* module = info.find_module(stack.frames[frame_index].lookup_pc());
+  if (module == nullptr || is_plumbing("", module->path)) return;
+  FrameContext frame(info, stack, frame_index, memory, kMaxCallers);
   if (!frame.scopes()) return;
   std::vector<Dwarf_Die>& dies = frame.scopes()->dies;
   // The blocks of one function stand between its own DIE and that of the function inlined into it.
@@ -187,7 +188,7 @@ void each_variable(DebugInfo& info, const UnwoundStack& stack, size_t frame_inde
     while (begin > 0 && dwarf_tag(&dies[begin]) != DW_TAG_inlined_subroutine) --begin;
     FrameVariable variable;
     variable.function = info.function_name(dies[begin]);
-    variable.plumbing = is_plumbing(variable.function, module ? module->path : "") ||
+    variable.plumbing = is_plumbing(variable.function, module->path) ||
                         is_system_header(declaration_file(dies[begin]));
     variable.depth = depth;
     if (!variable.plumbing) ++depth;

@@ -91,8 +91,15 @@ std::vector<model::Frame> Symbols::resolve(uint64_t pc, bool is_return_address) 
     frame.module = module->path;
     frame.module_offset = pc - module->bias;
   }
-  Place place = line_of(info_->find_dwfl(at), at);
-  std::optional<Scopes> scopes = info_->find_scopes(at);
+  // Nobody reads the lines of libc, but its debug information takes a quarter of a second to
+  // unpack.
+  const bool words_matter = module != nullptr && !is_plumbing("", module->path);
+  Place place;
+  std::optional<Scopes> scopes;
+  if (words_matter) {
+    place = line_of(info_->find_dwfl(at), at);
+    scopes = info_->find_scopes(at);
+  }
   // A line without a function around it is one of assembly, or a wrong one.
   if (!scopes || (scopes->dies.empty() && dwarf_srclang(&scopes->unit) != DW_LANG_Mips_Assembler))
     place = {};
@@ -114,10 +121,9 @@ std::vector<model::Frame> Symbols::resolve(uint64_t pc, bool is_return_address) 
     frame.inlined = false;
     frame.file = place.file;
     frame.line = place.line;
-    if (const std::optional<ElfSymbol> symbol = info_->find_symbol_everywhere(at))
-      frame.function = readable_name(symbol->name);
-    else
-      frame.function.clear();
+    const std::optional<ElfSymbol> symbol =
+        words_matter ? info_->find_symbol_everywhere(at) : info_->find_symbol(at);
+    frame.function = symbol ? readable_name(symbol->name) : std::string();
     frame.plumbing = is_plumbing(frame.function, frame.module);
     frames.push_back(frame);
   }

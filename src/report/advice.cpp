@@ -30,8 +30,8 @@ namespace {
 
 std::vector<const FindingThread*> knot_of(const Labels& labels) {
   std::vector<const FindingThread*> knot;
-  for (const FindingThread& thread : labels.finding().threads)
-    if (thread.role == Role::Knot) knot.push_back(&thread);
+  for (const FindingThread* thread : labels.threads())
+    if (thread->role == Role::Knot) knot.push_back(thread);
   return knot;
 }
 

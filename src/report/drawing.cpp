@@ -56,7 +56,8 @@ KnotShape shape_of(const Labels& labels) {
   KnotShape shape;
   std::map<std::tuple<ResourceId, Mode, std::vector<ThreadId>>, size_t> index;
   std::map<ThreadId, size_t> group_of;
-  for (const FindingThread& thread : labels.finding().threads) {
+  for (const FindingThread* next : labels.threads()) {
+    const FindingThread& thread = *next;
     if (thread.role != Role::Knot || !thread.wants) continue;
     const std::vector<ThreadId> owners = owners_in_knot(labels, thread);
     const auto key = std::make_tuple(thread.wants->resource, thread.wants->mode, owners);

@@ -25,21 +25,21 @@ using model::Verdict;
 
 bool is_held_at_exit(const Finding& finding) { return finding.kind == FindingKind::HeldAtExit; }
 
-std::vector<ThreadId> threads_in(const Finding& finding, Role role) {
-  std::vector<ThreadId> ids;
-  for (const FindingThread& thread : finding.threads)
-    if (thread.role == role) ids.push_back(thread.id);
-  return ids;
-}
-
-std::string held_locks(const Labels& labels, const FindingThread& thread, size_t max) {
-  // What others want comes first: it is what the thread holds them up with.
-  std::vector<std::string> wanted;
+std::string held_locks(const Labels& labels, const FindingThread& thread) {
+  constexpr size_t kMax = 3;
+  std::vector<std::string> matter;
   std::vector<std::string> others;
   for (const FindingHold& hold : thread.holds)
-    (labels.is_wanted(hold.resource) ? wanted : others).push_back(labels.hold(hold));
-  wanted.insert(wanted.end(), others.begin(), others.end());
-  return wanted.empty() ? "no lock" : join_words(wanted, max);
+    (labels.is_wanted_in_knot(hold.resource) ? matter : others).push_back(labels.hold(hold));
+  if (matter.empty()) {
+    matter = std::move(others);
+    others.clear();
+  }
+  if (matter.empty()) return "no lock";
+  const size_t left_out = others.size() + (matter.size() > kMax ? matter.size() - kMax : 0);
+  matter.resize(std::min(matter.size(), kMax));
+  if (left_out > 0) matter.push_back(std::to_string(left_out) + " more");
+  return join_words(matter);
 }
 
 namespace {
@@ -130,7 +130,7 @@ std::string_view prefix_of(const Finding& finding) {
 
 std::string headline(const Finding& finding, const TextOptions& options) {
   const Labels labels(finding);
-  const std::vector<ThreadId> knot = threads_in(finding, Role::Knot);
+  const std::vector<ThreadId> knot = labels.threads(Role::Knot);
   std::string text(prefix_of(finding));
   const Style style = finding.verdict == Verdict::Refuted ? Style::Green
                       : finding.verdict == Verdict::Stall || finding.verdict == Verdict::Possible
@@ -139,7 +139,7 @@ std::string headline(const Finding& finding, const TextOptions& options) {
   text = styled(style, text + ":", options) + " ";
   if (is_held_at_exit(finding)) {
     text += "thread " + labels.threads(knot) + " ended holding ";
-    text += knot.empty() ? "a lock" : held_locks(labels, *labels.find_thread(knot.front()), 4);
+    text += knot.empty() ? "a lock" : held_locks(labels, *labels.find_thread(knot.front()));
   } else {
     text += count_of(knot.size(), "thread");
     const std::string wanted = what_is_wanted(labels);

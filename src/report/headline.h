@@ -13,9 +13,7 @@ namespace gordian::report {
 // Told apart everywhere: nothing is waited for (yet), something was left behind.
 bool is_held_at_exit(const model::Finding& finding);
 
-std::vector<model::ThreadId> threads_in(const model::Finding& finding, model::Role role);
-
-// "a, b (shared) and 3 more"; what others want comes first. "no lock".
-std::string held_locks(const Labels& labels, const model::FindingThread& thread, size_t max);
+// "a, b (shared) and 2 more": what the knot waits for, and how much else. "no lock".
+std::string held_locks(const Labels& labels, const model::FindingThread& thread);
 
 }  // namespace gordian::report

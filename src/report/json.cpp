@@ -138,8 +138,8 @@ Json finding_json(const Finding& finding) {
   for (const std::string& sentence : assumption_sentences(finding))
     out["assumptions"].push_back(text(sentence));
   out["threads"] = Json::array();
-  for (const FindingThread& thread : finding.threads)
-    out["threads"].push_back(thread_json(labels, thread));
+  for (const FindingThread* thread : labels.threads())
+    out["threads"].push_back(thread_json(labels, *thread));
   out["resources"] = Json::array();
   for (const Resource* resource : labels.resources())
     out["resources"].push_back(resource_json(labels, *resource));
@@ -177,6 +177,7 @@ Json run_json(const RunSummary& run) {
   out["locks"] = run.locks;
   out["acquisitions"] = run.acquisitions;
   out["nested"] = run.nested;
+  out["nested_threads"] = run.nested_threads;
   out["lock_pairs"] = run.lock_pairs;
   out["chains"] = run.chains;
   out["waits"] = run.waits;

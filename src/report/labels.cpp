@@ -19,6 +19,7 @@ using model::ProcessId;
 using model::Resource;
 using model::ResourceId;
 using model::ResourceKind;
+using model::Role;
 using model::ThreadId;
 
 namespace {
@@ -54,6 +55,8 @@ std::string clean(std::string_view text, size_t max) {
 }
 
 std::string short_function(std::string_view demangled) {
+  // Debug information has no more to say about a lambda; whoever names its own type has a scope.
+  if (demangled == "operator()") return "{lambda}";
   constexpr std::string_view kAnonymous = "(anonymous namespace)::";
   constexpr std::string_view kLambda = "{lambda(";
   constexpr std::string_view kOperator = "operator";
@@ -164,32 +167,49 @@ std::string with_thousands(uint64_t value) {
 
 Labels::Labels(const model::Finding& finding) : finding_(finding) {
   for (const Resource& resource : finding.resources) resources_.try_emplace(resource.id, &resource);
-  std::set<ProcessId> processes;
   for (const FindingThread& thread : finding.threads) {
-    threads_.try_emplace(thread.id, &thread);
-    thread_numbers_.try_emplace(thread.id, thread_numbers_.size() + 1);
-    ++thread_names_[thread.name];
-    processes.insert(thread.process);
+    if (thread.wants && thread.role == Role::Knot) wanted_in_knot_.insert(thread.wants->resource);
+  }
+  for (const Role role : {Role::Knot, Role::Victim})
+    for (const FindingThread& thread : finding.threads)
+      if (thread.role == role) story_.push_back(&thread);
+  const auto victims = std::find_if(story_.begin(), story_.end(), [](const FindingThread* thread) {
+    return thread->role == Role::Victim;
+  });
+  const auto first = std::find_if(story_.begin(), victims, [&](const FindingThread* thread) {
+    return std::any_of(thread->holds.begin(), thread->holds.end(),
+                       [&](const FindingHold& hold) { return is_wanted_in_knot(hold.resource); });
+  });
+  if (first != victims) std::rotate(story_.begin(), first, victims);
+
+  std::set<ProcessId> processes;
+  for (const FindingThread* thread : story_) {
+    threads_.try_emplace(thread->id, thread);
+    thread_numbers_.try_emplace(thread->id, thread_numbers_.size() + 1);
+    ++thread_names_[thread->name];
+    processes.insert(thread->process);
   }
   many_processes_ = processes.size() > 1;
 
-  // In the order of the story: for each thread what it holds up others with, then what it wants;
-  // last what is merely held too.
-  for (const FindingThread& thread : finding.threads) {
-    if (!thread.wants) continue;
-    wanted_.insert(thread.wants->resource);
-    if (thread.role == model::Role::Knot) wanted_in_knot_.insert(thread.wants->resource);
+  // Locks in the same order: for each thread what it holds up others with, then what it wants; last
+  // what is merely held too.
+  for (const FindingThread* thread : story_) {
+    for (const FindingHold& hold : thread->holds)
+      if (is_wanted_in_knot(hold.resource)) add_resource(hold.resource);
+    if (thread->wants) add_resource(thread->wants->resource);
   }
-  for (const FindingThread& thread : finding.threads) {
-    for (const FindingHold& hold : thread.holds)
-      if (is_wanted(hold.resource)) add_resource(hold.resource);
-    if (thread.wants) add_resource(thread.wants->resource);
-  }
-  for (const FindingThread& thread : finding.threads)
-    for (const FindingHold& hold : thread.holds) add_resource(hold.resource);
+  for (const FindingThread* thread : story_)
+    for (const FindingHold& hold : thread->holds) add_resource(hold.resource);
   for (const Resource& resource : finding.resources) add_resource(resource.id);
   for (const Resource* resource : ordered_)
     if (!resource->name.empty()) ++resource_names_[resource->name];
+}
+
+std::vector<ThreadId> Labels::threads(Role role) const {
+  std::vector<ThreadId> ids;
+  for (const FindingThread* thread : story_)
+    if (thread->role == role) ids.push_back(thread->id);
+  return ids;
 }
 
 void Labels::add_resource(ResourceId id) {

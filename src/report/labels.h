@@ -53,6 +53,11 @@ class Labels {
 
   [[nodiscard]] const model::Finding& finding() const { return finding_; }
 
+  // In the order of the story: the knot from the first thread that holds somebody up, in the order
+  // of its circle, then the victims.
+  [[nodiscard]] const std::vector<const model::FindingThread*>& threads() const { return story_; }
+  [[nodiscard]] std::vector<model::ThreadId> threads(model::Role role) const;
+
   // Null if the finding does not describe it.
   [[nodiscard]] const model::FindingThread* find_thread(model::ThreadId id) const;
   [[nodiscard]] const model::Resource* find_resource(model::ResourceId id) const;
@@ -79,8 +84,7 @@ class Labels {
   // Who has to move before the wait can end, as far as the finding names them.
   [[nodiscard]] std::vector<model::ThreadId> owners(const model::FindingThread& thread) const;
 
-  // Some thread of the finding, or of its knot, wants it.
-  [[nodiscard]] bool is_wanted(model::ResourceId id) const { return wanted_.contains(id); }
+  // Some thread of the knot wants it.
   [[nodiscard]] bool is_wanted_in_knot(model::ResourceId id) const {
     return wanted_in_knot_.contains(id);
   }
@@ -92,6 +96,7 @@ class Labels {
   [[nodiscard]] std::string mode(model::ResourceId id, model::Mode mode) const;
 
   const model::Finding& finding_;
+  std::vector<const model::FindingThread*> story_;
   std::vector<const model::Resource*> ordered_;
   std::map<model::ResourceId, size_t> resource_numbers_;
   std::map<model::ResourceId, const model::Resource*> resources_;
@@ -99,7 +104,6 @@ class Labels {
   std::map<model::ThreadId, size_t> thread_numbers_;
   std::map<std::string, size_t> resource_names_;
   std::map<std::string, size_t> thread_names_;
-  std::set<model::ResourceId> wanted_;
   std::set<model::ResourceId> wanted_in_knot_;
   bool many_processes_ = false;
 };

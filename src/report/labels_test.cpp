@@ -28,6 +28,7 @@ TEST(ShortFunction, KeepsOperators) {
 
 TEST(ShortFunction, NamesALambdaByItsFunction) {
   EXPECT_EQ(short_function("main::{lambda()#1}::operator()() const"), "main::{lambda#1}");
+  EXPECT_EQ(short_function("operator()"), "{lambda}");
   EXPECT_EQ(short_function("Server::start(int)::{lambda(int, std::pair<int, int>)#2}::operator()"
                            "(int, std::pair<int, int>) const"),
             "Server::start::{lambda#2}");

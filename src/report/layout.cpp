@@ -29,17 +29,20 @@ size_t width_of(std::string_view text) {
 }
 
 // ".../src/plugins/room.c": the part of a long path that tells files apart.
-std::string short_path(const std::string& path) {
+std::string short_path(std::string_view path, const std::string& folder) {
   constexpr size_t kMax = 48;
+  const bool is_below = folder.size() > 1 && path.size() > folder.size() + 1 &&
+                        path.starts_with(folder) && path[folder.size()] == '/';
+  if (is_below) path.remove_prefix(folder.size() + 1);
   if (path.size() <= kMax) return clean(path, kMax);
   size_t at = path.size();
   for (int components = 0; components < 3 && at > 0; ++components) {
     const size_t slash = path.rfind('/', at - 1);
-    if (slash == std::string::npos || path.size() - slash > kMax) break;
+    if (slash == std::string_view::npos || path.size() - slash > kMax) break;
     at = slash;
   }
   if (at == path.size()) return clean(path, kMax);
-  return "..." + clean(std::string_view(path).substr(at), kMax);
+  return "..." + clean(path.substr(at), kMax);
 }
 
 std::string frame_function(const Frame& frame) {
@@ -52,10 +55,10 @@ std::string frame_function(const Frame& frame) {
   return clean(base_name(frame.module), 60) + offset.data();
 }
 
-std::string frame_place(const Frame& frame) {
+std::string frame_place(const Frame& frame, const std::string& folder) {
   std::string place;
   if (!frame.file.empty()) {
-    place = short_path(frame.file);
+    place = short_path(frame.file, folder);
     if (frame.line > 0) place += ":" + std::to_string(frame.line);
   } else if (!frame.function.empty() && !frame.module.empty()) {
     place = "(" + clean(base_name(frame.module), 60) + ")";
@@ -114,7 +117,7 @@ size_t common_tail(const Stack& a, const Stack& b) {
   return count;
 }
 
-std::string stack_text(const Stack& stack, size_t skip) {
+std::string stack_text(const Stack& stack, const TextOptions& options, size_t skip) {
   const std::string indent = "      ";
   if (stack.frames.empty())
     return indent + (stack.note.empty() ? "an unknown place" : clean(stack.note, 200)) + "\n";
@@ -137,7 +140,7 @@ std::string stack_text(const Stack& stack, size_t skip) {
     if (folded > 0 && !lines.empty())
       lines.push_back({"", "[" + count_of(folded, "frame") + " of std:: folded]"});
     folded = 0;
-    lines.push_back({frame_function(frame), frame_place(frame)});
+    lines.push_back({frame_function(frame), frame_place(frame, options.folder)});
   }
   const bool rest_below = skip > 0;
 

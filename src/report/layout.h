@@ -28,6 +28,6 @@ size_t common_tail(const model::Stack& a, const model::Stack& b);
 
 // One line a frame, plumbing folded, cut in the middle if long. The outermost `skip` frames are
 // left out, with a word that they stand below.
-std::string stack_text(const model::Stack& stack, size_t skip = 0);
+std::string stack_text(const model::Stack& stack, const TextOptions& options, size_t skip = 0);
 
 }  // namespace gordian::report

@@ -45,6 +45,7 @@ struct RunSummary {
   uint64_t locks = 0;
   uint64_t acquisitions = 0;
   uint64_t nested = 0;      // of those, with another lock held
+  uint64_t nested_threads = 0;  // that wanted something while holding something
   uint64_t lock_pairs = 0;  // distinct pairs "wanted this while holding that"
   uint64_t chains = 0;      // distinct chains logged
   uint64_t waits = 0;       // blocking waits

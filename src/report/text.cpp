@@ -42,9 +42,10 @@ constexpr size_t kMaxDetails = 64;
 
 // The threads of the knot that one paragraph describes together: they hold nothing and wait for the
 // same thing at the same place.
-std::vector<std::vector<const FindingThread*>> paragraphs(const Finding& finding) {
+std::vector<std::vector<const FindingThread*>> paragraphs(const Labels& labels) {
   std::vector<std::vector<const FindingThread*>> result;
-  for (const FindingThread& thread : finding.threads) {
+  for (const FindingThread* next : labels.threads()) {
+    const FindingThread& thread = *next;
     if (thread.role != Role::Knot) continue;
     bool placed = false;
     for (auto& group : result) {
@@ -79,18 +80,20 @@ std::string description(const Labels& labels, ResourceId id) {
   return text;
 }
 
-std::string hold_text(const Labels& labels, const FindingThread& thread, const FindingHold& hold) {
+std::string hold_text(const Labels& labels, const FindingThread& thread, const FindingHold& hold,
+                      const TextOptions& options) {
   const bool own_thread = labels.finding().kind == FindingKind::HeldAtExit;
   std::string out = wrapped(std::string(own_thread ? "took " : "holds ") + labels.hold(hold) +
                                 ", " + with_article(description(labels, hold.resource)) +
                                 (own_thread ? ", at" : ", taken at"),
                             "    ", "    ");
   const size_t common = thread.wants ? common_tail(hold.stack, thread.wants->stack) : 0;
-  return out +
-         stack_text(hold.stack, common >= 3 && common < hold.stack.frames.size() ? common : 0);
+  return out + stack_text(hold.stack, options,
+                          common >= 3 && common < hold.stack.frames.size() ? common : 0);
 }
 
-std::string want_text(const Labels& labels, const FindingThread& thread, bool plural) {
+std::string want_text(const Labels& labels, const FindingThread& thread, bool plural,
+                      const TextOptions& options) {
   const FindingWant& want = *thread.wants;
   const Resource* resource = labels.find_resource(want.resource);
   std::string line = labels.wants(want, plural);
@@ -103,7 +106,7 @@ std::string want_text(const Labels& labels, const FindingThread& thread, bool pl
     line += relation(labels, thread) + " " + owners;
   }
   if (want.waited.count() > 0) line += ", for " + gordian::to_text(want.waited);
-  return wrapped(line + ", at", "    ", "    ") + stack_text(want.stack);
+  return wrapped(line + ", at", "    ", "    ") + stack_text(want.stack, options);
 }
 
 std::string paragraph_text(const Labels& labels, const std::vector<const FindingThread*>& group,
@@ -118,9 +121,9 @@ std::string paragraph_text(const Labels& labels, const std::vector<const Finding
   const bool counted = names.find(" x ") != std::string::npos;
   std::string title = (counted ? "" : plural ? "threads " : "thread ") + names;
   if (is_held_at_exit(labels.finding())) {
-    title += " ended holding " + held_locks(labels, thread, 6);
+    title += " ended holding " + held_locks(labels, thread);
   } else {
-    title += (plural ? " hold " : " holds ") + held_locks(labels, thread, 6);
+    title += (plural ? " hold " : " holds ") + held_locks(labels, thread);
     if (thread.wants) title += ", " + labels.wants(*thread.wants, plural);
   }
   std::string out = styled(Style::Bold, title, options) + "\n";
@@ -128,17 +131,18 @@ std::string paragraph_text(const Labels& labels, const std::vector<const Finding
   size_t shown = 0;
   std::vector<std::string> rest;
   for (const FindingHold& hold : thread.holds) {
-    const bool matters = is_held_at_exit(labels.finding()) || labels.is_wanted(hold.resource);
+    const bool matters =
+        is_held_at_exit(labels.finding()) || labels.is_wanted_in_knot(hold.resource);
     if (matters && shown < kMaxHolds) {
       ++shown;
-      out += hold_text(labels, thread, hold);
+      out += hold_text(labels, thread, hold, options);
     } else {
       const Frame* frame = first_own_frame(hold.stack);
       rest.push_back(labels.hold(hold) + (frame == nullptr ? "" : " (" + place_label(frame) + ")"));
     }
   }
   if (!rest.empty()) out += wrapped("also holds " + join_words(rest), "    ", "    ");
-  if (thread.wants) out += want_text(labels, thread, plural);
+  if (thread.wants) out += want_text(labels, thread, plural, options);
   return out;
 }
 
@@ -151,7 +155,8 @@ std::string victims_text(const Labels& labels) {
   std::vector<Group> groups;
   std::map<std::tuple<ResourceId, model::Mode, std::string>, size_t> index;
   size_t count = 0;
-  for (const FindingThread& thread : labels.finding().threads) {
+  for (const FindingThread* next : labels.threads()) {
+    const FindingThread& thread = *next;
     if (thread.role != Role::Victim || !thread.wants) continue;
     ++count;
     const Frame* frame = first_own_frame(thread.wants->stack);
@@ -165,8 +170,7 @@ std::string victims_text(const Labels& labels) {
   std::stable_sort(groups.begin(), groups.end(), [](const Group& a, const Group& b) {
     return a.threads.size() > b.threads.size();
   });
-  std::string out = "Stuck behind the knot: " + count_of(count, "thread") +
-                    (count == 1 ? " that is no part of it\n" : " that are no part of it\n");
+  std::string out = "Stuck behind the knot, but no part of it: " + count_of(count, "thread") + "\n";
   const size_t shown = std::min(groups.size(), kMaxVictimGroups);
   for (size_t i = 0; i < shown; ++i) {
     const Group& group = groups[i];
@@ -183,7 +187,7 @@ std::string victims_text(const Labels& labels) {
 
 std::string introduction(const Labels& labels) {
   const Finding& finding = labels.finding();
-  const std::vector<ThreadId> knot = threads_in(finding, Role::Knot);
+  const std::vector<ThreadId> knot = labels.threads(Role::Knot);
   const bool one = knot.size() == 1;
   const std::string reason = reason_sentence(finding, labels);
   bool owner_gone = finding.kind == FindingKind::Orphan;
@@ -242,7 +246,8 @@ std::string details(const Labels& labels, const TextOptions& options) {
   const Finding& finding = labels.finding();
   std::string out = "Details\n";
   size_t shown = 0;
-  for (const FindingThread& thread : finding.threads) {
+  for (const FindingThread* next : labels.threads()) {
+    const FindingThread& thread = *next;
     if (thread.role != Role::Knot && shown >= kMaxDetails / 2) break;
     if (++shown > kMaxDetails) break;
     out += "  " + labels.thread_number(thread.id) + "  " +
@@ -282,11 +287,11 @@ std::string details(const Labels& labels, const TextOptions& options) {
 
 std::string story(const Finding& finding, const TextOptions& options) {
   const Labels labels(finding);
-  std::string out;
+  std::string out = "\n";
   if (const std::string text = introduction(labels); !text.empty())
     out += wrapped(text, "", "") + "\n";
 
-  const auto groups = paragraphs(finding);
+  const auto groups = paragraphs(labels);
   for (size_t i = 0; i < std::min(groups.size(), kMaxThreads); ++i)
     out += paragraph_text(labels, groups[i], options) + "\n";
   if (groups.size() > kMaxThreads)
@@ -302,11 +307,11 @@ std::string story(const Finding& finding, const TextOptions& options) {
     for (const std::string& sentence : sentences) text += (text.empty() ? "" : " ") + sentence;
     out += wrapped(text, "Assumed: ", "  ") + "\n";
   }
-  return out + details(labels, options);
+  return out + details(labels, options) + "\n";
 }
 
 std::string to_text(const Finding& finding, const TextOptions& options) {
-  return headline(finding, options) + "\n" + story(finding, options) + "\n";
+  return headline(finding, options) + story(finding, options);
 }
 
 std::string findings_text(const Report& report, const TextOptions& options) {

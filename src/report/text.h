@@ -16,6 +16,7 @@ namespace gordian::report {
 struct TextOptions {
   bool color = false;         // the caller knows whether it writes to a terminal
   bool show_refuted = false;  // --refuted
+  std::string folder = {};    // source files below it are shown relative to it; empty: as they are
 };
 
 // One line with its newline:
@@ -23,7 +24,8 @@ struct TextOptions {
 // Needs no stacks and copes without names.
 std::string headline(const model::Finding& finding, const TextOptions& options = {});
 
-// What follows the headline: threads in order, drawing, victims, assumptions, advice, details.
+// What follows the headline: threads in order, drawing, victims, advice, assumptions, details; an
+// empty line before and after it.
 std::string story(const model::Finding& finding, const TextOptions& options = {});
 
 // Headline and story of one finding.

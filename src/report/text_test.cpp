@@ -102,6 +102,23 @@ TEST(Text, IsColouredOnlyWhenAsked) {
   EXPECT_THAT(to_text(sample::videoroom(), {.color = true}), HasSubstr("\x1b[1;31m"));
 }
 
+TEST(Text, ShowsFilesRelativeToTheFolder) {
+  const TextOptions options{.folder = "/src/janus"};
+
+  EXPECT_THAT(to_text(sample::videoroom(), options), HasSubstr("  src/plugins/videoroom.c:812\n"));
+  EXPECT_THAT(to_text(sample::videoroom(), {.folder = "/src/jan"}),
+              HasSubstr("  /src/janus/src/plugins/videoroom.c:812\n"));
+}
+
+TEST(Text, BeginsWithTheThreadThatHoldsTheOthersUp) {
+  model::Finding finding = sample::replication();
+  std::swap(finding.threads[0], finding.threads[1]);
+
+  const std::string text = to_text(finding);
+
+  EXPECT_LT(text.find("thread \"worker-1\" holds"), text.find("thread \"master-repl\" holds"));
+}
+
 TEST(Text, HostileNamesDoNotReachTheTerminal) {
   const std::string text = to_text(sample::hostile());
 

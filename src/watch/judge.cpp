@@ -35,6 +35,23 @@ constexpr milliseconds kMaxBackoff{500};
 constexpr nanoseconds kSpinningPatience = milliseconds(10);
 constexpr std::chrono::microseconds kSpinningNap{200};
 
+// A library's own routine, in which all threads begin that it starts for others. It is no symbol of a
+// stripped library, so there its place says it.
+bool is_trampoline(const process::Symbols& symbols, uint64_t start_routine) {
+  const process::Module* const module = process::find_module(symbols.modules(), start_routine);
+  if (module != nullptr) {
+    for (const char* const library : {"/libstdc++.so", "/libc++.so", "/libglib-2.0.so"}) {
+      if (module->path.find(library) != std::string::npos) return true;
+    }
+  }
+  const auto symbol = symbols.symbol_at(start_routine);
+  if (!symbol) return false;
+  for (const char* const trampoline : {"execute_native_thread_routine", "g_thread_proxy"}) {
+    if (symbol->name.find(trampoline) != std::string::npos) return true;
+  }
+  return false;
+}
+
 nanoseconds processor_time() {
   timespec time{};
   clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
@@ -680,11 +697,8 @@ std::vector<model::Finding> Judge::find_hazards(bool refuted) {
   std::set<uint64_t> routines;
   for (const model::HistoryThread& thread : history.threads) {
     if (thread.start_routine == 0 || !routines.insert(thread.start_routine).second) continue;
-    WatchedProcess& process = *processes_[index_of(thread.process)];
-    const auto symbol = process.view().symbols().symbol_at(thread.start_routine);
-    if (!symbol) continue;
-    for (const char* const trampoline : {"execute_native_thread_routine", "g_thread_proxy"}) {
-      if (symbol->name.find(trampoline) != std::string::npos) options.trampolines.push_back(thread.start_routine);
+    if (is_trampoline(processes_[index_of(thread.process)]->view().symbols(), thread.start_routine)) {
+      options.trampolines.push_back(thread.start_routine);
     }
   }
   std::vector<model::Finding> findings = analysis::find_hazards(history, options).findings;

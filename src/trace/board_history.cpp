@@ -23,6 +23,15 @@ bool is_signalled(const Kind kind) {
          kind == Kind::Future || kind == Kind::Futex;
 }
 
+model::Publication publication_of(format::Visitors visitors) {
+  switch (visitors) {
+    case format::Visitors::CreatorOnly: return model::Publication::Unpublished;
+    case format::Visitors::SelfOnly: return model::Publication::CreationUnseen;
+    case format::Visitors::Others: break;
+  }
+  return model::Publication::Published;
+}
+
 class HistoryBuilder {
  public:
   model::History build(std::span<const ProcessLog> logs) {
@@ -212,7 +221,8 @@ class HistoryBuilder {
                        .mode = mode_of(from.flags),
                        .by_try = (from.flags & format::kTry) != 0,
                        .site = from.site,
-                       .frame = from.frame});
+                       .frame = from.frame,
+                       .publication = publication_of(from.visitors)});
     }
     return holds;
   }
@@ -236,6 +246,7 @@ class HistoryBuilder {
     chain.by_try = (record.flags & format::kTry) != 0;
     chain.site = record.site;
     chain.frame = record.frame;
+    chain.publication = publication_of(record.visitors);
     chain.held = holds_of(entry);
     chain.registers = {.rip = record.registers.rip,
                        .rsp = record.registers.rsp,

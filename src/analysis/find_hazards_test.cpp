@@ -439,6 +439,21 @@ TEST(FindHazards, WaitingForASignalUnderALockTheSignallerTakes) {
   EXPECT_EQ(weak[0].reason.code, ReasonCode::WakerMayExist);
 }
 
+TEST(FindHazards, ALockASignallerTakesAtSomeTimeIsAWeakHazard) {
+  TestHistory it;
+  const ThreadId waiter = it.thread(), signaller = it.thread();
+  const ResourceId outer = it.resource(), mutex = it.resource();
+  const ResourceId signal = it.resource(ResourceKind::Condition);
+  it.chain(signaller, {}, outer);
+  it.chain(waiter, {outer}, signal);
+  EXPECT_THAT(hazards(it), IsEmpty());
+  it.signal(signaller, signal, {mutex});
+  const auto findings = hazards(it);
+  ASSERT_THAT(findings, SizeIs(1));
+  EXPECT_EQ(findings[0].kind, FindingKind::Condition);
+  EXPECT_TRUE(findings[0].rank_last);
+}
+
 TEST(FindHazards, SignalsLoggedLockByLockAreOne) {
   TestHistory it;
   const ThreadId waiter = it.thread(), signaller = it.thread();
@@ -478,6 +493,26 @@ TEST(FindHazards, ASemaphoreUsedAsALockIsALock) {
   ASSERT_THAT(findings, SizeIs(1));
   EXPECT_EQ(findings[0].kind, FindingKind::Semaphore);
   EXPECT_FALSE(findings[0].rank_last);
+}
+
+TEST(FindHazards, HandingASemaphoreOverAsALockOrdersNothing) {
+  TestHistory it;
+  const ThreadId left = it.thread(), right = it.thread();
+  const ResourceId a = it.resource(ResourceKind::Semaphore);
+  const ResourceId b = it.resource(ResourceKind::Semaphore);
+  it.chain(left, {a}, b);
+  it.before(left, 1, right, 2, ResourceKind::Semaphore);
+  it.segment = 2;
+  it.chain(right, {b}, a);
+  for (const ThreadId thread : {left, right}) {
+    it.signal(thread, a, {});
+    it.signal(thread, b, {a});
+  }
+  const auto findings = hazards(it);
+  ASSERT_THAT(findings, testing::Not(IsEmpty()));
+  EXPECT_EQ(findings[0].kind, FindingKind::Semaphore);
+  EXPECT_FALSE(findings[0].rank_last);
+  EXPECT_THAT(threads(findings[0]), testing::UnorderedElementsAre(left, right));
 }
 
 TEST(FindHazards, ATokenTakenByOneAndGivenByAnotherIsWeak) {

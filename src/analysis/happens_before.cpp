@@ -26,8 +26,10 @@ uint8_t way_of(const model::History& history, const model::HappensBefore& edge) 
 
 }  // namespace
 
-HappensBefore::HappensBefore(const model::History& history) : edges_(history.threads.size()) {
+HappensBefore::HappensBefore(const model::History& history, bool with_semaphores)
+    : edges_(history.threads.size()) {
   for (const model::HappensBefore& edge : history.order) {
+    if (edge.kind == ResourceKind::Semaphore && !with_semaphores) continue;
     edges_[static_cast<uint32_t>(edge.from)].push_back({edge.from_segment,
                                                         static_cast<uint32_t>(edge.to),
                                                         edge.to_segment, way_of(history, edge)});

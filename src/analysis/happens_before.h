@@ -15,7 +15,9 @@ namespace gordian::analysis {
 
 class HappensBefore {
  public:
-  explicit HappensBefore(const model::History& history);
+  // Posts of a semaphore order nothing where it is used as a lock: the next run may take it the
+  // other way round. Such a pattern is judged without them.
+  explicit HappensBefore(const model::History& history, bool with_semaphores = true);
 
   // Why everything `from` did in its segment came before everything `to` did in its segment, or
   // None. The way is described by its strongest step: join, then start, barrier, signal.

@@ -161,8 +161,8 @@ void HazardGraph::add_chains() {
   }
 }
 
-// What a thread holds it has asked for, which is not logged by itself when it held nothing then. Who
-// joins the thread waits for that too.
+// What a thread holds it has asked for, which is not logged by itself when it held nothing then.
+// Who joins the thread waits for that too.
 void HazardGraph::add_holds_as_requests(uint32_t index) {
   const std::vector<ChainHold> held = requests_[index].held;
   for (size_t i = 0; i < held.size(); ++i) {
@@ -181,8 +181,29 @@ void HazardGraph::add_holds_as_requests(uint32_t index) {
   }
 }
 
-// To give the signal, a signaller must first get each lock it holds then.
+// To give the signal, a signaller must first get each lock it holds then. Other locks it takes may
+// come before the signal too, or have nothing to do with it.
 void HazardGraph::add_signallers() {
+  std::map<uint32_t, std::set<uint32_t>> objects_of;  // by thread
+  for (const auto& [object, signallers] : signallers_) {
+    for (const Signaller& signaller : signallers) objects_of[signaller.thread].insert(object);
+  }
+  // A semaphore that is held is used as a lock: what its poster takes elsewhere has no part in it.
+  std::set<uint32_t> waited_with_locks, used_as_lock;
+  for (const Request& request : requests_) {
+    if (!request.held.empty()) waited_with_locks.insert(wanted_node(request));
+    for (const ChainHold& hold : request.held) used_as_lock.insert(index_of(hold.lock));
+  }
+  const auto chains = static_cast<uint32_t>(requests_.size());
+  for (uint32_t i = 0; i < chains; ++i) {
+    const auto objects = objects_of.find(requests_[i].thread);
+    if (objects == objects_of.end()) continue;
+    for (const uint32_t object : objects->second) {
+      const bool matters = waited_with_locks.count(object) != 0 && used_as_lock.count(object) == 0;
+      if (matters && wanted_node(requests_[i]) != object) add_step(object, -1, i);
+    }
+  }
+
   std::map<std::pair<uint32_t, uint32_t>, const Chain*> last;  // thread, lock -> asked for here
   std::map<std::pair<uint32_t, uint32_t>, uint32_t> seen;      // thread, lock -> segment
   for (const Chain& chain : history_.chains) {
@@ -209,6 +230,7 @@ void HazardGraph::add_signallers() {
                        : request.chain != nullptr ? request.chain->site
                                                   : signaller.site;
         request.gives_up = hold.by_try;
+        request.for_signal = true;
         request.held.assign(signaller.held.begin(),
                             signaller.held.begin() + static_cast<std::ptrdiff_t>(i));
         const auto index = static_cast<uint32_t>(requests_.size());

@@ -25,7 +25,8 @@ struct Request {
   model::ResourceId wanted{};
   model::Mode mode = model::Mode::Exclusive;
   uint64_t site = 0;
-  bool gives_up = false;  // a try, or timed
+  bool gives_up = false;    // a try, or timed
+  bool for_signal = false;  // of a signaller, for a lock it holds when it signals
   model::Publication publication = model::Publication::Published;
   std::optional<uint32_t> joined;
   std::vector<model::ChainHold>

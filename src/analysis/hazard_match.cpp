@@ -41,7 +41,7 @@ bool is_publication(const Step& step, const Request& request, Publication public
 
 std::optional<Match> HazardMatcher::match(const std::vector<uint32_t>& steps) {
   Match match;
-  Attempt attempt{steps, 0, {}, 0, {}};
+  Attempt attempt{steps, 0, {}, nullptr, 0, {}};
   if (std::optional<Reason> reason = refuted_by_locks(steps)) {
     match.reason = *reason;
     for (const uint32_t index : steps) {
@@ -52,6 +52,7 @@ std::optional<Match> HazardMatcher::match(const std::vector<uint32_t>& steps) {
   }
 
   attempt.actors.resize(steps.size());
+  attempt.happens_before = uses_semaphore_as_lock(steps) ? &without_semaphores_ : &happens_before_;
   for (size_t i = 0; i < steps.size(); ++i) {
     const size_t before = (i + steps.size() - 1) % steps.size();
     if (!request_of(step(steps[before])).joined) attempt.first = i;
@@ -153,7 +154,7 @@ bool HazardMatcher::fits(Attempt& attempt, size_t done, const Actor& actor) {
   for (size_t i = 0; i < done; ++i) {
     const Actor& other = attempt.actors[(attempt.first + i) % count];
     if (other.thread == actor.thread) return false;
-    const ReasonCode order = order_between(actor, other);
+    const ReasonCode order = order_between(*attempt.happens_before, actor, other);
     if (order == ReasonCode::None) continue;
     if (attempt.order.code == ReasonCode::None) {
       attempt.order = {order, {}, static_cast<ThreadId>(actor.thread), {}};
@@ -181,17 +182,25 @@ bool HazardMatcher::assign(Attempt& attempt, size_t done) {
 }
 
 // A request that stands for what a sibling might do has no place in the order of this run.
-ReasonCode HazardMatcher::order_between(const Actor& a, const Actor& b) {
+ReasonCode HazardMatcher::order_between(HappensBefore& happens_before, const Actor& a,
+                                        const Actor& b) const {
   const Request& one = request_of(a);
   const Request& other = request_of(b);
   if (!one.segment || !other.segment || one.thread != a.thread || other.thread != b.thread) {
     return ReasonCode::None;
   }
-  const ReasonCode order = happens_before_.order(static_cast<ThreadId>(a.thread), *one.segment,
-                                                 static_cast<ThreadId>(b.thread), *other.segment);
+  const ReasonCode order = happens_before.order(static_cast<ThreadId>(a.thread), *one.segment,
+                                                static_cast<ThreadId>(b.thread), *other.segment);
   if (order != ReasonCode::None) return order;
-  return happens_before_.order(static_cast<ThreadId>(b.thread), *other.segment,
-                               static_cast<ThreadId>(a.thread), *one.segment);
+  return happens_before.order(static_cast<ThreadId>(b.thread), *other.segment,
+                              static_cast<ThreadId>(a.thread), *one.segment);
+}
+
+bool HazardMatcher::uses_semaphore_as_lock(const std::vector<uint32_t>& steps) const {
+  return std::any_of(steps.begin(), steps.end(), [this](uint32_t index) {
+    const Step& one = step(index);
+    return one.held_at >= 0 && is_signalled(graph_.resource(one.from));
+  });
 }
 
 // Somebody who was seen to give the signal the cycle waits for without any lock of the cycle.
@@ -257,6 +266,13 @@ void HazardMatcher::grade(const std::vector<uint32_t>& steps, Match& match) cons
                     static_cast<ThreadId>(request.thread),
                     {}};
     match.weak = true;
+  }
+  for (size_t i = 0; i < steps.size(); ++i) {
+    const Step& one = step(steps[i]);
+    const bool by_signaller = !graph_.is_thread(one.from) && one.held_at < 0 &&
+                              is_signalled(graph_.resource(one.from)) &&
+                              graph_.resource(one.from).kind != model::ResourceKind::Barrier;
+    if (by_signaller && !request_of(match.actors[i]).for_signal) match.weak = true;
   }
   if (std::optional<Reason> reason = other_signaller(steps, match.actors)) {
     match.reason = *reason;

@@ -27,7 +27,10 @@ struct Match {
 class HazardMatcher {
  public:
   HazardMatcher(const model::History& history, const HazardGraph& graph)
-      : history_(history), graph_(graph), happens_before_(history) {}
+      : history_(history),
+        graph_(graph),
+        happens_before_(history),
+        without_semaphores_(history, false) {}
 
   // `steps` is a cycle: each asks for what the next one holds. Empty if the tries were used up.
   std::optional<Match> match(const std::vector<uint32_t>& steps);
@@ -37,6 +40,7 @@ class HazardMatcher {
     const std::vector<uint32_t>& steps;
     size_t first = 0;  // position that is tried first: nobody joins its thread
     std::vector<Actor> actors;
+    HappensBefore* happens_before = nullptr;
     size_t tries = 0;
     model::Reason order;  // the first order that stood in the way
   };
@@ -48,9 +52,11 @@ class HazardMatcher {
   [[nodiscard]] std::optional<Actor> actor_for(const Attempt& attempt, size_t done,
                                                uint32_t request) const;
   bool fits(Attempt& attempt, size_t done, const Actor& actor);
-  model::ReasonCode order_between(const Actor& a, const Actor& b);
+  model::ReasonCode order_between(HappensBefore& happens_before, const Actor& a,
+                                  const Actor& b) const;
   [[nodiscard]] std::optional<model::Reason> other_signaller(
       const std::vector<uint32_t>& steps, const std::vector<Actor>& actors) const;
+  [[nodiscard]] bool uses_semaphore_as_lock(const std::vector<uint32_t>& steps) const;
   void grade(const std::vector<uint32_t>& steps, Match& match) const;
 
   [[nodiscard]] const Step& step(uint32_t index) const { return graph_.steps()[index]; }
@@ -64,6 +70,7 @@ class HazardMatcher {
   const model::History& history_;
   const HazardGraph& graph_;
   HappensBefore happens_before_;
+  HappensBefore without_semaphores_;
   size_t tries_left_ = 5'000'000;
 };
 

@@ -3,14 +3,13 @@
 //
 //   knot IDLE BUSY            prints CLOCK_MONOTONIC ns just before the last wait, then hangs
 //   knot IDLE BUSY SECONDS    no knot: ends by itself (what the judge costs when nothing is wrong)
-#include <pthread.h>
-#include <time.h>
-#include <unistd.h>
-
 #include <atomic>
 #include <cstdio>
 #include <cstdlib>
 #include <ctime>
+#include <pthread.h>
+#include <time.h>
+#include <unistd.h>
 
 namespace {
 

@@ -4,12 +4,11 @@
 //   micro ROW ROUNDS     prints nanoseconds per round, the best of five repetitions
 //
 // The best and not the mean: on a shared machine everything else only ever adds.
-#include <pthread.h>
-
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <pthread.h>
 
 namespace {
 
@@ -161,10 +160,10 @@ struct Row {
 };
 
 constexpr Row kRows[] = {
-    {"single", lock_pair, false},   {"uncontended", lock_pair, true},
-    {"nested", nested_pair, true},  {"object", object_life, true},
+    {"single", lock_pair, false},     {"uncontended", lock_pair, true},
+    {"nested", nested_pair, true},    {"object", object_life, true},
     {"random64", random_pairs, true}, {"rwlock-read", read_pair, true},
-    {"hand-off", hand_off, true},   {"ping-pong", ping_pong, true},
+    {"hand-off", hand_off, true},     {"ping-pong", ping_pong, true},
 };
 
 double best_ns(const Row& row, long rounds) {

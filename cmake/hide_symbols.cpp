@@ -7,16 +7,15 @@
 // them appear. The dynamic linker skips a definition whose value is zero, so the file carries zero
 // and the runtime puts the values back, in memory, once GLib itself is in the process
 // (src/runtime/glib_presence.cpp).
+#include <cstdio>
+#include <cstring>
 #include <elf.h>
 #include <fcntl.h>
+#include <span>
+#include <string_view>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-#include <cstdio>
-#include <cstring>
-#include <span>
-#include <string_view>
 
 namespace {
 
@@ -52,10 +51,10 @@ int hide(char* image, std::string_view prefix) {
 int main(int argc, char** argv) {
   if (argc != 3) return fail("usage", "hide_symbols LIBRARY PREFIX");
   const int file = open(argv[1], O_RDWR | O_CLOEXEC);
-  struct stat status{};
+  struct stat status {};
   if (file < 0 || fstat(file, &status) != 0) return fail(argv[1], "cannot open for writing");
-  void* image =
-      mmap(nullptr, static_cast<size_t>(status.st_size), PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+  void* image = mmap(nullptr, static_cast<size_t>(status.st_size), PROT_READ | PROT_WRITE,
+                     MAP_SHARED, file, 0);
   if (image == MAP_FAILED) return fail(argv[1], "cannot map");
   if (std::memcmp(image, ELFMAG, SELFMAG) != 0) return fail(argv[1], "not an ELF file");
   if (hide(static_cast<char*>(image), argv[2]) < 0) return fail(argv[1], "no dynamic symbols");

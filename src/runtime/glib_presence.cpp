@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "runtime/glib_presence.h"
 
+#include "runtime/hooks_glib.h"
+
 #include <elf.h>
 #include <link.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/auxv.h>
 #include <sys/mman.h>
-
-#include "runtime/hooks_glib.h"
 
 namespace gordian::runtime {
 namespace {
@@ -51,14 +51,29 @@ struct Dynamic {
       // glibc relocates these pointers in place, except for the vDSO.
       void* pointer = reinterpret_cast<void*>(entry->d_un.d_ptr);
       switch (entry->d_tag) {
-        case DT_SYMTAB: symbols = static_cast<Elf64_Sym*>(pointer); break;
-        case DT_STRTAB: names = static_cast<const char*>(pointer); break;
-        case DT_GNU_HASH: gnu_hash = static_cast<const uint32_t*>(pointer); break;
-        case DT_RELA: rela = static_cast<const Elf64_Rela*>(pointer); break;
-        case DT_RELASZ: rela_count = entry->d_un.d_val / sizeof(Elf64_Rela); break;
-        case DT_JMPREL: jumps = static_cast<const Elf64_Rela*>(pointer); break;
-        case DT_PLTRELSZ: jump_count = entry->d_un.d_val / sizeof(Elf64_Rela); break;
-        default: break;
+        case DT_SYMTAB:
+          symbols = static_cast<Elf64_Sym*>(pointer);
+          break;
+        case DT_STRTAB:
+          names = static_cast<const char*>(pointer);
+          break;
+        case DT_GNU_HASH:
+          gnu_hash = static_cast<const uint32_t*>(pointer);
+          break;
+        case DT_RELA:
+          rela = static_cast<const Elf64_Rela*>(pointer);
+          break;
+        case DT_RELASZ:
+          rela_count = entry->d_un.d_val / sizeof(Elf64_Rela);
+          break;
+        case DT_JMPREL:
+          jumps = static_cast<const Elf64_Rela*>(pointer);
+          break;
+        case DT_PLTRELSZ:
+          jump_count = entry->d_un.d_val / sizeof(Elf64_Rela);
+          break;
+        default:
+          break;
       }
     }
     // The vDSO's are offsets still; it binds nothing anyway.

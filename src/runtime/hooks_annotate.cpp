@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // include/gordian/annotate.h finds this table by name.
-#include <string.h>
-
 #include "gordian/annotate.h"
 #include "runtime/hook.h"
 #include "runtime/log.h"
+
+#include <string.h>
 
 using namespace gordian::runtime;  // NOLINT(google-build-using-namespace): a file of hooks
 
@@ -150,24 +150,24 @@ void assert_none_held(const volatile void* /*where*/) {
   const format::LockEntry* entry =
       innermost == nullptr ? nullptr
                            : register_lock(innermost->address, innermost->kind, innermost->site);
-  write_mark(*log.operator->(), format::MarkType::AssertedNothingHeld, entry == nullptr ? 0 : entry->id,
-             0, site);
+  write_mark(*log.operator->(), format::MarkType::AssertedNothingHeld,
+             entry == nullptr ? 0 : entry->id, 0, site);
 }
 
 }  // namespace
 
-extern "C" __attribute__((visibility("default"))) constinit const gordian_annotations
-    gordian_annotations_v1 = {
-        .size = sizeof(gordian_annotations),
-        .created = created,
-        .destroyed = destroyed,
-        .named = named,
-        .wants = wants,
-        .abandoned = abandoned,
-        .acquired = acquired,
-        .released = released,
-        .wakes = wakes,
-        .wakers_complete = wakers_complete,
-        .never_report = never_report,
-        .assert_none_held = assert_none_held,
+extern "C" __attribute__((
+    visibility("default"))) constinit const gordian_annotations gordian_annotations_v1 = {
+    .size = sizeof(gordian_annotations),
+    .created = created,
+    .destroyed = destroyed,
+    .named = named,
+    .wants = wants,
+    .abandoned = abandoned,
+    .acquired = acquired,
+    .released = released,
+    .wakes = wakes,
+    .wakers_complete = wakers_complete,
+    .never_report = never_report,
+    .assert_none_held = assert_none_held,
 };

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // C11 threads: glibc builds them on its internal pthread functions, not on the exported ones, so
 // they need hooks of their own. mtx_t is a pthread_mutex_t inside, cnd_t a pthread_cond_t.
-#include <threads.h>
-
 #include "runtime/hook.h"
 #include "runtime/threads.h"
+
+#include <threads.h>
 
 using namespace gordian::runtime;  // NOLINT(google-build-using-namespace): a file of hooks
 
@@ -120,8 +120,8 @@ GORDIAN_HOOK int thrd_create(thrd_t* thread, thrd_start_t routine, void* argumen
   }
   if (card == nullptr) return real.thrd_create(thread, routine, argument);
   const uint32_t uid = card->uid;
-  const int result =
-      real.thrd_create(thread, reinterpret_cast<thrd_start_t>(reinterpret_cast<void*>(run_thread)), card);
+  const int result = real.thrd_create(
+      thread, reinterpret_cast<thrd_start_t>(reinterpret_cast<void*>(run_thread)), card);
   if (HookScope log(site); log) {
     if (result == thrd_success) {
       child_created(uid, *thread);

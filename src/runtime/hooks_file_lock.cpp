@@ -3,13 +3,13 @@
 // locks that a close() released or that another process holds, and a card could only guess.
 //
 // A wait names the file: address is the device, object the inode.
+#include "runtime/hook.h"
+#include "runtime/system_calls.h"
+
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-#include "runtime/hook.h"
-#include "runtime/system_calls.h"
 
 using namespace gordian::runtime;  // NOLINT(google-build-using-namespace): a file of hooks
 
@@ -26,8 +26,8 @@ Request file_request(int file, Kind kind, bool exclusive) {
 }
 
 template <typename Call>
-__attribute__((always_inline)) inline int wait_for_file(const Request& request, const CallSite& site,
-                                                        Call call) {
+__attribute__((always_inline)) inline int wait_for_file(const Request& request,
+                                                        const CallSite& site, Call call) {
   if (request.kind == Kind::None) return call();
   return wait_for(request, site, call);
 }
@@ -63,14 +63,14 @@ GORDIAN_HOOK int flock(int file, int operation) noexcept {
 // Declared without the dots: on x86-64 the third argument is where a caller of the variadic
 // function puts it.
 extern "C" __attribute__((visibility("hidden"))) int hook_fcntl(int file, int command,
-                                                                 void* argument) {
+                                                                void* argument) {
   const CallSite site = GORDIAN_CALL_SITE();
   ensure_started();
   return file_control(real.fcntl, file, command, argument, site);
 }
 
 extern "C" __attribute__((visibility("hidden"))) int hook_fcntl64(int file, int command,
-                                                                   void* argument) {
+                                                                  void* argument) {
   const CallSite site = GORDIAN_CALL_SITE();
   ensure_started();
   return file_control(real.fcntl64, file, command, argument, site);

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // Futex waits made through libc's syscall(): a wait with unknown owner, unless a hook of ours
 // already published what it is for (GLib's slow paths come through here too).
+#include "runtime/hook.h"
+
 #include <linux/futex.h>
 #include <stdint.h>
 #include <sys/syscall.h>
 
-#include "runtime/hook.h"
-
-using namespace gordian::runtime;  // NOLINT(google-build-using-namespace): the hooks are C functions
+using namespace gordian::runtime;  // NOLINT(google-build-using-namespace): the hooks are C
+                                   // functions
 
 using SystemCall = long(long, long, long, long, long, long, long);
 
@@ -50,7 +51,8 @@ bool is_published(const CallSite& site) {
 
 extern "C" __attribute__((visibility("hidden"))) long gordian_futex_call(long number, long address,
                                                                          long operation, long value,
-                                                                         long timeout, long address2,
+                                                                         long timeout,
+                                                                         long address2,
                                                                          long value3) {
   const CallSite site = GORDIAN_CALL_SITE();
   if (gordian_real_syscall == nullptr) gordian_find_real_syscall();

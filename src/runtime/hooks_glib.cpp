@@ -4,15 +4,15 @@
 // hooks therefore call the pthread functions themselves; `object` is the pthread object, which is
 // what the kernel shows a waiter at.
 //
-// The names are exported as aliases of hidden functions: a table of the exported ones would be bound
-// like any other reference, to GLib's.
+// The names are exported as aliases of hidden functions: a table of the exported ones would be
+// bound like any other reference, to GLib's.
 #include "runtime/hooks_glib.h"
-
-#include <stddef.h>
 
 #include "runtime/hook.h"
 #include "runtime/lock_table.h"
 #include "runtime/order.h"
+
+#include <stddef.h>
 
 namespace gordian::runtime {
 
@@ -35,6 +35,7 @@ void ended(const volatile void* object, const CallSite& site) {
 // The pthread object behind a GRecMutex or GRWLock; null until GLib made one at first use.
 template <typename Object>
 Object* behind(void* glib_object) {
+  // ORDER: pairs with GLib's compare-and-exchange that installs the object it initialised.
   return __atomic_load_n(static_cast<Object**>(glib_object), __ATOMIC_ACQUIRE);
 }
 
@@ -65,9 +66,10 @@ Request bit_request(const volatile void* address, int bit) {
 }  // namespace
 }  // namespace gordian::runtime
 
-using namespace gordian::runtime;  // NOLINT(google-build-using-namespace): the hooks are C functions
+using namespace gordian::runtime;  // NOLINT(google-build-using-namespace): the hooks are C
+                                   // functions
 
-#define GORDIAN_GLIB_HOOK(name, result, arguments)                                              \
+#define GORDIAN_GLIB_HOOK(name, result, arguments)                                               \
   extern "C" result name arguments __attribute__((visibility("default"), alias("hook_" #name))); \
   extern "C" __attribute__((visibility("hidden"))) result hook_##name arguments
 
@@ -143,8 +145,8 @@ GORDIAN_GLIB_HOOK(g_rec_mutex_lock, void, (void* mutex)) {
   const CallSite site = GORDIAN_CALL_SITE();
   ensure_started();
   auto* impl = behind<pthread_mutex_t>(mutex);
-  const bool taken = impl != nullptr ? real.pthread_mutex_trylock(impl) == 0
-                                     : try_through_glib(mutex, site);
+  const bool taken =
+      impl != nullptr ? real.pthread_mutex_trylock(impl) == 0 : try_through_glib(mutex, site);
   const Request request = recursive_request(mutex);
   if (!taken) {
     impl = behind<pthread_mutex_t>(mutex);
@@ -157,8 +159,8 @@ GORDIAN_GLIB_HOOK(g_rec_mutex_trylock, int, (void* mutex)) {
   const CallSite site = GORDIAN_CALL_SITE();
   ensure_started();
   auto* impl = behind<pthread_mutex_t>(mutex);
-  const bool taken = impl != nullptr ? real.pthread_mutex_trylock(impl) == 0
-                                     : try_through_glib(mutex, site);
+  const bool taken =
+      impl != nullptr ? real.pthread_mutex_trylock(impl) == 0 : try_through_glib(mutex, site);
   if (taken) note_acquired(recursive_request(mutex, kTry), site);
   return taken;
 }
@@ -266,9 +268,8 @@ GORDIAN_GLIB_HOOK(g_cond_clear, void, (void* condition)) {
 GORDIAN_GLIB_HOOK(g_cond_wait, void, (void* condition, void* mutex)) {
   const CallSite site = GORDIAN_CALL_SITE();
   ensure_started();
-  const Request request{.address = address_of(condition),
-                        .object = address_of(mutex),
-                        .kind = Kind::GlibCond};
+  const Request request{
+      .address = address_of(condition), .object = address_of(mutex), .kind = Kind::GlibCond};
   wait_on_condition(request, site, [&] {
     real_glib.g_cond_wait(condition, mutex);
     return 0;
@@ -306,8 +307,7 @@ GORDIAN_GLIB_HOOK(g_once_init_enter, int, (volatile void* location)) {
   const CallSite site = GORDIAN_CALL_SITE();
   ensure_started();
   const Request request = glib_request(location, Kind::GlibOnce);
-  const int first =
-      wait_for(request, site, [&] { return real_glib.g_once_init_enter(location); });
+  const int first = wait_for(request, site, [&] { return real_glib.g_once_init_enter(location); });
   if (first) note_acquired(request, site);
   return first;
 }
@@ -417,12 +417,11 @@ namespace gordian::runtime {
 // Not constinit, since a cast to void* is no constant expression; gcc still initialises it at link
 // time (tools/check: the library has one constructor).
 const GlibStandIn kGlibStandIns[] = {
-#define GORDIAN_STAND_IN(name, result, arguments)         \
-  {#name, reinterpret_cast<void*>(hook_##name),           \
-   reinterpret_cast<void**>(&real_glib.name)},
+#define GORDIAN_STAND_IN(name, result, arguments) \
+  {#name, reinterpret_cast<void*>(hook_##name), reinterpret_cast<void**>(&real_glib.name)},
     GORDIAN_GLIB_FUNCTIONS(GORDIAN_STAND_IN)
 #undef GORDIAN_STAND_IN
-    {nullptr, nullptr, nullptr},
+        {nullptr, nullptr, nullptr},
 };
 
 }  // namespace gordian::runtime

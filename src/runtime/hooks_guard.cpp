@@ -3,8 +3,8 @@
 // wait for it. Compilers test the guard inline, so these run once per static, or while it is being
 // initialised.
 //
-// The C++ runtime may be missing, come late, or be linked into several objects: the real function is
-// looked up at each call (rare enough), and our frame may be unwound by an exception of the real
+// The C++ runtime may be missing, come late, or be linked into several objects: the real function
+// is looked up at each call (rare enough), and our frame may be unwound by an exception of the real
 // one (a recursive initialisation): no state of ours depends on its return.
 #include "runtime/hook.h"
 

@@ -35,6 +35,7 @@ constexpr size_t kMutexSize = 40;
 
 // pthread_rwlock_t: readers, writers, __wrphase_futex, __writers_futex, ..., __cur_writer.
 constexpr size_t kRwLockReaders = 0;
+constexpr uint32_t kRwLockReaderShift = 3;
 constexpr size_t kRwLockWriterPhase = 8;
 constexpr size_t kRwLockWriters = 12;
 constexpr size_t kRwLockOwner = 24;
@@ -238,6 +239,7 @@ size_t object_size(Kind kind) {
     case Kind::Guard:
       return 8;
     case Kind::Once:
+    case Kind::Spin:
     case Kind::GlibMutex:
       return 4;
     default:
@@ -264,8 +266,26 @@ OwnerWord read_owner(Kind kind, const ObjectBytes& object) {
       if (!writer || *writer == 0) return {};
       return {.known = true, .tid = *writer};
     }
+    case Kind::GlibMutex:
+      // Has no owner in it, but tells when it has none: somebody is in the middle of giving it away.
+      return {.known = object.word(0).value_or(1) == 0, .tid = 0};
     default:
       return {};
+  }
+}
+
+uint32_t count_nameless_holders(Kind kind, const ObjectBytes& object) {
+  switch (kind) {
+    case Kind::RwLock:
+    case Kind::GlibRwLock:
+      return object.word(kRwLockOwner).value_or(1) == 0 ? object.word(kRwLockReaders).value_or(0) >> kRwLockReaderShift : 0;
+    case Kind::Spin:
+      // Free is 1; every request takes one off.
+      return static_cast<int32_t>(object.word(0).value_or(1)) <= 0 ? 1 : 0;
+    case Kind::GlibMutex:
+      return object.word(0).value_or(0) != 0 ? 1 : 0;
+    default:
+      return 0;
   }
 }
 

@@ -73,6 +73,10 @@ struct OwnerWord {
 };
 OwnerWord read_owner(format::Kind kind, const ObjectBytes& object);
 
+// How many hold the object, where its words count them without naming them: readers, and whoever has
+// a spin lock or a GMutex. Zero for all others.
+uint32_t count_nameless_holders(format::Kind kind, const ObjectBytes& object);
+
 // Whether the futex call of the reading is one on the condition's mutex: the wait's second phase.
 bool sleeps_on_mutex(const format::WaitWord& wait, const process::ThreadReading& reading);
 

@@ -155,6 +155,14 @@ TEST(Evidence, OnlyAWriterLeavesItsNameInAnRwLock) {
   EXPECT_EQ(weigh(facts).owner_tid, 4711U);
 }
 
+TEST(Evidence, ReadersAndSpinnersAreCountedWithoutNames) {
+  EXPECT_EQ(count_nameless_holders(Kind::RwLock, words(kObject, {2 << 3 | 2, 1, 0, 0, 0, 0, 0, 0})), 2U);
+  EXPECT_EQ(count_nameless_holders(Kind::RwLock, words(kObject, {10, 0, 0, 0, 0, 0, 4711, 0})), 0U);
+  EXPECT_EQ(count_nameless_holders(Kind::Spin, words(kObject, {0})), 1U);
+  EXPECT_EQ(count_nameless_holders(Kind::Spin, words(kObject, {1})), 0U);
+  EXPECT_EQ(count_nameless_holders(Kind::Mutex, words(kObject, {1, 0, 0, 0})), 0U);
+}
+
 TEST(Evidence, AConditionWaitHasTwoPhases) {
   EXPECT_FALSE(weigh(sleeping(Kind::Condition, kObject + 40)).reacquires_mutex);
 

@@ -334,18 +334,21 @@ bool Judge::find_candidates(Case& current, std::set<std::pair<size_t, int>>& tid
   options.stall_after = options_.stall;
 
   std::set<size_t> whole_processes;
+  std::set<std::pair<size_t, int>> owned_only;
   bool has_conditions = false;
   const auto take = [&](const trace::BoardSnapshot& snapshot) {
     for (const model::Finding& finding : analysis::find_stuck(snapshot.snapshot, options)) {
-      bool any_signal = finding.verdict != model::Verdict::Deadlock && finding.reason.code == model::ReasonCode::WakerMayExist;
+      bool any_signal = false;
+      std::set<std::pair<size_t, int>> of_owned;
       for (const model::FindingThread& thread : finding.threads) {
-        tids.emplace(index_of(thread.process), thread.tid);
         const auto& wait = snapshot.snapshot.threads[index_of(thread.id)].wait;
-        if (wait) any_signal |= !model::is_owned(snapshot.snapshot.resources[index_of(wait->resource)].kind);
+        const bool owned = wait && model::is_owned(snapshot.snapshot.resources[index_of(wait->resource)].kind);
+        tids.emplace(index_of(thread.process), thread.tid);
+        if (owned) of_owned.emplace(index_of(thread.process), thread.tid);
+        any_signal |= !owned && thread.role == model::Role::Knot;
       }
-      for (const model::FindingThread& thread : finding.threads) {
-        if (any_signal) whole_processes.insert(index_of(thread.process));
-      }
+      for (const model::FindingThread& thread : finding.threads) whole_processes.insert(index_of(thread.process));
+      if (!any_signal && !is_told(current, snapshot.snapshot, finding)) owned_only.merge(of_owned);
     }
   };
   const auto read = [&](const trace::ReacquiresMutex& reacquires) {
@@ -363,6 +366,12 @@ bool Judge::find_candidates(Case& current, std::set<std::pair<size_t, int>>& tid
   // its mutex taken is part of a knot that the first view cannot show.
   if (has_conditions) read([](size_t, uint32_t, const WaitWord&) { return true; });
   if (tids.empty()) return false;
+  // A knot of owners needs the evidence of its own threads alone. It is told first: a thousand idle
+  // threads must not delay its headline. What is left is looked at next time.
+  if (!owned_only.empty()) {
+    tids = std::move(owned_only);
+    return true;
+  }
   for (const size_t process : whole_processes) {
     process::TaskDirectory* const tasks = current.processes[process]->tasks();
     if (tasks == nullptr) continue;
@@ -433,7 +442,8 @@ void Judge::gather_objects(Case& current, std::vector<WaitFacts>& facts, std::ve
     if (owner == 0) continue;
     const bool shared = (origin.wait.flags & format::kShared) != 0;
     const auto outer = static_cast<uint32_t>(current.processes[origin.process]->outer_tid(owner));
-    gone[i] = outer == 0 || !(shared ? any_task_exists(outer) : task_exists(pid, outer));
+    // The owner of a shared lock may be in another pid namespace, where its number says nothing to us.
+    gone[i] = shared ? outer != 0 && !any_task_exists(outer) : outer == 0 || !task_exists(pid, outer);
   }
 }
 
@@ -543,6 +553,22 @@ void Judge::apply_owner(Case& current, size_t index, const Testimony& testimony,
   if (!confirmed && owner_gone) resource.owner_gone = true;
 }
 
+// Whether all the holders that the object counts are threads that ended with it.
+bool Judge::is_left_held(Case& current, size_t process, Kind kind, uint64_t address, uint32_t holders) {
+  trace::BoardReader& board = *current.processes[process]->board();
+  const format::BoardHeader& header = board.header();
+  // What no card shows may be held by a thread that has none, or lost the record.
+  if (holders == 0 || header.inexact_events != 0 || header.dropped_holds != 0 || header.dropped_threads != 0) return false;
+  uint32_t left = 0;
+  for (const trace::ThreadEndEntry& end : board.read_log().thread_ends) {
+    for (const format::Hold& hold : end.holds) {
+      const bool is_sure = (hold.flags & (format::kUncertain | format::kSuspended)) == 0;
+      if (is_sure && hold.kind == kind && hold.address == address) left += hold.count;
+    }
+  }
+  return left == holders;
+}
+
 // Locks that no card claims: their own words may say who has them.
 void Judge::enrich(Case& current) {
   model::Snapshot& snapshot = current.now.snapshot;
@@ -562,10 +588,14 @@ void Judge::enrich(Case& current) {
       kind = Kind::Mutex;
       address = origin.wait.object;
     }
-    if (kind != Kind::Mutex && kind != Kind::RwLock && kind != Kind::GlibRecMutex && kind != Kind::GlibRwLock) continue;
+    if (object_size(kind) == 0) continue;
     has_holder[index_of(resource.id)] = true;  // asked once
-    const OwnerWord owner = read_owner(kind, read_object(current, origin.process, kind, address));
-    if (!owner.known || owner.tid == 0) continue;
+    const ObjectBytes object = read_object(current, origin.process, kind, address);
+    const OwnerWord owner = read_owner(kind, object);
+    if (!owner.known || owner.tid == 0) {
+      resource.owner_gone = is_left_held(current, origin.process, kind, address, count_nameless_holders(kind, object));
+      continue;
+    }
     bool found = false;
     for (size_t j = 0; j < current.now.origins.size(); ++j) {
       const trace::ThreadOrigin& other = current.now.origins[j];
@@ -575,9 +605,10 @@ void Judge::enrich(Case& current) {
     }
     if (found) continue;
     const auto outer = static_cast<uint32_t>(current.processes[origin.process]->outer_tid(owner.tid));
-    resource.owner_gone = outer == 0 || !(resource.process_shared
-                                              ? any_task_exists(outer)
-                                              : task_exists(current.processes[origin.process]->pid(), outer));
+    // As in gather_objects: nothing is known of other pid namespaces.
+    resource.owner_gone = resource.process_shared
+                              ? outer != 0 && !any_task_exists(outer)
+                              : outer == 0 || !task_exists(current.processes[origin.process]->pid(), outer);
   }
 }
 
@@ -647,15 +678,24 @@ void Judge::add_unknown_threads(Case& current, const std::set<std::pair<size_t, 
   }
 }
 
+std::tuple<int, uint32_t, uint64_t> Judge::told_key(const Case& current, const model::Snapshot& snapshot,
+                                                    const model::FindingThread& thread) {
+  const model::Thread& source = snapshot.threads[index_of(thread.id)];
+  return {current.processes[index_of(thread.process)]->pid(), source.uid, source.wait ? source.wait->number : 0};
+}
+
+bool Judge::is_told(const Case& current, const model::Snapshot& snapshot, const model::Finding& finding) const {
+  return std::all_of(finding.threads.begin(), finding.threads.end(), [&](const model::FindingThread& thread) {
+    return thread.role != model::Role::Knot || told_.contains(told_key(current, snapshot, thread));
+  });
+}
+
 bool Judge::is_new(const Case& current, const model::Finding& finding) {
   const bool is_deadlock = finding.verdict == model::Verdict::Deadlock;
   bool any_new = false;
   for (const model::FindingThread& thread : finding.threads) {
     if (thread.role != model::Role::Knot) continue;
-    const size_t index = index_of(thread.id);
-    const model::Thread& source = current.now.snapshot.threads[index];
-    const std::tuple key{current.processes[index_of(thread.process)]->pid(), source.uid,
-                         source.wait ? source.wait->number : 0};
+    const auto key = told_key(current, current.now.snapshot, thread);
     const auto known = told_.find(key);
     if (known != told_.end() && (known->second || !is_deadlock)) continue;
     any_new = true;

@@ -80,10 +80,14 @@ class Judge {
   void apply(Case& current, const std::vector<WaitFacts>& facts, const std::vector<bool>& gone);
   void apply_owner(Case& current, size_t index, const Testimony& testimony, bool owner_gone);
   void enrich(Case& current);
+  bool is_left_held(Case& current, size_t process, format::Kind kind, uint64_t address, uint32_t holders);
   void add_file_lock_holders(Case& current);
   void note_signal_handlers(Case& current);
   void add_unknown_threads(Case& current, const std::set<std::pair<size_t, int>>& tids);
   ObjectBytes read_object(Case& current, size_t process, format::Kind kind, uint64_t address);
+  static std::tuple<int, uint32_t, uint64_t> told_key(const Case& current, const model::Snapshot& snapshot,
+                                                      const model::FindingThread& thread);
+  bool is_told(const Case& current, const model::Snapshot& snapshot, const model::Finding& finding) const;
   bool is_new(const Case& current, const model::Finding& finding);
   void name_threads(Case& current, model::Finding& finding);
   process::ProcessView* view_of(const model::Process& process, bool by_id);

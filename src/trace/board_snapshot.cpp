@@ -209,7 +209,8 @@ class Builder {
     for (const format::LockEntry& entry : board->find_locks(addresses)) {
       for (const ResourceId id : mentioned->second[entry.address]) {
         Resource& resource = result_.snapshot.resources[static_cast<size_t>(id)];
-        if (resource_kind(entry.kind) != resource.kind) continue;
+        // An annotation may have named the object before anybody used it as what it is.
+        if (entry.kind != Kind::Custom && resource_kind(entry.kind) != resource.kind) continue;
         resource.generation = entry.id;
         resource.birth_site = entry.birth_site;
         resource.born_by_init = (entry.flags & format::kLockBornByInit) != 0;

@@ -48,7 +48,7 @@ _gordian() {
     *)
       if [[ $word == -* ]]; then
         mapfile -t COMPREPLY < <(compgen -W "--on-deadlock= --stall= --no-children --refuted --strict \
-          --suppress= --json= --log= --quiet --help --" -- "$word")
+          --suppress= --json= --log= --quiet --summary --redact-argv --help --" -- "$word")
         [[ ${COMPREPLY[0]-} == *= ]] && compopt -o nospace 2>/dev/null
       else
         mapfile -t COMPREPLY < <(compgen -c -- "$word")

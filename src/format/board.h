@@ -239,13 +239,19 @@ struct LockRecord {
 
 // "While holding these, it asked for that": one per new chain of locks per thread. Written before
 // the request blocks, or after an uncontended request succeeded.
+// Who had been at a lock when a chain that names it was logged.
+enum class Visitors : uint16_t {
+  Others = 0,       // another thread too, or nobody can say
+  CreatorOnly = 1,  // only the thread that logs, and it was seen to create the lock
+  SelfOnly = 2,     // only the thread that logs; the creation was not seen
+};
 struct ChainHold {
   uint64_t site;
   uint64_t frame;
   uint32_t lock;   // LockRecord id
   Kind kind;
   uint8_t flags;
-  uint16_t reserved;
+  Visitors visitors;
 };
 struct ChainRecord {
   RecordHeader header;
@@ -258,7 +264,7 @@ struct ChainRecord {
   uint8_t flags;        // kTimed, kTry, kSharedMode
   uint16_t hold_count;  // ChainHolds that follow, outermost first
   uint16_t holds_omitted;
-  uint16_t reserved;
+  Visitors visitors;    // of the lock wanted
   uint32_t slice_size;  // bytes of stack that follow the holds, starting at registers.rsp; 0: same
   uint32_t slice_of;    // sites as an earlier chain: log offset / 64 of the one that has the slice
   Registers registers;

@@ -24,7 +24,9 @@ struct Board {
   bool trimmed;  // see trim_board
 };
 
-extern Board board;
+// Hidden where they are declared, not only where they are defined: else every access goes through
+// the GOT.
+extern Board board __attribute__((visibility("hidden")));
 
 // One page that a forked child sees as zeros. `alive` is 1 while hooks may write: 0 before the
 // start, in a forked child that has not made its board yet, and after disarm().
@@ -32,7 +34,7 @@ struct alignas(4096) AlivePage {
   uint32_t alive;
   uint8_t rest[4092];
 };
-extern AlivePage alive_page;
+extern AlivePage alive_page __attribute__((visibility("hidden")));
 
 inline bool is_alive() { return __builtin_expect(alive_page.alive, 1) != 0; }
 

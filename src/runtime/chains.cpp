@@ -77,6 +77,15 @@ bool are_worth_logging(uint32_t sites) {
   return false;
 }
 
+format::Visitors visitors_of(uint64_t address, uint32_t tag) {
+  // A static lock can be reached by anybody from the start.
+  if (is_in_module(address)) return format::Visitors::Others;
+  const uint32_t word = __atomic_load_n(generation_word(address), __ATOMIC_RELAXED);
+  const uint32_t visitor = word & ~kCreator & kSeveral;
+  if (word >= kSeveral || (visitor != 0 && visitor != tag)) return format::Visitors::Others;
+  return (word & kCreator) != 0 ? format::Visitors::CreatorOnly : format::Visitors::SelfOnly;
+}
+
 uint32_t id_of(uint64_t address, format::Kind kind, uint64_t site, uint8_t flags = 0) {
   const uint8_t shared = (flags & format::kShared) != 0 ? format::kLockProcessShared : uint8_t{0};
   return logged_id(register_lock(address, kind, site, shared));
@@ -198,6 +207,8 @@ __attribute__((noinline)) void log_chain(ThreadState& thread, const Request& req
   record->flags = request.flags;
   record->hold_count = static_cast<uint16_t>(kept);
   record->holds_omitted = static_cast<uint16_t>(omitted);
+  record->visitors =
+      is_thread ? format::Visitors::Others : visitors_of(request.address, thread.tag);
   record->slice_size = slice;
   record->slice_of = slice_of;
   record->registers = registers;
@@ -210,6 +221,7 @@ __attribute__((noinline)) void log_chain(ThreadState& thread, const Request& req
     holds[at].lock = ids[at];
     holds[at].kind = hold.kind;
     holds[at].flags = hold.flags;
+    holds[at].visitors = visitors_of(hold.address, thread.tag);
     ++at;
   }
   if (slice != 0) {

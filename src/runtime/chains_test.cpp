@@ -61,8 +61,16 @@ void take_pair(uint64_t outer, uint64_t inner) {
   }
 }
 
+// Two threads were at the lock: nothing changes when a third comes.
+void make_common(uint64_t address) {
+  visit(address, visitor_tag(1));
+  visit(address, visitor_tag(2));
+}
+
 TEST(Chains, AreLoggedOncePerThread) {
   ensure_started();
+  make_common(0x61000);
+  make_common(0x62000);
   const uint32_t before = chains_in_log();
   for (int thread = 0; thread < 2; ++thread) {
     std::thread([] {
@@ -75,11 +83,41 @@ TEST(Chains, AreLoggedOncePerThread) {
 
 TEST(Chains, OfManyThreadsAreLoggedForTheFirstOnly) {
   ensure_started();
+  make_common(0x63000);
+  make_common(0x64000);
   const uint32_t before = chains_in_log();
   for (uint32_t thread = 0; thread < 2 * kThreadsPerChain; ++thread) {
     std::thread([] { take_pair(0x63000, 0x64000); }).join();
   }
   EXPECT_EQ(chains_in_log() - before, kThreadsPerChain);
+}
+
+TEST(Chains, OfALoneThreadAreLoggedAgainOnceOthersCome) {
+  ensure_started();
+  const uint32_t before = chains_in_log();
+  std::thread([] {
+    take_pair(0x67000, 0x68000);
+    take_pair(0x67000, 0x68000);
+    visit(0x67000, this_thread.tag == visitor_tag(1) ? visitor_tag(2) : visitor_tag(1));
+    take_pair(0x67000, 0x68000);
+  }).join();
+  EXPECT_EQ(chains_in_log() - before, 2U);
+}
+
+TEST(Visitors, ASecondOneEndsTheGenerationTheFirstWasAloneIn) {
+  const uint32_t alone = visit(0x71000, visitor_tag(5));
+  EXPECT_EQ(visit(0x71000, visitor_tag(5)), alone);
+  const uint32_t together = visit(0x71000, visitor_tag(6));
+  EXPECT_NE(together, alone);
+  EXPECT_EQ(visit(0x71000, visitor_tag(5)), together);
+  EXPECT_EQ(visit(0x71000, visitor_tag(7)), together);
+}
+
+TEST(Visitors, ANewLockIsNobodysButItsCreators) {
+  begin_generation(0x72000, visitor_tag(5));
+  EXPECT_EQ(*generation_word(0x72000) & ~uint32_t{0xffff}, kCreator | visitor_tag(5));
+  end_generation(0x72000);
+  EXPECT_EQ(*generation_word(0x72000) & ~uint32_t{0xffff}, 0U);
 }
 
 TEST(Chains, ANewGenerationIsANewChain) {

@@ -1,28 +1,57 @@
 // SPDX-License-Identifier: Apache-2.0
 // The generation of an address: it changes when a lock there is known to have ended, so that a new
-// lock at the address is not taken for the old one. A small table of counters: addresses that share
-// a counter cost each other a repeated log record, nothing worse.
+// lock at the address is not taken for the old one. And who has been at the lock: nobody, one
+// thread, or several; a lock that only its creator knows cannot be in anybody's way.
+//
+// A small table of words: addresses that share a word cost each other a repeated log record, and
+// may look as if several threads had been there; nothing worse.
 #pragma once
 
 #include <stdint.h>
 
 namespace gordian::runtime {
 
-inline constexpr uint32_t kGenerationCounters = 1 << 16;
-extern uint16_t generations[kGenerationCounters];
+// generation in the lower half; upper half: 0 nobody, kSeveral, or the visitor's tag, with kCreator
+// if it was seen to create the lock.
+inline constexpr uint32_t kGenerationWords = 1 << 16;
+inline constexpr uint32_t kSeveral = 0xffff0000;
+inline constexpr uint32_t kCreator = 0x80000000;
+extern uint32_t generations[kGenerationWords] __attribute__((visibility("hidden")));
 
-inline uint32_t generation_slot(uint64_t address) {
-  return static_cast<uint32_t>((address >> 3) * 0x9E3779B1U >> 7) & (kGenerationCounters - 1);
+inline uint32_t* generation_word(uint64_t address) {
+  return &generations[static_cast<uint32_t>((address >> 3) * 0x9E3779B1U >> 7) &
+                      (kGenerationWords - 1)];
 }
 
 inline uint32_t generation_of(uint64_t address) {
-  // ORDER: relaxed. A thread that learns late of an end logs under the old number; the end of a
-  // lock and its next use are ordered by the program itself, or the program is wrong.
-  return __atomic_load_n(&generations[generation_slot(address)], __ATOMIC_RELAXED);
+  // A thread that learns late of an end logs under the old number; the end of a lock and its next
+  // use are ordered by the program itself, or the program is wrong.
+  return __atomic_load_n(generation_word(address), __ATOMIC_RELAXED) & 0xffff;
 }
 
-inline void end_generation(uint64_t address) {
-  __atomic_fetch_add(&generations[generation_slot(address)], uint16_t{1}, __ATOMIC_RELAXED);
+// A thread's tag: never 0, never that of kSeveral.
+inline uint32_t visitor_tag(uint32_t uid) { return (uid % 0x7ffd + 1) << 16; }
+
+// The slow half of visit().
+uint32_t note_visitor(uint32_t* word, uint32_t tag);
+
+// The thread with that tag is at the lock; returns the lock's generation. When a second thread
+// comes the generation changes: what the first logged while it was alone is logged again if it
+// repeats.
+__attribute__((always_inline)) inline uint32_t visit(uint64_t address, uint32_t tag) {
+  uint32_t* const word = generation_word(address);
+  const uint32_t value = __atomic_load_n(word, __ATOMIC_RELAXED);
+  // One branch that is never taken in the long run, be the lock one thread's or everybody's.
+  if (__builtin_expect((value < kSeveral) & (((value ^ tag) & ~kCreator & kSeveral) != 0), 0)) {
+    return note_visitor(word, tag);
+  }
+  return value & 0xffff;
 }
+
+// The lock there has ended; the next is nobody's yet.
+void end_generation(uint64_t address);
+
+// The thread with that tag creates a lock there.
+void begin_generation(uint64_t address, uint32_t tag);
 
 }  // namespace gordian::runtime

@@ -8,7 +8,8 @@
 // was linked or came by dlopen. Our getenv hook hears that and calls glib_has_arrived(), which
 //   1. finds the real functions in GLib's own symbol table,
 //   2. gives our symbols their values back, for everything bound from now on,
-//   3. rewrites the slots of objects that were bound to GLib already (BIND_NOW, and pointers in data).
+//   3. rewrites the slots of objects that were bound to GLib already (BIND_NOW, and pointers in
+//   data).
 // The loader's lock is held by the calling thread then (it is running a constructor), so the list
 // of loaded objects stands still.
 #pragma once

@@ -215,6 +215,11 @@ LockEntry* register_lock(uint64_t address, format::Kind kind, uint64_t site, uin
   if (!scope) return nullptr;
   if (LockEntry* entry = find_in(scope.first(), address)) {
     if (entry->kind == kind) return entry;
+    if (entry->kind == format::Kind::Custom) {
+      // An annotation named it before anybody used it, and did not know what it is.
+      entry->kind = kind;
+      return entry;
+    }
     // Another kind of lock at this address: the old one ended unseen.
     remove_from(scope, address, address + 1);
   }
@@ -281,6 +286,7 @@ void lock_born(uint64_t address, format::Kind kind, uint16_t type, uint8_t flags
   BucketScope scope(bucket_of(address));
   if (!scope) return;
   remove_from(scope, address, address + 1);
+  begin_generation(address, this_thread.tag);
   add(scope, Birth{.address = address,
                    .logged_address = address,
                    .site = site,

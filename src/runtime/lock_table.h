@@ -46,7 +46,7 @@ void locks_ended(uint64_t low, uint64_t high);
 
 // May the block at `address` contain a registered lock? One load; yes may be wrong, no is right for
 // blocks that start in the same or the next 64 KiB as the lock.
-extern uint64_t lock_granules[1 << 15];
+extern uint64_t lock_granules[1 << 15] __attribute__((visibility("hidden")));
 inline bool may_contain_locks(uint64_t address) {
   const uint64_t granule = address >> 16;
   return (lock_granules[(granule >> 6) & ((1 << 15) - 1)] >> (granule & 63) & 1) != 0;

@@ -21,15 +21,6 @@ constexpr uint32_t kMaxRanges = 1024;
 constinit Range ranges[kMaxRanges] = {};
 constinit uint32_t range_count = 0;
 
-bool is_known(uint64_t pc) {
-  // ORDER: a range counts once its number does; an unfinished one has end 0 and matches nothing.
-  const uint32_t known = __atomic_load_n(&range_count, __ATOMIC_ACQUIRE);
-  for (uint32_t i = 0; i < known && i < kMaxRanges; ++i) {
-    if (pc >= ranges[i].start && pc < ranges[i].end) return true;
-  }
-  return false;
-}
-
 void copy_build_id(const uint8_t* image, uint64_t bias, format::ModuleRecord& record) {
   const auto* file = reinterpret_cast<const ElfW(Ehdr)*>(image);
   if (memcmp(file->e_ident, ELFMAG, SELFMAG) != 0) return;
@@ -70,7 +61,7 @@ const char* path_of(const link_map* object) {
 void log_module(const dl_find_object& found) {
   const auto start = reinterpret_cast<uint64_t>(found.dlfo_map_start);
   const auto end = reinterpret_cast<uint64_t>(found.dlfo_map_end);
-  // ORDER: pairs with is_known().
+  // ORDER: pairs with is_in_module().
   const uint32_t index = __atomic_fetch_add(&range_count, 1, __ATOMIC_ACQ_REL);
   if (index >= kMaxRanges) {
     __atomic_store_n(&range_count, kMaxRanges, __ATOMIC_RELAXED);
@@ -110,8 +101,17 @@ void log_modules() {
   }
 }
 
+bool is_in_module(uint64_t address) {
+  // ORDER: a range counts once its number does; an unfinished one has end 0 and matches nothing.
+  const uint32_t known = __atomic_load_n(&range_count, __ATOMIC_ACQUIRE);
+  for (uint32_t i = 0; i < known && i < kMaxRanges; ++i) {
+    if (address >= ranges[i].start && address < ranges[i].end) return true;
+  }
+  return false;
+}
+
 void note_module_of(uint64_t pc) {
-  if (is_known(pc)) return;
+  if (is_in_module(pc)) return;
   dl_find_object found{};
   if (find_object(reinterpret_cast<void*>(pc), found)) log_module(found);
 }

@@ -13,4 +13,7 @@ void log_modules();
 // hook. Slow paths only.
 void note_module_of(uint64_t pc);
 
+// Does the address lie in a known object? A variable there is everybody's from the start.
+bool is_in_module(uint64_t address);
+
 }  // namespace gordian::runtime

@@ -23,7 +23,7 @@ __attribute__((always_inline)) inline bool push_quickly(uint64_t address, Kind k
     return false;
   }
   const uint32_t index = card->hold_count;
-  const uint32_t generation = generation_of(address);
+  const uint32_t generation = visit(address, thread.tag);
   if (index != 0) {
     if (index != 1) return false;
     // A read lock that is held already is a level more, not a hold more.

@@ -14,7 +14,6 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
-#include <stdlib.h>
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <threads.h>
@@ -25,19 +24,19 @@ namespace gordian::runtime {
 
 // member (also the symbol), version ("" any), type
 #define GORDIAN_REAL_FUNCTIONS(X)                                              \
-  X(mtx_init, "", decltype(::mtx_init))                                 \
-  X(mtx_destroy, "", decltype(::mtx_destroy))                           \
-  X(mtx_lock, "", decltype(::mtx_lock))                                 \
-  X(mtx_timedlock, "", decltype(::mtx_timedlock))                       \
-  X(mtx_trylock, "", decltype(::mtx_trylock))                           \
-  X(mtx_unlock, "", decltype(::mtx_unlock))                             \
-  X(cnd_wait, "", decltype(::cnd_wait))                                 \
-  X(cnd_timedwait, "", decltype(::cnd_timedwait))                       \
-  X(cnd_signal, "", decltype(::cnd_signal))                             \
-  X(cnd_broadcast, "", decltype(::cnd_broadcast))                       \
-  X(thrd_create, "", decltype(::thrd_create))                           \
-  X(thrd_join, "", decltype(::thrd_join))                               \
-  X(getenv, "", decltype(::getenv))                                     \
+  X(mtx_init, "", decltype(::mtx_init))                                        \
+  X(mtx_destroy, "", decltype(::mtx_destroy))                                  \
+  X(mtx_lock, "", decltype(::mtx_lock))                                        \
+  X(mtx_timedlock, "", decltype(::mtx_timedlock))                              \
+  X(mtx_trylock, "", decltype(::mtx_trylock))                                  \
+  X(mtx_unlock, "", decltype(::mtx_unlock))                                    \
+  X(cnd_wait, "", decltype(::cnd_wait))                                        \
+  X(cnd_timedwait, "", decltype(::cnd_timedwait))                              \
+  X(cnd_signal, "", decltype(::cnd_signal))                                    \
+  X(cnd_broadcast, "", decltype(::cnd_broadcast))                              \
+  X(thrd_create, "", decltype(::thrd_create))                                  \
+  X(thrd_join, "", decltype(::thrd_join))                                      \
+  X(getenv, "", decltype(::getenv))                                            \
   X(flock, "", decltype(::flock))                                              \
   X(fcntl, "", decltype(::fcntl))                                              \
   X(fcntl64, "", decltype(::fcntl64))                                          \
@@ -91,7 +90,7 @@ namespace gordian::runtime {
   X(sem_post, "", decltype(::sem_post))                                        \
   X(free, "", decltype(::free))                                                \
   X(realloc, "", decltype(::realloc))                                          \
-  X(munmap, "", decltype(::munmap)) \
+  X(munmap, "", decltype(::munmap))                                            \
   X(mlockall, "", decltype(::mlockall))
 
 struct RealFunctions {
@@ -100,7 +99,7 @@ struct RealFunctions {
 #undef GORDIAN_MEMBER
 };
 
-extern RealFunctions real;
+extern RealFunctions real __attribute__((visibility("hidden")));
 
 // Fills `real`. False if libc lacks one of them (an older glibc): the caller must disarm.
 bool find_real_functions();

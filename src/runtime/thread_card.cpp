@@ -45,14 +45,14 @@ uint32_t claim_block() {
   return index + 1;
 }
 
-void write_hold(Hold& hold, const Request& request, const CallSite& site) {
+void write_hold(Hold& hold, const Request& request, const CallSite& site, uint32_t generation) {
   hold.address = request.address;
   hold.site = site.pc;
   hold.frame = site.frame;
   hold.kind = request.kind;
   hold.flags = request.flags;
   hold.count = 1;
-  hold.generation = generation_of(request.address);
+  hold.generation = generation;
 }
 
 }  // namespace
@@ -151,7 +151,7 @@ void ThreadState::push_slow(Request request, CallSite site) {
     }
   }
   Hold* hold = hold_at(index);
-  write_hold(*hold, request, site);
+  write_hold(*hold, request, site, visit(request.address, tag));
   if (index == 1) held_mark = mark_of(*hold_at(0));
   if (index > 0) held_mark += mark_of(*hold);
   // ORDER: a reader that sees the count must see the hold.

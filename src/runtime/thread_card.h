@@ -51,15 +51,15 @@ inline PrivateCard& private_part(format::Card& card) {
 struct alignas(64) ThreadState {
   format::Card* card;  // null: none yet, or never (ended)
   format::WaitWord* wait;
-  uint64_t scope;       // frame of the open scope, 0: none
-  uint64_t held_mark;   // sum of the marks of all holds; kept only while there are two or more
-  uint32_t uid;         // kept after the thread's end: joiners read it
-  uint8_t ended;        // no hook may make a card for this thread (again)
-  uint8_t in_handler;   // unused
+  uint64_t scope;      // frame of the open scope, 0: none
+  uint64_t held_mark;  // sum of the marks of all holds; kept only while there are two or more
+  uint32_t uid;        // kept after the thread's end: joiners read it
+  uint8_t ended;       // no hook may make a card for this thread (again)
+  uint8_t unused;
   uint16_t saved_slot;  // index + 1 of what save_for_fork kept
   uint32_t once_depth;  // initialisation routines that run in this thread now
-  uint32_t reserved;
-  void* once;  // the call whose routine is about to run, see hooks_once.cpp
+  uint32_t tag;         // visitor_tag(uid)
+  void* once;           // the call whose routine is about to run, see hooks_once.cpp
 
   // The chain of held locks and this request is logged unless it was before. Costs one comparison
   // then, and nothing if no lock is held.
@@ -100,7 +100,8 @@ struct alignas(64) ThreadState {
 };
 static_assert(sizeof(ThreadState) == 64, "late loading with dlopen must fit into spare static TLS");
 
-extern __thread ThreadState this_thread __attribute__((tls_model("initial-exec")));
+extern __thread ThreadState this_thread
+    __attribute__((tls_model("initial-exec"), visibility("hidden")));
 
 // Claims the calling thread's card for one bookkeeping step. Tests false when the step must be
 // skipped: disarmed, the thread is past its end, or a signal handler interrupted another step (then
@@ -176,7 +177,7 @@ inline uint64_t chain_key(uint64_t wanted, format::Kind kind, uint64_t held) {
 }
 
 // Set once any lock was found to be used as a semaphore: pushes then look theirs up.
-extern uint32_t semaphore_like_locks;
+extern uint32_t semaphore_like_locks __attribute__((visibility("hidden")));
 
 inline void ThreadState::check_chain(const Request& request, const CallSite& site) {
   format::Card& own = *card;
@@ -185,7 +186,7 @@ inline void ThreadState::check_chain(const Request& request, const CallSite& sit
   const uint64_t held = holds == 1 ? mark_of(own.holds[0]) : held_mark;
   const uint8_t mode = request.flags & (format::kSharedMode | format::kTry | format::kTimed);
   const uint64_t key =
-      chain_key(mark_of(request.address, generation_of(request.address), mode), request.kind, held);
+      chain_key(mark_of(request.address, visit(request.address, tag), mode), request.kind, held);
   if (__builtin_expect(own.chain_cache[key >> 55] != key, 0)) chain_missed(request, site, key);
 }
 
@@ -200,7 +201,7 @@ inline void ThreadState::push(const Request& request, const CallSite& site) {
     push_slow(request, site);
     return;
   }
-  const uint32_t generation = generation_of(request.address);
+  const uint32_t generation = visit(request.address, tag);
   format::Hold& hold = own.holds[index];
   hold.address = request.address;
   hold.site = site.pc;

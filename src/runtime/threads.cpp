@@ -208,6 +208,7 @@ void take_card(Card* card, uint32_t flags) {
   board.waits[index].tid = card->tid;
   thread.wait = &board.waits[index];
   thread.uid = card->uid;
+  thread.tag = visitor_tag(card->uid);
   thread.held_mark = 0;
   if (card->uid <= kThreadsLogged) log_thread(*card);
   // ORDER: a reader that sees it live sees whose it is.

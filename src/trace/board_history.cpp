@@ -227,6 +227,23 @@ class HistoryBuilder {
     return holds;
   }
 
+  // A slice that is another chain's shows that chain's frames and locks.
+  void borrow_places(model::Chain& chain, const ChainEntry& other) {
+    if (other.record.kind != Kind::Join)
+      chain.slice_address = address_of(lock(other.record.lock, other.record.kind));
+    if (other.holds.size() != chain.held.size()) return;
+    for (size_t i = 0; i < chain.held.size(); ++i) {
+      const format::ChainHold& there = other.holds[i];
+      if (there.site != chain.held[i].site) continue;
+      chain.held[i].frame = there.frame;
+      chain.held[i].slice_address = address_of(lock(there.lock, there.kind));
+    }
+  }
+
+  uint64_t address_of(ResourceId id) const {
+    return history_.resources[static_cast<size_t>(id)].address;
+  }
+
   void add_chain(const ChainEntry& entry) {
     const format::ChainRecord& record = entry.record;
     if ((record.flags & format::kSpinning) != 0 && is_signalled(record.kind)) {
@@ -271,6 +288,7 @@ class HistoryBuilder {
                            .r14 = registers.r14,
                            .r15 = registers.r15};
         chain.frame = other->second->record.frame;
+        borrow_places(chain, *other->second);
       }
     }
     if (record.kind == Kind::Join) {

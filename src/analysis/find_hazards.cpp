@@ -168,6 +168,7 @@ class Finder {
     entry.mode = hold.mode;
     entry.site = hold.site;
     entry.frame = hold.frame;
+    entry.slice_address = hold.slice_address;
     return entry;
   }
 
@@ -181,6 +182,7 @@ class Finder {
       want.registers = request.chain->registers;
       want.has_registers = request.chain->registers.rip != 0;
       want.stack_slice = request.chain->stack_slice;
+      want.slice_address = request.chain->slice_address;
     }
     return want;
   }

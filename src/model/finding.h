@@ -86,6 +86,7 @@ struct FindingHold {
   Mode mode = Mode::Exclusive;
   uint64_t site = 0;
   uint64_t frame = 0;
+  uint64_t slice_address = 0;  // see ChainHold
   Stack stack;          // of the acquisition; its note says when only the site is known
 };
 
@@ -98,6 +99,7 @@ struct FindingWant {
   bool has_registers = false;
   std::chrono::nanoseconds waited{0};
   std::vector<std::byte> stack_slice;  // hazards: unwound from here
+  uint64_t slice_address = 0;          // see ChainHold
   std::vector<ThreadId> owners;        // who holds it, or must move first (ids of the source)
   Stack stack;
 };

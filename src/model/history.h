@@ -42,6 +42,9 @@ struct ChainHold {
   uint64_t site = 0;
   uint64_t frame = 0;
   Publication publication = Publication::Published;
+  // The stack slice may be that of an earlier chain with the same sites: then `frame` is one of that
+  // stack, and this the address of the lock it held at this place. 0: the lock itself.
+  uint64_t slice_address = 0;
 };
 
 // While holding `held`, the thread asked for `wanted`. First of its kind in its thread, or in its
@@ -64,6 +67,7 @@ struct Chain {
   std::vector<ChainHold> held;  // outermost first
   Registers registers;
   std::vector<std::byte> stack_slice;  // memory from registers.rsp upwards; may be empty
+  uint64_t slice_address = 0;          // of the lock wanted there, see ChainHold
 };
 
 // Everything `from` did in segments <= from_segment happened before everything `to` does in

@@ -112,13 +112,14 @@ class Completion {
       const model::FindingThread& thread = finding_.threads[i];
       if (stacks_[i].unwound && stacks_[i].view == view && thread.wants &&
           thread.wants->resource == resource.id)
-        stacks.push_back({&stacks_[i].stack, stacks_[i].memory.get()});
+        stacks.push_back({&stacks_[i].stack, stacks_[i].memory.get(), thread.wants->slice_address});
     }
     for (size_t i = 0; i < stacks_.size(); ++i) {
       const model::FindingThread& thread = finding_.threads[i];
       for (size_t h = 0; h < stacks_[i].acquisitions.size() && h < thread.holds.size(); ++h)
         if (stacks_[i].view == view && thread.holds[h].resource == resource.id)
-          stacks.push_back({&stacks_[i].acquisitions[h], stacks_[i].memory.get()});
+          stacks.push_back({&stacks_[i].acquisitions[h], stacks_[i].memory.get(),
+                            thread.holds[h].slice_address});
     }
     name_resource(view->symbols(), resource, stacks);
   }

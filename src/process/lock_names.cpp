@@ -164,7 +164,7 @@ class MemberSearch {
     for (int pointers = 1; pointers <= kMaxPointers; ++pointers) {
       for (const FrameVariable& variable : variables) {
         if (Clock::now() > deadline_) return;
-        consider(variable, *naming.memory, pointers);
+        consider(variable, naming, pointers);
       }
       if (best_) return;
     }
@@ -173,8 +173,9 @@ class MemberSearch {
   const std::optional<Candidate>& best() const { return best_; }
 
  private:
-  void consider(const FrameVariable& variable, const MemoryReader& memory, int pointers) {
-    PathSearch search(address_, kind_, memory, deadline_);
+  void consider(const FrameVariable& variable, const NamingStack& naming, int pointers) {
+    const uint64_t address = naming.address != 0 ? naming.address : address_;
+    PathSearch search(address, kind_, *naming.memory, deadline_);
     const std::optional<TypePath> path = search.find(variable.type, variable.location, pointers);
     if (!path) return;
     const std::optional<PathName> name = render_path(variable.name, *path);

@@ -29,6 +29,8 @@ struct LockName {
 struct NamingStack {
   const UnwoundStack* stack = nullptr;
   const MemoryReader* memory = nullptr;
+  uint64_t address =
+      0;  // of the lock in this stack, if it is that of another thread at the same place
 };
 
 // By symbol alone: no DWARF, for the headline.

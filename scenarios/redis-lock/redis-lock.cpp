@@ -29,18 +29,20 @@
 // JSON(broken@5):              verdict=deadlock knot=6
 // JSON(broken@8):              verdict=deadlock knot=9
 //
-// RUN(idle-thread):            gordian run -- %program
-// EXIT(idle-thread):           0
-// EXPECT(idle-thread):         STALL
-// JSON(idle-thread):           verdict=stall kind=queue|condition|mixed locks=LockClient::mutex_
-// JSON(idle-thread):           no verdict=deadlock
+// RUN(idle-thread):    gordian run -- %program
+// EXIT(idle-thread):   0
+// EXPECT(idle-thread): STALL
+// JSON(idle-thread):   verdict=stall kind=queue|condition|mixed locks=LockClient::mutex_
+// JSON(idle-thread):   no verdict=deadlock
 //
-// RUN(repaired, trylock, timed):           gordian run -- %program
-// RUN(repaired@8):                         gordian run -- %program 8
-// REPEAT(repaired):                        200
-// EXIT(repaired*, trylock, timed):         0
-// REJECT(repaired*, trylock, timed):       DEADLOCK
-// JSON(repaired*, trylock, timed):         findings=0
+// RUN(repaired):                     gordian run --summary -- %program
+// RUN(trylock, timed):               gordian run -- %program
+// RUN(repaired@8):                   gordian run --summary -- %program 8
+// REPEAT(repaired):                  200
+// EXPECT(repaired*):                 with another lock held
+// EXIT(repaired*, trylock, timed):   0
+// REJECT(repaired*, trylock, timed): DEADLOCK
+// JSON(repaired*, trylock, timed):   findings=0
 #include "support/redis_server.h"
 #include "support/steps.h"
 #include "support/thread.h"

@@ -27,16 +27,18 @@
 // JSON(broken@8):              verdict=deadlock victims=7
 // REJECT(broken-renamed):      works_concurrency
 //
-// RUN(repaired, trylock, timed):           gordian run -- %program
-// RUN(repaired@8):                         gordian run -- %program 8
-// REPEAT(repaired):                        200
-// EXIT(repaired*, trylock, timed):         0
-// REJECT(repaired*, trylock, timed):       DEADLOCK
-// JSON(repaired*, trylock, timed):         findings=0
+// RUN(repaired):                     gordian run --summary -- %program
+// RUN(trylock, timed):               gordian run -- %program
+// RUN(repaired@8):                   gordian run --summary -- %program 8
+// REPEAT(repaired):                  200
+// EXPECT(repaired*):                 with another lock held
+// EXIT(repaired*, trylock, timed):   0
+// REJECT(repaired*, trylock, timed): DEADLOCK
+// JSON(repaired*, trylock, timed):   findings=0
 //
-// RUN(lucky):   gordian run -- %program
-// EXIT(lucky):  0
-// JSON(lucky):  verdict=possible kind=join|mixed locks=Server::works_concurrency_rw_lock_
+// RUN(lucky):  gordian run -- %program
+// EXIT(lucky): 0
+// JSON(lucky): verdict=possible kind=join|mixed locks=Server::works_concurrency_rw_lock_
 #include "support/blocked.h"
 #include "support/steps.h"
 #include "support/thread.h"
@@ -91,6 +93,9 @@ constexpr int kWrites = 100;
 
 // Puts the threads in the order of the story.
 struct Story {
+  explicit Story(int readers) : workers(readers) {}
+
+  std::vector<scenario::Tid> workers;  // those that only read
   std::latch switch_began{1};    // worker-1 has the exclusive guard, in twins in which it keeps it
   scenario::Tid joiner;          // worker-1, about to join
   scenario::Tid joined;          // the replication thread
@@ -240,12 +245,17 @@ void master(int connection, Story* story) {
   if (kTwin != Twin::Lucky) {
     scenario::wait_until_joining(story->joiner.get(), story->joined.get());
   }
+  if (kTwin == Twin::Broken) {
+    // By then every other worker has queued up.
+    for (const scenario::Tid& tid : story->workers) scenario::wait_until_blocked(tid.get());
+  }
   say("FULLRESYNC\n");
   close(connection);
 }
 
-void worker(Server* server, Story* story) {
+void worker(Server* server, Story* story, int number) {
   if (kThreadsMeetHoldingLocks) story->switch_began.wait();
+  story->workers[number].set(gettid());
   size_t length = 0;
   for (int round = 0; round < kRounds; ++round) length += server->look_up("colour").size();
   std::printf("%zu bytes read\n", length);
@@ -258,18 +268,19 @@ int main(int argc, char** argv) {
     std::perror("socketpair");
     return 1;
   }
-  Story story;
+  Story story(threads - 2);
   const auto server = std::make_unique<Server>();
   server->follow(ends[0], &story);
 
   std::vector<scenario::Thread> started;
-  started.emplace_back("master", [&] { master(ends[1], &story); });
   started.emplace_back("worker-1", [&] {
     story.applied.wait_for(kWrites);
     if (kTwin == Twin::Lucky) story.synchronised.wait_for(1);
     server->slave_of(&story);
   });
   for (int i = 2; i < threads; ++i) {
-    started.emplace_back("worker-" + std::to_string(i), [&] { worker(server.get(), &story); });
+    started.emplace_back("worker-" + std::to_string(i),
+                         [&, i] { worker(server.get(), &story, i - 2); });
   }
+  started.emplace_back("master", [&] { master(ends[1], &story); });
 }

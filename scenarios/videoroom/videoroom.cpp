@@ -18,20 +18,22 @@
 // EXIT(broken*):               66
 // EXPECT(broken):              DEADLOCK: 2 threads, 2 locks
 // JSON(broken*):               findings=1
-// JSON(broken):                verdict=deadlock kind=lock-order knot=configure-1,admin-1 victims=1
+// JSON(broken):                verdict=deadlock kind=lock-order knot=configure-1,admin-1
 // JSON(broken, broken@?):      verdict=deadlock locks=participant->streams_mutex,handle->mutex
-// JSON(broken@3):              verdict=deadlock kind=lock-order knot=configure-1,admin-1 victims=2
-// JSON(broken@5):              knot=configure-1,admin-1,configure-2,admin-2 victims=2
-// JSON(broken@8):              verdict=deadlock kind=lock-order knot=8 victims=1
+// JSON(broken@3):              verdict=deadlock kind=lock-order knot=configure-1,admin-1
+// JSON(broken@5):              knot=configure-1,admin-1,configure-2,admin-2
+// JSON(broken@8):              verdict=deadlock kind=lock-order knot=8
 // JSON(broken-renamed):        verdict=deadlock kind=lock-order locks=ferry->amber,tower->cobalt
-// JSON(broken-renamed):        knot=configure-1,admin-1 victims=1
+// JSON(broken-renamed):        knot=configure-1,admin-1
 // REJECT(broken-renamed):      streams_mutex
 //
-// RUN(repaired, trylock):           gordian run -- %program
-// RUN(repaired@8):                  gordian run -- %program 8
+// RUN(repaired):                    gordian run --summary -- %program
+// RUN(trylock):                     gordian run -- %program
+// RUN(repaired@8):                  gordian run --summary -- %program 8
 // RUN(gate):                        gordian run --refuted -- %program
 // REPEAT(repaired):                 200
 // TIMEOUT(repaired*):               30
+// EXPECT(repaired*):                with another lock held
 // EXIT(repaired*, trylock, gate):   0
 // REJECT(repaired*, trylock, gate): DEADLOCK
 // JSON(repaired*, trylock, gate):   findings=0

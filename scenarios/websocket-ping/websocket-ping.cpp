@@ -26,12 +26,14 @@
 // JSON(broken-renamed):        locks=Letterbox::wax
 // REJECT(broken-renamed):      mSslMutex
 //
-// RUN(repaired, trylock, timed):           gordian run -- %program
-// RUN(repaired@8):                         gordian run -- %program 8
-// REPEAT(repaired):                        200
-// EXIT(repaired*, trylock, timed):         0
-// REJECT(repaired*, trylock, timed):       DEADLOCK
-// JSON(repaired*, trylock, timed):         findings=0
+// RUN(repaired):                     gordian run --summary -- %program
+// RUN(trylock, timed):               gordian run -- %program
+// RUN(repaired@8):                   gordian run --summary -- %program 8
+// REPEAT(repaired):                  200
+// EXPECT(repaired*):                 with another lock held
+// EXIT(repaired*, trylock, timed):   0
+// REJECT(repaired*, trylock, timed): DEADLOCK
+// JSON(repaired*, trylock, timed):   findings=0
 #include "support/thread.h"
 #include "support/twin.h"
 

@@ -49,7 +49,10 @@ const FindingHold* hold_wanted_in_knot(const Labels& labels, const FindingThread
 }
 
 std::string hold_function(const FindingHold& hold) {
-  return function_label(first_own_frame(hold.stack));
+  const Frame* frame = first_own_frame(hold.stack);
+  const std::string label = function_label(frame);
+  // Only the line tells lambdas apart.
+  return label == "a lambda" ? place_label(frame) : label;
 }
 
 std::string want_place(const FindingThread& thread) {
@@ -242,9 +245,15 @@ std::string signal_under_lock(const Labels& labels, const std::vector<const Find
     const bool is_stall = labels.finding().verdict == Verdict::Stall;
     std::string text = "Do not wait under " + lock + ": ";
     text += release_before(labels, *thread, *hold);
-    text += is_stall ? ", and threads that could wake it need "
-                     : ", and every thread that could wake it needs ";
-    text += lock + " first. Release ";
+    if (kind == ResourceKind::Barrier) {
+      text += ", and others need ";
+      text += lock + " to get there";
+    } else {
+      text += is_stall ? ", and threads that could wake it need "
+                       : ", and every thread that could wake it needs ";
+      text += lock + " first";
+    }
+    text += ". Release ";
     text += lock + " before waiting";
     if (kind == ResourceKind::Barrier)
       return text + ", or let the others pass the barrier without it.";
@@ -314,8 +323,10 @@ std::string lock_order(const Labels& labels, const std::vector<const FindingThre
 
   const Resource* a = labels.find_resource(cheapest->hold->resource);
   const Resource* b = labels.find_resource(changed.wants->resource);
-  const bool both_mutexes = a != nullptr && b != nullptr && a->kind == ResourceKind::Mutex &&
-                            b->kind == ResourceKind::Mutex;
+  const Frame* place = first_own_frame(changed.wants->stack);
+  const bool is_c = place != nullptr && place->file.ends_with(".c");
+  const bool both_mutexes = !is_c && a != nullptr && b != nullptr &&
+                            a->kind == ResourceKind::Mutex && b->kind == ResourceKind::Mutex;
   if (are_of_one_class(a, b))
     return capitalised(release_before(labels, changed, *cheapest->hold)) +
            ". Both are locks of one kind of object, so no order of names can help: take them in "

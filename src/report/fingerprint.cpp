@@ -86,31 +86,35 @@ uint64_t hash_of(std::string_view text) {
 
 }  // namespace
 
-std::string fingerprint_text(const Finding& finding) {
-  const Labels labels(finding);
-  std::set<ResourceId> wanted;
-  for (const FindingThread& thread : finding.threads)
-    if (thread.role == Role::Knot && thread.wants) wanted.insert(thread.wants->resource);
+namespace {
 
-  // Sets: neither the order of threads nor their number is part of the name.
+// Sets: neither the order of threads nor their number is part of the name.
+std::set<std::string> facts_of(const Finding& finding) {
+  const Labels labels(finding);
   std::set<std::string> facts;
-  for (const FindingThread& thread : finding.threads) {
-    if (thread.role != Role::Knot) continue;
+  for (const FindingThread* thread : labels.threads()) {
+    if (thread->role != Role::Knot) continue;
     std::set<std::string> holds;
-    for (const FindingHold& hold : thread.holds)
-      if (wanted.contains(hold.resource) || finding.kind == FindingKind::HeldAtExit)
+    for (const FindingHold& hold : thread->holds)
+      if (labels.is_wanted_in_knot(hold.resource) || finding.kind == FindingKind::HeldAtExit)
         holds.insert("holds " + lock_text(labels, hold.resource) + " " +
                      std::string(mode_word(hold.mode)) + " in " + function_text(hold.stack));
     std::string fact;
     for (const std::string& hold : holds) fact += hold + "; ";
-    if (thread.wants)
-      fact += "wants " + lock_text(labels, thread.wants->resource) + " " +
-              std::string(mode_word(thread.wants->mode)) + " in " +
-              function_text(thread.wants->stack);
+    if (thread->wants)
+      fact += "wants " + lock_text(labels, thread->wants->resource) + " " +
+              std::string(mode_word(thread->wants->mode)) + " in " +
+              function_text(thread->wants->stack);
     facts.insert(fact);
   }
+  return facts;
+}
+
+}  // namespace
+
+std::string fingerprint_text(const Finding& finding) {
   std::string text = std::string(finding_kind_word(finding.kind)) + "\n";
-  for (const std::string& fact : facts) text += fact + "\n";
+  for (const std::string& fact : facts_of(finding)) text += fact + "\n";
   return text;
 }
 

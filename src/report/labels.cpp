@@ -102,12 +102,6 @@ std::string short_function(std::string_view demangled) {
   return out.empty() ? std::string(text) : out;
 }
 
-const Frame* first_own_frame(const model::Stack& stack) {
-  for (const Frame& frame : stack.frames)
-    if (!frame.plumbing) return &frame;
-  return stack.frames.empty() ? nullptr : &stack.frames.front();
-}
-
 namespace {
 
 std::string_view last_component(std::string_view path) {
@@ -117,9 +111,28 @@ std::string_view last_component(std::string_view path) {
 
 }  // namespace
 
+bool is_folded(const Frame& frame) {
+  const std::string_view module = last_component(frame.module);
+  if (frame.plumbing || module.starts_with("libgordian.so")) return true;
+  return frame.function.empty() &&
+         (module.starts_with("libc.so") || module.starts_with("libstdc++.so") ||
+          module.starts_with("libpthread.so") || module.starts_with("ld-linux"));
+}
+
+const Frame* first_own_frame(const model::Stack& stack) {
+  for (const Frame& frame : stack.frames)
+    if (!is_folded(frame)) return &frame;
+  return nullptr;
+}
+
 std::string function_label(const Frame* frame) {
-  if (frame != nullptr && !frame->function.empty())
-    return clean(short_function(frame->function), 80) + "()";
+  if (frame != nullptr && !frame->function.empty()) {
+    const std::string name = short_function(frame->function);
+    const size_t lambda = name.find("::{lambda");
+    if (lambda != std::string::npos)
+      return "a lambda in " + clean(name.substr(0, lambda), 80) + "()";
+    return name.starts_with("{lambda") ? "a lambda" : clean(name, 80) + "()";
+  }
   if (frame != nullptr && !frame->module.empty())
     return "a function of " + clean(last_component(frame->module), 60);
   return "code at an unknown place";

@@ -23,7 +23,11 @@ std::string clean(std::string_view text, size_t max = 100);
 // "ns::Class<int>::send(Message) const" -> "ns::Class::send"; a lambda in f -> "f::{lambda#1}".
 std::string short_function(std::string_view demangled);
 
-// The innermost frame that is the program's own and not plumbing; null without frames.
+// Part of how a lock is taken rather than of the program: std::, pthread, Gordian, and the nameless
+// insides of the C and C++ libraries.
+bool is_folded(const model::Frame& frame);
+
+// The innermost frame that is not folded; null if there is none.
 const model::Frame* first_own_frame(const model::Stack& stack);
 
 // "send_ping()"; "a function of libfoo.so"; "code at an unknown place".

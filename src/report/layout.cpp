@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <array>
 #include <cstdio>
+#include <filesystem>
 #include <vector>
 
 namespace gordian::report {
@@ -58,7 +59,8 @@ std::string frame_function(const Frame& frame) {
 std::string frame_place(const Frame& frame, const std::string& folder) {
   std::string place;
   if (!frame.file.empty()) {
-    place = short_path(frame.file, folder);
+    // "kinds/../support/thread.h", as compilers write it.
+    place = short_path(std::filesystem::path(frame.file).lexically_normal().string(), folder);
     if (frame.line > 0) place += ":" + std::to_string(frame.line);
   } else if (!frame.function.empty() && !frame.module.empty()) {
     place = "(" + clean(base_name(frame.module), 60) + ")";
@@ -127,12 +129,11 @@ std::string stack_text(const Stack& stack, const TextOptions& options, size_t sk
     std::string place;
   };
   std::vector<Line> lines;
-  const bool all_plumbing = std::all_of(stack.frames.begin(), stack.frames.end(),
-                                        [](const Frame& frame) { return frame.plumbing; });
+  const bool all_plumbing = std::all_of(stack.frames.begin(), stack.frames.end(), is_folded);
   size_t folded = 0;
   for (const Frame& frame : stack.frames) {
     if (&frame - stack.frames.data() >= static_cast<ptrdiff_t>(stack.frames.size() - skip)) break;
-    if (frame.plumbing && !all_plumbing) {
+    if (is_folded(frame) && !all_plumbing) {
       ++folded;
       continue;
     }

@@ -44,11 +44,11 @@ struct RunSummary {
   uint64_t threads = 0;
   uint64_t locks = 0;
   uint64_t acquisitions = 0;
-  uint64_t nested = 0;      // of those, with another lock held
+  uint64_t nested = 0;          // of those, with another lock held
   uint64_t nested_threads = 0;  // that wanted something while holding something
-  uint64_t lock_pairs = 0;  // distinct pairs "wanted this while holding that"
-  uint64_t chains = 0;      // distinct chains logged
-  uint64_t waits = 0;       // blocking waits
+  uint64_t lock_pairs = 0;      // distinct pairs "wanted this while holding that"
+  uint64_t chains = 0;          // distinct chains logged
+  uint64_t waits = 0;           // blocking waits
   std::chrono::nanoseconds longest_wait{0};
   std::chrono::nanoseconds elapsed{0};
   std::chrono::nanoseconds judge_cpu{0};  // processor time of the judge itself

@@ -309,6 +309,14 @@ std::vector<std::string> read_argv(int pid) {
   return argv;
 }
 
+std::vector<int> list_processes() {
+  DIR* dir = opendir("/proc");
+  if (!dir) return {};
+  std::vector<int> processes = list_numbers(dir);
+  closedir(dir);
+  return processes;
+}
+
 std::vector<int> list_children(int pid) {
   // Each thread has the children it forked. The file needs CONFIG_PROC_CHILDREN, which every
   // distribution's kernel has; where it is missing, the parents of all processes are asked.

@@ -195,9 +195,26 @@ class Reporter final : public watch::Audience {
     say(report::story(finding, text_));
     known_.insert(finding.fingerprint);
     if (const Parts parts = parts_of(finding); !parts.empty()) known_parts_.insert(parts);
+    if (finding.kind == model::FindingKind::Orphan) {
+      for (const model::Resource& resource : finding.resources) orphans_.insert(resource.address);
+    }
     report_.findings.push_back(std::move(finding));
     if (options_.run.on_deadlock == watch::OnDeadlock::Keep) write_json();
     return true;
+  }
+
+  // All of it has happened already: perhaps as a part of a larger knot.
+  bool is_told(const Parts& parts) const {
+    return !parts.empty() && std::any_of(known_parts_.begin(), known_parts_.end(), [&](const Parts& known) {
+      return std::includes(known.begin(), known.end(), parts.begin(), parts.end());
+    });
+  }
+
+  // A lock that a thread took with it, and another waited for until the end: told once.
+  [[nodiscard]] bool is_told_as_orphan(const model::Finding& hazard) const {
+    return hazard.kind == model::FindingKind::HeldAtExit &&
+           std::all_of(hazard.resources.begin(), hazard.resources.end(),
+                       [this](const model::Resource& resource) { return orphans_.contains(resource.address); });
   }
 
   void on_notice(const std::string& notice) override {
@@ -212,8 +229,8 @@ class Reporter final : public watch::Audience {
     hazards.findings.clear();
     for (model::Finding& hazard : outcome.hazards) {
       hazard.fingerprint = report::fingerprint(hazard);
-      const bool known = known_.contains(hazard.fingerprint) || known_parts_.contains(parts_of(hazard));
-      if (known || is_suppressed(hazard)) continue;
+      const bool known = known_.contains(hazard.fingerprint) || is_told(parts_of(hazard));
+      if (known || is_told_as_orphan(hazard) || is_suppressed(hazard)) continue;
       hazards.findings.push_back(hazard);
       report_.findings.push_back(std::move(hazard));
     }
@@ -242,20 +259,6 @@ class Reporter final : public watch::Audience {
   }
 
  private:
-  // A lock left locked that somebody already waits for in vain is one story, not two.
-  bool is_told_as_orphan(const model::Finding& hazard) const {
-    if (hazard.kind != model::FindingKind::HeldAtExit) return false;
-    return std::any_of(report_.findings.begin(), report_.findings.end(), [&](const model::Finding& told) {
-      if (told.kind != model::FindingKind::Orphan) return false;
-      for (const model::Resource& lost : told.resources) {
-        for (const model::Resource& left : hazard.resources) {
-          if (lost.address == left.address && lost.kind == left.kind) return true;
-        }
-      }
-      return false;
-    });
-  }
-
   bool is_suppressed(const model::Finding& finding) {
     if (!suppressions_) return false;
     const report::Suppression* const rule = suppressions_->match(finding, today());
@@ -266,7 +269,7 @@ class Reporter final : public watch::Audience {
   }
 
   // Without findings gordian adds nothing to what the program prints: people compare it.
-  bool is_worth_closing() const {
+  [[nodiscard]] bool is_worth_closing() const {
     if (options_.summary) return true;
     if (options_.quiet) return false;
     const report::Dropped& dropped = report_.dropped;
@@ -333,6 +336,7 @@ class Reporter final : public watch::Audience {
   FileDescriptor log_;
   std::set<std::string> known_;
   std::set<Parts> known_parts_;
+  std::set<uint64_t> orphans_;  // addresses of locks that a finding calls orphaned
   bool noticed_ = false;
   bool write_failed_ = false;
 };

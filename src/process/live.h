@@ -34,9 +34,9 @@ struct ThreadReading {
   uint64_t voluntary_switches = 0;
   uint64_t involuntary_switches = 0;
 
-  uint64_t switches() const { return voluntary_switches + involuntary_switches; }
-  bool in_syscall() const { return !on_cpu && syscall >= 0; }
-  bool same_moment(const ThreadReading& other) const;
+  [[nodiscard]] uint64_t switches() const { return voluntary_switches + involuntary_switches; }
+  [[nodiscard]] bool in_syscall() const { return !on_cpu && syscall >= 0; }
+  [[nodiscard]] bool same_moment(const ThreadReading& other) const;
 };
 
 // futex, futex_waitv and friends: the only calls a glibc lock blocks in.
@@ -48,12 +48,12 @@ std::optional<uint64_t> futex_address(const ThreadReading& reading);
 class TaskDirectory {
  public:
   static Result<TaskDirectory> open(int pid);
-  int pid() const { return pid_; }
-  std::vector<int> list() const;                     // tids, ascending; empty: gone
-  std::optional<ThreadReading> read(int tid) const;  // all fields
-  std::optional<ThreadReading> read_syscall(
+  [[nodiscard]] int pid() const { return pid_; }
+  [[nodiscard]] std::vector<int> list() const;                     // tids, ascending; empty: gone
+  [[nodiscard]] std::optional<ThreadReading> read(int tid) const;  // all fields
+  [[nodiscard]] std::optional<ThreadReading> read_syscall(
       int tid) const;  // only the system call line: half the price
-  std::optional<std::string> comm(int tid) const;
+  [[nodiscard]] std::optional<std::string> comm(int tid) const;
 
  private:
   TaskDirectory(int pid, FileDescriptor fd) : pid_(pid), fd_(std::move(fd)) {}

@@ -27,8 +27,8 @@ constexpr uint64_t kMaxLog = uint64_t{1} << 30;
 class MemoryBytes final : public BoardBytes {
  public:
   explicit MemoryBytes(std::span<const std::byte> bytes) : bytes_(bytes) {}
-  uint64_t size() const override { return bytes_.size(); }
-  bool read(uint64_t offset, std::span<std::byte> to) const override {
+  [[nodiscard]] uint64_t size() const override { return bytes_.size(); }
+  [[nodiscard]] bool read(uint64_t offset, std::span<std::byte> to) const override {
     if (offset > bytes_.size() || to.size() > bytes_.size() - offset) return false;
     std::memcpy(to.data(), bytes_.data() + offset, to.size());
     return true;

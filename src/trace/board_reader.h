@@ -24,9 +24,9 @@ namespace gordian::trace {
 class BoardBytes {
  public:
   virtual ~BoardBytes() = default;
-  virtual uint64_t size() const = 0;
+  [[nodiscard]] virtual uint64_t size() const = 0;
   // Copies [offset, offset + to.size()); false when any of it cannot be read.
-  virtual bool read(uint64_t offset, std::span<std::byte> to) const = 0;
+  [[nodiscard]] virtual bool read(uint64_t offset, std::span<std::byte> to) const = 0;
 };
 
 // Bytes in memory of our own; they must outlive the object.
@@ -108,27 +108,27 @@ class BoardReader {
   static Result<BoardReader> open(std::unique_ptr<BoardBytes> bytes);
 
   // The header as of the last refresh(): geometry from open(), counters checked against it.
-  const format::BoardHeader& header() const { return header_; }
+  [[nodiscard]] const format::BoardHeader& header() const { return header_; }
   bool refresh();
 
-  uint32_t cards_used() const { return header_.cards_used; }
+  [[nodiscard]] uint32_t cards_used() const { return header_.cards_used; }
 
   // All wait words in use. A word caught in the middle of a change comes with an even number: no
   // wait. Cost: 64 bytes a card; the only thing a judge reads from an idle process.
   void read_waits(std::vector<format::WaitWord>& to) const;
-  std::optional<format::WaitWord> read_wait(uint32_t card) const;
+  [[nodiscard]] std::optional<format::WaitWord> read_wait(uint32_t card) const;
 
   // How many locks the card's thread holds, without reading them; nullopt: no live thread on it.
   struct CardBrief {
     uint32_t tid = 0, uid = 0, flags = 0, hold_count = 0;
     bool suspended_first = false;  // the only hold is one given up inside a condition wait
   };
-  std::optional<CardBrief> read_brief(uint32_t card) const;
-  std::optional<CardCopy> read_card(uint32_t card) const;
+  [[nodiscard]] std::optional<CardBrief> read_brief(uint32_t card) const;
+  [[nodiscard]] std::optional<CardCopy> read_card(uint32_t card) const;
 
   // The entries of these addresses that are alive. Walks the used part of the lock table once.
-  std::vector<format::LockEntry> find_locks(std::span<const uint64_t> addresses) const;
-  std::vector<format::LockEntry> read_locks() const;
+  [[nodiscard]] std::vector<format::LockEntry> find_locks(std::span<const uint64_t> addresses) const;
+  [[nodiscard]] std::vector<format::LockEntry> read_locks() const;
 
   // Takes in what has been logged since the last call.
   const BoardLog& read_log();

@@ -152,6 +152,9 @@ class Builder {
     thread.holds.push_back(hold);
   }
 
+  // A spin lock's own word, and an annotation, do not say whether other processes use it: its memory does.
+  static bool says_if_shared(Kind kind) { return kind != Kind::Spin && kind != Kind::Custom; }
+
   // `object` distinguishes only what the address alone does not: files.
   ResourceId resource(size_t process, Kind kind, uint64_t address, uint64_t object, bool shared) {
     const ResourceKind model_kind = resource_kind(kind);
@@ -160,10 +163,10 @@ class Builder {
       // The two families of file locks do not see each other.
       key = {kEverywhere, model_kind, address, object, kind == Kind::Flock ? 1 : 2};
       shared = true;
-    } else if (shared && boards_[process].shared_identity) {
-      if (const auto identity = boards_[process].shared_identity(address)) {
-        key = {kEverywhere, model_kind, identity->device, identity->inode, identity->offset};
-      }
+    } else if ((shared || !says_if_shared(kind)) && boards_[process].shared_identity) {
+      const auto identity = boards_[process].shared_identity(address);
+      shared = identity.has_value();
+      if (shared) key = {kEverywhere, model_kind, identity->device, identity->inode, identity->offset};
     }
     const auto [entry, is_new] = resources_.try_emplace(key, ResourceId{0});
     if (is_new) {
@@ -216,7 +219,6 @@ class Builder {
         resource.born_by_init = (entry.flags & format::kLockBornByInit) != 0;
         resource.prefers_writers = (entry.flags & format::kLockPrefersWriters) != 0;
         resource.semaphore_like = (entry.flags & format::kLockSemaphoreLike) != 0;
-        resource.process_shared |= (entry.flags & format::kLockProcessShared) != 0;
         resource.posted_in_handler = (entry.flags & format::kLockPostedInHandler) != 0;
         resource.wakers_closed = (entry.flags & format::kLockClosedWakers) != 0;
         resource.recursive = is_recursive(entry.kind, entry.type);
@@ -251,7 +253,7 @@ class Builder {
     }
   }
 
-  int outer_tid(size_t process, uint32_t tid) const {
+  [[nodiscard]] int outer_tid(size_t process, uint32_t tid) const {
     return boards_[process].outer_tid ? boards_[process].outer_tid(tid) : static_cast<int>(tid);
   }
 

@@ -22,8 +22,8 @@ class MappedBoard final : public trace::BoardBytes {
   MappedBoard(const std::byte* bytes, uint64_t size) : bytes_(bytes), size_(size) {}
   ~MappedBoard() override { munmap(const_cast<std::byte*>(bytes_), size_); }
 
-  uint64_t size() const override { return size_; }
-  bool read(uint64_t offset, std::span<std::byte> to) const override {
+  [[nodiscard]] uint64_t size() const override { return size_; }
+  [[nodiscard]] bool read(uint64_t offset, std::span<std::byte> to) const override {
     if (offset > size_ || to.size() > size_ - offset) return false;
     std::memcpy(to.data(), bytes_ + offset, to.size());
     return true;
@@ -37,8 +37,8 @@ class MappedBoard final : public trace::BoardBytes {
 class RemoteBoard final : public trace::BoardBytes {
  public:
   RemoteBoard(int pid, uint64_t address, uint64_t size) : memory_(pid), address_(address), size_(size) {}
-  uint64_t size() const override { return size_; }
-  bool read(uint64_t offset, std::span<std::byte> to) const override {
+  [[nodiscard]] uint64_t size() const override { return size_; }
+  [[nodiscard]] bool read(uint64_t offset, std::span<std::byte> to) const override {
     if (offset > size_ || to.size() > size_ - offset) return false;
     return memory_.read(address_ + offset, to);
   }

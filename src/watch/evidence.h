@@ -24,8 +24,8 @@ struct ObjectBytes {
   uint64_t address = 0;
   std::vector<std::byte> bytes;  // empty: could not be read
 
-  std::optional<uint32_t> word(size_t offset) const;
-  std::optional<uint64_t> long_word(size_t offset) const;
+  [[nodiscard]] std::optional<uint32_t> word(size_t offset) const;
+  [[nodiscard]] std::optional<uint64_t> long_word(size_t offset) const;
 };
 
 // How much of an object is worth reading.

@@ -304,12 +304,14 @@ std::vector<model::Finding> Judge::examine() {
   std::vector<WaitFacts> facts(current.now.snapshot.threads.size());
   std::vector<bool> gone(facts.size(), false);
   gather_objects(current, facts, gone);
+  find_outsiders(current);
   attest_spinning(current, facts);
   read_all(current, tids, true);
 
   apply(current, facts, gone);
   enrich(current);
   note_signal_handlers(current);
+  add_outsiders(current);
   add_unknown_threads(current, tids);
   current.now.snapshot.taken = now_monotonic();
 
@@ -348,7 +350,7 @@ bool Judge::find_candidates(Case& current, std::set<std::pair<size_t, int>>& tid
         any_signal |= !owned && thread.role == model::Role::Knot;
       }
       for (const model::FindingThread& thread : finding.threads) whole_processes.insert(index_of(thread.process));
-      if (!any_signal && !is_told(current, snapshot.snapshot, finding)) owned_only.merge(of_owned);
+      if (!any_signal && !is_told(snapshot.snapshot, finding)) owned_only.merge(of_owned);
     }
   };
   const auto read = [&](const trace::ReacquiresMutex& reacquires) {
@@ -644,6 +646,53 @@ void Judge::add_file_lock_holders(Case& current) {
   }
 }
 
+// Whoever has the memory in which a semaphore lies can post it, watched or not: also a child that
+// has only just been forked, and has not yet called anything that we hook.
+void Judge::find_outsiders(Case& current) {
+  std::set<std::pair<uint64_t, uint64_t>> files;
+  for (size_t i = 0; i < current.now.origins.size(); ++i) {
+    const trace::ThreadOrigin& origin = current.now.origins[i];
+    const auto& wait = current.now.snapshot.threads[i].wait;
+    if (!wait || !current.now.snapshot.resources[index_of(wait->resource)].process_shared) continue;
+    if (model::is_owned(current.now.snapshot.resources[index_of(wait->resource)].kind)) continue;
+    if (const auto identity = current.processes[origin.process]->shared_identity(origin.wait.address)) {
+      files.emplace(identity->device, identity->inode);
+    }
+  }
+  if (files.empty()) return;
+  for (const int pid : process::list_processes()) {
+    const bool watched = std::any_of(current.processes.begin(), current.processes.end(),
+                                     [pid](const WatchedProcess* process) { return process->pid() == pid; });
+    if (watched || pid == getpid()) continue;
+    const auto maps = process::read_maps(pid);
+    if (!maps) continue;
+    if (std::any_of(maps->begin(), maps->end(), [&](const process::Mapping& mapping) {
+          return mapping.shared && files.contains({mapping.device, mapping.inode});
+        })) {
+      current.outsiders.push_back(pid);
+    }
+  }
+}
+
+void Judge::add_outsiders(Case& current) {
+  for (const int pid : current.outsiders) {
+    model::Process process;
+    process.id = model::ProcessId{static_cast<uint32_t>(current.now.snapshot.processes.size())};
+    process.pid = pid;
+    process.exe = process::read_exe(pid);
+    process.argv = process::read_argv(pid);
+    model::Thread thread;
+    thread.id = ThreadId{static_cast<uint32_t>(current.now.snapshot.threads.size())};
+    thread.process = process.id;
+    thread.tid = pid;
+    thread.name = process.exe.substr(process.exe.rfind('/') + 1);
+    thread.busy = true;
+    current.now.snapshot.processes.push_back(std::move(process));
+    current.now.snapshot.threads.push_back(std::move(thread));
+    current.now.origins.push_back({.process = SIZE_MAX});
+  }
+}
+
 // sem_post and futex wakes are allowed in signal handlers: a program that has handlers may wake such
 // waiters without any of its threads being free.
 void Judge::note_signal_handlers(Case& current) {
@@ -678,15 +727,15 @@ void Judge::add_unknown_threads(Case& current, const std::set<std::pair<size_t, 
   }
 }
 
-std::tuple<int, uint32_t, uint64_t> Judge::told_key(const Case& current, const model::Snapshot& snapshot,
+std::tuple<int, uint32_t, uint64_t> Judge::told_key(const model::Snapshot& snapshot,
                                                     const model::FindingThread& thread) {
   const model::Thread& source = snapshot.threads[index_of(thread.id)];
-  return {current.processes[index_of(thread.process)]->pid(), source.uid, source.wait ? source.wait->number : 0};
+  return {snapshot.processes[index_of(thread.process)].pid, source.uid, source.wait ? source.wait->number : 0};
 }
 
-bool Judge::is_told(const Case& current, const model::Snapshot& snapshot, const model::Finding& finding) const {
+bool Judge::is_told(const model::Snapshot& snapshot, const model::Finding& finding) const {
   return std::all_of(finding.threads.begin(), finding.threads.end(), [&](const model::FindingThread& thread) {
-    return thread.role != model::Role::Knot || told_.contains(told_key(current, snapshot, thread));
+    return thread.role != model::Role::Knot || told_.contains(told_key(snapshot, thread));
   });
 }
 
@@ -695,7 +744,7 @@ bool Judge::is_new(const Case& current, const model::Finding& finding) {
   bool any_new = false;
   for (const model::FindingThread& thread : finding.threads) {
     if (thread.role != model::Role::Knot) continue;
-    const auto key = told_key(current, current.now.snapshot, thread);
+    const auto key = told_key(current.now.snapshot, thread);
     const auto known = told_.find(key);
     if (known != told_.end() && (known->second || !is_deadlock)) continue;
     any_new = true;
@@ -706,6 +755,7 @@ bool Judge::is_new(const Case& current, const model::Finding& finding) {
 
 void Judge::name_threads(Case& current, model::Finding& finding) {
   for (model::FindingThread& thread : finding.threads) {
+    if (index_of(thread.process) >= current.processes.size()) continue;
     WatchedProcess& process = *current.processes[index_of(thread.process)];
     if (thread.name.empty() && process.tasks() != nullptr) {
       thread.name = process.tasks()->comm(thread.tid).value_or("");

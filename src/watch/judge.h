@@ -33,21 +33,21 @@ class Judge {
   void finish(int pid);  // it has exited
   void finish_ended();   // all that have, by their descriptors
 
-  const std::vector<std::unique_ptr<WatchedProcess>>& processes() const { return processes_; }
-  bool has_live() const;
-  bool has_seen(int pid) const { return latest_.contains(pid); }
+  [[nodiscard]] const std::vector<std::unique_ptr<WatchedProcess>>& processes() const { return processes_; }
+  [[nodiscard]] bool has_live() const;
+  [[nodiscard]] bool has_seen(int pid) const { return latest_.contains(pid); }
 
   // One look. New findings, with thread names and the names of static locks, but no stacks.
   std::vector<model::Finding> look();
   // When to look next.
-  std::chrono::milliseconds interval() const { return interval_; }
+  [[nodiscard]] std::chrono::milliseconds interval() const { return interval_; }
 
   // Stacks, and names of all locks.
   void complete(model::Finding& finding);
   // What the run did not hit but could have, over all processes seen.
   std::vector<model::Finding> find_hazards(bool refuted);
 
-  uint64_t examinations() const { return examinations_; }
+  [[nodiscard]] uint64_t examinations() const { return examinations_; }
 
  private:
   struct Reading {
@@ -62,6 +62,7 @@ class Judge {
     std::vector<trace::ProcessBoard> boards;
     trace::BoardSnapshot now;
     std::map<std::pair<size_t, int>, Reading> readings;  // process, tid
+    std::vector<int> outsiders;  // unwatched processes that can reach what is waited for
   };
   struct Look {
     bool worth = false;        // something could be a knot
@@ -82,12 +83,14 @@ class Judge {
   void enrich(Case& current);
   bool is_left_held(Case& current, size_t process, format::Kind kind, uint64_t address, uint32_t holders);
   void add_file_lock_holders(Case& current);
+  void find_outsiders(Case& current);
+  void add_outsiders(Case& current);
   void note_signal_handlers(Case& current);
   void add_unknown_threads(Case& current, const std::set<std::pair<size_t, int>>& tids);
   ObjectBytes read_object(Case& current, size_t process, format::Kind kind, uint64_t address);
-  static std::tuple<int, uint32_t, uint64_t> told_key(const Case& current, const model::Snapshot& snapshot,
+  static std::tuple<int, uint32_t, uint64_t> told_key(const model::Snapshot& snapshot,
                                                       const model::FindingThread& thread);
-  bool is_told(const Case& current, const model::Snapshot& snapshot, const model::Finding& finding) const;
+  [[nodiscard]] bool is_told(const model::Snapshot& snapshot, const model::Finding& finding) const;
   bool is_new(const Case& current, const model::Finding& finding);
   void name_threads(Case& current, model::Finding& finding);
   process::ProcessView* view_of(const model::Process& process, bool by_id);

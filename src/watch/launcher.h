@@ -23,7 +23,7 @@ class SignalPort {
   SignalPort(SignalPort&&) = default;
   SignalPort& operator=(SignalPort&&) = default;
 
-  int descriptor() const { return fd_.get(); }
+  [[nodiscard]] int descriptor() const { return fd_.get(); }
 
   struct Signal {
     int number = 0;

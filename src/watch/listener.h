@@ -27,9 +27,9 @@ class Listener {
   static Result<Listener> open();
 
   // What GORDIAN_JUDGE must say.
-  const std::string& name() const { return name_; }
+  [[nodiscard]] const std::string& name() const { return name_; }
   // Readable when receive() has something to do.
-  int descriptor() const { return epoll_.get(); }
+  [[nodiscard]] int descriptor() const { return epoll_.get(); }
 
   // Everything that has arrived. Connections without a message are kept, at most kMaxPending.
   std::vector<Greeting> receive();

@@ -37,12 +37,12 @@ class Session {
   void loop();
   void take_signals();
   void take_boards();
-  bool may_speak(const Greeting& greeting) const;
+  [[nodiscard]] bool may_speak(const Greeting& greeting) const;
   void look();
   void act();
   void wait_for_child();
   RunOutcome outcome();
-  std::string why_unwatched() const;
+  [[nodiscard]] std::string why_unwatched() const;
 
   const RunOptions& options_;
   Audience& audience_;

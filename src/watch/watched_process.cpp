@@ -32,6 +32,9 @@ bool has_story(const trace::BoardLog& log) {
                      [](const trace::ThreadEndEntry& end) { return !end.holds.empty(); });
 }
 
+// How long memory that was private counts as such without another look.
+constexpr std::chrono::seconds kPrivateFor{1};
+
 }  // namespace
 
 Result<std::unique_ptr<WatchedProcess>> WatchedProcess::open(Greeting greeting) {
@@ -160,6 +163,10 @@ int WatchedProcess::outer_tid(uint32_t tid) {
 std::optional<trace::SharedIdentity> WatchedProcess::shared_identity(uint64_t address) {
   if (const auto known = shared_.find(address); known != shared_.end()) return known->second;
   if (!alive_) return std::nullopt;
+  const auto now = std::chrono::steady_clock::now();
+  if (const auto known = private_.find(address); known != private_.end() && now - known->second < kPrivateFor) {
+    return std::nullopt;
+  }
   for (int attempt = 0; attempt < 2; ++attempt) {
     for (const process::Mapping& mapping : maps_) {
       if (address < mapping.start || address >= mapping.end) continue;
@@ -170,6 +177,7 @@ std::optional<trace::SharedIdentity> WatchedProcess::shared_identity(uint64_t ad
     }
     if (attempt == 0) maps_ = process::read_maps(pid_).value_or(std::vector<process::Mapping>{});
   }
+  private_[address] = now;
   return std::nullopt;
 }
 

@@ -12,6 +12,7 @@
 #include "trace/board_snapshot.h"
 #include "watch/listener.h"
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -96,6 +97,7 @@ class WatchedProcess {
   std::unordered_map<int, int> outer_tids_;
   std::vector<process::Mapping> maps_;
   std::unordered_map<uint64_t, trace::SharedIdentity> shared_;
+  std::unordered_map<uint64_t, std::chrono::steady_clock::time_point> private_;
   std::unordered_map<uint32_t, std::string> names_;
 };
 

@@ -3,7 +3,7 @@
 //
 // RUN(all-stuck, outer-lock, reacquire, pool, pool-future, closed-queue): gordian run -- %program %case
 // EXIT(all-stuck, outer-lock, reacquire, pool, pool-future, closed-queue): 66
-// JSON(all-stuck, outer-lock, reacquire, pool, pool-future, closed-queue): findings=1
+// JSON(all-stuck, outer-lock, pool, pool-future, closed-queue): findings=1
 // JSON(all-stuck): verdict=deadlock kind=condition|mixed locks=arrived
 // JSON(outer-lock): verdict=deadlock kind=condition|mixed locks=arrived,outer
 // JSON(reacquire): verdict=deadlock kind=lock-order knot=waiter,signaller locks=inner,outer
@@ -290,17 +290,23 @@ void lucky_outer_lock() {
   Steps before;
   Thread signaller("signaller", [&] {
     {
-      std::lock_guard first(outer);  // now; a moment later it would be held by the waiter
+      std::lock_guard first(outer);
+      std::lock_guard lock(inner);
+      arrived.notify_one();  // too early for the waiter; a moment later it would wait for this one
     }
     before.advance();
-    scenario::wait_until_blocked_on(waiter_tid.get(), arrived);
-    make_ready();
+    before.wait_for(2);
   });
   Thread waiter("waiter", [&] {
     before.wait_for(1);
     std::lock_guard hold(outer);
     waiter_tid.set(gettid());
     wait_ready();
+  });
+  Thread helper("helper", [&] {
+    scenario::wait_until_blocked_on(waiter_tid.get(), arrived);
+    make_ready();
+    before.advance();
   });
 }
 

@@ -54,7 +54,9 @@ std::optional<FileLock> parse_line(std::string_view line) {
   lock.major = static_cast<uint32_t>(number(file.substr(0, first), 16));
   lock.minor = static_cast<uint32_t>(number(file.substr(first + 1, second - first - 1), 16));
   lock.inode = number(file.substr(second + 1));
-  lock.range = std::string(next_word(line)) + " " + std::string(next_word(line));
+  lock.range = next_word(line);
+  lock.range += ' ';  // one statement a word: operands are evaluated in no order
+  lock.range += next_word(line);
   return lock;
 }
 

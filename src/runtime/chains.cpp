@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "runtime/chains.h"
-
 #include "runtime/lock_table.h"
 #include "runtime/log.h"
 #include "runtime/modules.h"
@@ -77,13 +76,16 @@ bool are_worth_logging(uint32_t sites) {
   return false;
 }
 
-format::Visitors visitors_of(uint64_t address, uint32_t tag) {
+format::Visitors visitors_of(uint64_t address, const ThreadState& thread) {
   // A static lock can be reached by anybody from the start.
   if (is_in_module(address)) return format::Visitors::Others;
   const uint32_t word = __atomic_load_n(generation_word(address), __ATOMIC_RELAXED);
   const uint32_t visitor = word & ~kCreator & kSeveral;
-  if (word >= kSeveral || (visitor != 0 && visitor != tag)) return format::Visitors::Others;
-  return (word & kCreator) != 0 ? format::Visitors::CreatorOnly : format::Visitors::SelfOnly;
+  if (word >= kSeveral || (visitor != 0 && visitor != thread.tag)) return format::Visitors::Others;
+  // Nobody else creates anything on our stack.
+  const bool is_ours = address >= thread.card->stack_low && address < thread.card->stack_high;
+  return (word & kCreator) != 0 || is_ours ? format::Visitors::CreatorOnly
+                                           : format::Visitors::SelfOnly;
 }
 
 uint32_t id_of(uint64_t address, format::Kind kind, uint64_t site, uint8_t flags = 0) {
@@ -207,8 +209,7 @@ __attribute__((noinline)) void log_chain(ThreadState& thread, const Request& req
   record->flags = request.flags;
   record->hold_count = static_cast<uint16_t>(kept);
   record->holds_omitted = static_cast<uint16_t>(omitted);
-  record->visitors =
-      is_thread ? format::Visitors::Others : visitors_of(request.address, thread.tag);
+  record->visitors = is_thread ? format::Visitors::Others : visitors_of(request.address, thread);
   record->slice_size = slice;
   record->slice_of = slice_of;
   record->registers = registers;
@@ -221,7 +222,7 @@ __attribute__((noinline)) void log_chain(ThreadState& thread, const Request& req
     holds[at].lock = ids[at];
     holds[at].kind = hold.kind;
     holds[at].flags = hold.flags;
-    holds[at].visitors = visitors_of(hold.address, thread.tag);
+    holds[at].visitors = visitors_of(hold.address, thread);
     ++at;
   }
   if (slice != 0) {

@@ -6,6 +6,7 @@
 #include "process/unwind.h"
 
 #include <algorithm>
+#include <chrono>
 #include <map>
 #include <tuple>
 #include <unordered_map>
@@ -107,6 +108,12 @@ class Completion {
   void name(model::Resource& resource) {
     ProcessView* view = view_of(resource.process);
     if (view == nullptr) return;
+    if (Clock::now() > deadline_) {
+      // A program with very much debug information: what the symbol tables say must do.
+      const std::optional<LockName> quick = find_static_name(view->symbols(), resource.address);
+      if (quick && resource.name.empty()) resource.name = quick->name;
+      return;
+    }
     std::vector<NamingStack> stacks;
     for (size_t i = 0; i < stacks_.size(); ++i) {
       const model::FindingThread& thread = finding_.threads[i];
@@ -153,10 +160,12 @@ class Completion {
     return stack;
   }
 
+  using Clock = std::chrono::steady_clock;
   struct HashId {
     size_t operator()(model::ProcessId id) const { return static_cast<size_t>(id); }
   };
 
+  const Clock::time_point deadline_ = Clock::now() + kLookupBudget;
   model::Finding& finding_;
   std::unordered_map<model::ProcessId, ProcessView*, HashId> views_;
   std::vector<ThreadStack> stacks_;

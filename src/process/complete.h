@@ -21,11 +21,11 @@ class ProcessView {
   ProcessView(int pid, std::vector<Module> modules);
 
   Symbols& symbols() { return symbols_; }
-  const Symbols& symbols() const { return symbols_; }
-  int pid() const { return pid_; }
-  bool is_gone() const { return gone_; }
+  [[nodiscard]] const Symbols& symbols() const { return symbols_; }
+  [[nodiscard]] int pid() const { return pid_; }
+  [[nodiscard]] bool is_gone() const { return gone_; }
   void set_gone() { gone_ = true; }
-  const ProcessMemory& memory() const { return memory_; }
+  [[nodiscard]] const ProcessMemory& memory() const { return memory_; }
 
  private:
   int pid_;

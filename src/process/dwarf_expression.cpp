@@ -19,11 +19,11 @@ class Machine {
 
   Location run();
   // What is left on the stack when there was no location operation.
-  std::optional<uint64_t> result() const {
+  [[nodiscard]] std::optional<uint64_t> result() const {
     if (!ok_ || stack_.empty()) return std::nullopt;
     return stack_.back();
   }
-  bool has_location() const { return has_location_; }
+  [[nodiscard]] bool has_location() const { return has_location_; }
 
  private:
   using Kind = LocationPiece::Kind;

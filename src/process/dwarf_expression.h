@@ -42,16 +42,16 @@ struct LocationPiece {
 class Location {
  public:
   void add(LocationPiece::Kind kind, uint64_t size, uint64_t word);
-  bool is_available() const;
+  [[nodiscard]] bool is_available() const;
   // The variable as a number, if the location is one register or computed value.
-  std::optional<uint64_t> value() const;
+  [[nodiscard]] std::optional<uint64_t> value() const;
   // Where the byte at `offset` lives in memory.
-  std::optional<uint64_t> address_of(uint64_t offset) const;
+  [[nodiscard]] std::optional<uint64_t> address_of(uint64_t offset) const;
   // `size` <= 8 bytes at `offset`, from wherever they are.
-  std::optional<uint64_t> read_word(const MemoryReader& memory, uint64_t offset, size_t size) const;
+  [[nodiscard]] std::optional<uint64_t> read_word(const MemoryReader& memory, uint64_t offset, size_t size) const;
 
  private:
-  const LocationPiece* find(uint64_t offset) const;
+  [[nodiscard]] const LocationPiece* find(uint64_t offset) const;
   std::vector<LocationPiece> pieces_;
 };
 

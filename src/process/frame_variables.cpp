@@ -22,7 +22,7 @@ class FrameContext {
     base_ = evaluate_attribute(scopes_->dies.front(), DW_AT_frame_base);
   }
 
-  const UnwoundFrame& frame() const { return stack_.frames[index_]; }
+  [[nodiscard]] const UnwoundFrame& frame() const { return stack_.frames[index_]; }
   std::optional<Scopes>& scopes() { return scopes_; }
 
   // An attribute that yields a value: frame base, value at a call.

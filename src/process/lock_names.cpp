@@ -114,7 +114,7 @@ class GlobalSearch {
 // Memory nobody reads: the way inside one object needs none.
 class NoMemory : public MemoryReader {
  public:
-  bool read(uint64_t, std::span<std::byte>) const override { return false; }
+  [[nodiscard]] bool read(uint64_t, std::span<std::byte>) const override { return false; }
 };
 
 struct Candidate {
@@ -170,7 +170,7 @@ class MemberSearch {
     }
   }
 
-  const std::optional<Candidate>& best() const { return best_; }
+  [[nodiscard]] const std::optional<Candidate>& best() const { return best_; }
 
  private:
   void consider(const FrameVariable& variable, const NamingStack& naming, int pointers) {

@@ -16,12 +16,12 @@ class MemoryReader {
  public:
   virtual ~MemoryReader() = default;
   // All of `to` or nothing.
-  virtual bool read(uint64_t address, std::span<std::byte> to) const = 0;
+  [[nodiscard]] virtual bool read(uint64_t address, std::span<std::byte> to) const = 0;
 
   // A little-endian word of up to 8 bytes.
-  std::optional<uint64_t> read_word(uint64_t address, size_t size = 8) const;
+  [[nodiscard]] std::optional<uint64_t> read_word(uint64_t address, size_t size = 8) const;
   // Up to `max` bytes; without a NUL in them the text is cut there.
-  std::optional<std::string> read_text(uint64_t address, size_t max) const;
+  [[nodiscard]] std::optional<std::string> read_text(uint64_t address, size_t max) const;
 };
 
 struct MemoryRange {
@@ -34,10 +34,10 @@ struct MemoryRange {
 class ProcessMemory : public MemoryReader {
  public:
   explicit ProcessMemory(int pid) : pid_(pid) {}
-  bool read(uint64_t address, std::span<std::byte> to) const override;
+  [[nodiscard]] bool read(uint64_t address, std::span<std::byte> to) const override;
   // Many small reads in few system calls. One unreadable range costs only itself.
   void read_all(std::span<MemoryRange> ranges) const;
-  int pid() const { return pid_; }
+  [[nodiscard]] int pid() const { return pid_; }
 
  private:
   int pid_;
@@ -47,7 +47,7 @@ class ProcessMemory : public MemoryReader {
 class StackSlice : public MemoryReader {
  public:
   StackSlice(uint64_t start, std::span<const std::byte> bytes) : start_(start), bytes_(bytes) {}
-  bool read(uint64_t address, std::span<std::byte> to) const override;
+  [[nodiscard]] bool read(uint64_t address, std::span<std::byte> to) const override;
 
  private:
   uint64_t start_;
@@ -58,7 +58,7 @@ class StackSlice : public MemoryReader {
 class LayeredMemory : public MemoryReader {
  public:
   LayeredMemory(const MemoryReader& top, const MemoryReader* below) : top_(top), below_(below) {}
-  bool read(uint64_t address, std::span<std::byte> to) const override;
+  [[nodiscard]] bool read(uint64_t address, std::span<std::byte> to) const override;
 
  private:
   const MemoryReader& top_;

@@ -18,7 +18,7 @@ struct Module {
   std::string path = {};      // as the process names it; "[vdso]" for the vdso
   std::string build_id = {};  // raw bytes; empty: unknown
 
-  bool contains(uint64_t address) const { return address >= start && address < end; }
+  [[nodiscard]] bool contains(uint64_t address) const { return address >= start && address < end; }
 };
 
 // From /proc/PID/maps; ELF files only, sorted by address.

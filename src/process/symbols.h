@@ -40,24 +40,24 @@ class Symbols {
   Symbols(Symbols&&) noexcept;
   Symbols& operator=(Symbols&&) noexcept;
 
-  const std::vector<Module>& modules() const;
+  [[nodiscard]] const std::vector<Module>& modules() const;
   // Objects loaded since; keeps everything known of those that stay.
   void update_modules(std::vector<Module> modules);
 
   // ELF symbol tables only. An address in the middle of a symbol of known size is inside it.
-  std::optional<Symbol> symbol_at(uint64_t address) const;
+  [[nodiscard]] std::optional<Symbol> symbol_at(uint64_t address) const;
   // "rooms_mutex", "locks+0x28"; empty: no symbol there.
-  std::string symbol_text(uint64_t address) const;
+  [[nodiscard]] std::string symbol_text(uint64_t address) const;
 
   // Fills every frame with words; inlined frames are inserted before the frame that contains them.
   // Frames that already have a function are left alone.
   void resolve(model::Stack& stack) const;
   // One program counter with its inlined frames, innermost first.
-  std::vector<model::Frame> resolve(uint64_t pc, bool is_return_address) const;
+  [[nodiscard]] std::vector<model::Frame> resolve(uint64_t pc, bool is_return_address) const;
   // "room.c:12 in room_create", "room_create+0x1f", "libfoo.so+0x1234".
-  std::string describe_site(uint64_t return_address) const;
+  [[nodiscard]] std::string describe_site(uint64_t return_address) const;
 
-  DebugInfo& debug_info() const;
+  [[nodiscard]] DebugInfo& debug_info() const;
 
  private:
   std::unique_ptr<DebugInfo> info_;

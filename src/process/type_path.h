@@ -67,7 +67,7 @@ class PathSearch {
                    int pointers_left, TypePath& path, int depth);
   bool visit_vector(const PeeledType& type, const Location& object, uint64_t offset,
                     int pointers_left, TypePath& path, int depth);
-  bool is_lock_here(const PeeledType& type, uint64_t offset) const;
+  [[nodiscard]] bool is_lock_here(const PeeledType& type, uint64_t offset) const;
   bool out_of_budget();
 
   const uint64_t target_;

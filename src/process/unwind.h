@@ -26,7 +26,7 @@ class RegisterSet {
   RegisterSet() = default;
   explicit RegisterSet(const model::Registers& registers);
 
-  std::optional<uint64_t> get(int number) const;
+  [[nodiscard]] std::optional<uint64_t> get(int number) const;
   void set(int number, uint64_t value);
   void forget(int number);
 
@@ -42,7 +42,7 @@ struct UnwoundFrame {
   bool is_return_address = false;  // look up pc - 1
   RegisterSet registers = {};      // as they stand in this frame at pc
 
-  uint64_t lookup_pc() const { return is_return_address && pc != 0 ? pc - 1 : pc; }
+  [[nodiscard]] uint64_t lookup_pc() const { return is_return_address && pc != 0 ? pc - 1 : pc; }
 };
 
 struct UnwoundStack {

@@ -112,11 +112,16 @@ std::string_view base_name(std::string_view path) {
 }
 
 size_t common_tail(const Stack& a, const Stack& b) {
+  constexpr size_t kWorthIt = 3;
   size_t count = 0;
-  while (count < a.frames.size() && count < b.frames.size() &&
-         same_frame(a.frames[a.frames.size() - 1 - count], b.frames[b.frames.size() - 1 - count]))
+  size_t lines = 0;
+  while (count < a.frames.size() && count < b.frames.size()) {
+    const Frame& frame = a.frames[a.frames.size() - 1 - count];
+    if (!same_frame(frame, b.frames[b.frames.size() - 1 - count])) break;
+    if (!is_folded(frame)) ++lines;
     ++count;
-  return count;
+  }
+  return lines < kWorthIt ? 0 : count;
 }
 
 std::string stack_text(const Stack& stack, const TextOptions& options, size_t skip) {

@@ -23,7 +23,8 @@ std::string wrapped(std::string_view text, const std::string& first, const std::
 // "janus" of "/usr/bin/janus".
 std::string_view base_name(std::string_view path);
 
-// How many outermost frames both stacks have in common.
+// How many outermost frames of `a` need not be shown again beside `b`: those they have in common,
+// if that saves some lines.
 size_t common_tail(const model::Stack& a, const model::Stack& b);
 
 // One line a frame, plumbing folded, cut in the middle if long. The outermost `skip` frames are

@@ -88,8 +88,7 @@ std::string hold_text(const Labels& labels, const FindingThread& thread, const F
                                 (own_thread ? ", at" : ", taken at"),
                             "    ", "    ");
   const size_t common = thread.wants ? common_tail(hold.stack, thread.wants->stack) : 0;
-  return out + stack_text(hold.stack, options,
-                          common >= 3 && common < hold.stack.frames.size() ? common : 0);
+  return out + stack_text(hold.stack, options, common < hold.stack.frames.size() ? common : 0);
 }
 
 std::string want_text(const Labels& labels, const FindingThread& thread, bool plural,

@@ -52,8 +52,8 @@ struct gordian_annotations {
 #ifndef GORDIAN_RUNTIME /* the runtime itself only needs the structure */
 
 /* One pointer for each executable or library, null without a runtime. */
-__attribute__((weak, visibility("hidden"))) const struct gordian_annotations*
-    gordian_annotations_in_use = 0;
+__attribute__((weak, visibility("hidden")))
+const struct gordian_annotations* gordian_annotations_in_use = 0;
 
 /* RTLD_DEFAULT spelled out: glibc hides the name without _GNU_SOURCE. A weak reference would not
  * do: non-PIE executables bind it to null at link time. */
@@ -70,10 +70,9 @@ __attribute__((constructor(101), unused)) static void gordian_find_annotations(v
 }
 #endif
 
-#define GORDIAN_ANNOTATE_(call)                               \
-  do {                                                        \
-    if (__builtin_expect(gordian_annotations_in_use != 0, 0)) \
-      gordian_annotations_in_use->call;                       \
+#define GORDIAN_ANNOTATE_(call)                                                                 \
+  do {                                                                                          \
+    if (__builtin_expect(gordian_annotations_in_use != 0, 0)) gordian_annotations_in_use->call; \
   } while (0)
 
 /* The lock begins or ends its life at this address. Optional; they tell reused addresses apart. */

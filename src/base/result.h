@@ -77,11 +77,11 @@ class [[nodiscard]] Result {
   const T* operator->() const { return &value(); }
 
   template <typename U>
-  T value_or(U&& fallback) const& {
+  [[nodiscard]] T value_or(U&& fallback) const& {
     return has_value() ? value() : static_cast<T>(std::forward<U>(fallback));
   }
   template <typename U>
-  T value_or(U&& fallback) && {
+  [[nodiscard]] T value_or(U&& fallback) && {
     return has_value() ? std::move(get()) : static_cast<T>(std::forward<U>(fallback));
   }
 

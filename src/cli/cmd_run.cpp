@@ -12,8 +12,8 @@
 #include "watch/launcher.h"
 #include "watch/run.h"
 
-#include <algorithm>
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -63,22 +63,32 @@ Result<Options> parse(const Args& args) {
   std::string stall;
   bool no_children = false;
 
-  CLI::App app("Watches a program: reports a deadlock the moment it happens, and at the end those that did not.");
+  CLI::App app(
+      "Watches a program: reports a deadlock the moment it happens, and at the end those that did "
+      "not.");
   app.name("gordian run");
   app.set_help_flag("-h,--help", "Print this");
-  app.add_option("--on-deadlock", on_deadlock, "kill (report, then end the program), keep, or core (let it dump core)")
+  app.add_option("--on-deadlock", on_deadlock,
+                 "kill (report, then end the program), keep, or core (let it dump core)")
       ->check(CLI::IsMember({"kill", "keep", "core"}))
       ->option_text("WHAT");
-  app.add_option("--stall", stall, "Also report threads that have not moved for so long: 500ms, 30s, 2m")->option_text("DURATION");
+  app.add_option("--stall", stall,
+                 "Also report threads that have not moved for so long: 500ms, 30s, 2m")
+      ->option_text("DURATION");
   app.add_flag("--no-children", no_children, "Leave the programs it starts alone");
-  app.add_flag("--refuted", options.run.refuted, "Also show the patterns that cannot happen, with the reason");
-  app.add_flag("--strict", options.strict, "Exit with 66 also for what may be wrong (possible, stall)");
-  app.add_option("--suppress", options.suppress, "Do not report what matches a pattern in FILE")->option_text("FILE");
+  app.add_flag("--refuted", options.run.refuted,
+               "Also show the patterns that cannot happen, with the reason");
+  app.add_flag("--strict", options.strict,
+               "Exit with 66 also for what may be wrong (possible, stall)");
+  app.add_option("--suppress", options.suppress, "Do not report what matches a pattern in FILE")
+      ->option_text("FILE");
   app.add_option("--json", options.json, "Write the findings to FILE as JSON")->option_text("FILE");
-  app.add_option("--log", options.log, "Write the report to FILE instead of standard error")->option_text("FILE");
+  app.add_option("--log", options.log, "Write the report to FILE instead of standard error")
+      ->option_text("FILE");
   app.add_flag("-q,--quiet", options.quiet, "Print findings only");
   app.add_flag("--summary", options.summary, "Print what was watched, also when nothing was found");
-  app.add_flag("--redact-argv", options.redact_argv, "Keep the arguments of programs out of the report");
+  app.add_flag("--redact-argv", options.redact_argv,
+               "Keep the arguments of programs out of the report");
 
   const size_t command = find_command(args);
   Args own(args.begin(), args.begin() + static_cast<ptrdiff_t>(std::min(command, args.size())));
@@ -99,7 +109,8 @@ Result<Options> parse(const Args& args) {
     return Error(error.what(), "gordian run --help lists the options");
   }
   options.run.command.assign(args.begin() + static_cast<ptrdiff_t>(command), args.end());
-  if (options.run.command.empty()) return Error("no program to run", std::string("usage: ") + kUsage);
+  if (options.run.command.empty())
+    return Error("no program to run", std::string("usage: ") + kUsage);
 
   options.run.children = !no_children;
   options.run.on_deadlock = on_deadlock == "keep"   ? watch::OnDeadlock::Keep
@@ -107,7 +118,8 @@ Result<Options> parse(const Args& args) {
                                                     : watch::OnDeadlock::Kill;
   if (!stall.empty()) {
     GORDIAN_TRY(options.run.stall =, parse_duration(stall).in("--stall"));
-    if (options.run.stall <= std::chrono::nanoseconds(0)) return Error("--stall: must be longer than nothing");
+    if (options.run.stall <= std::chrono::nanoseconds(0))
+      return Error("--stall: must be longer than nothing");
   }
   return options;
 }
@@ -119,8 +131,11 @@ Result<void> check_writable(const std::string& path) {
     return {};
   }
   const size_t slash = path.rfind('/');
-  const std::string folder = slash == std::string::npos ? "." : slash == 0 ? "/" : path.substr(0, slash);
-  if (access(folder.c_str(), W_OK) != 0) return Error::from_errno("cannot write into " + folder).in(path);
+  const std::string folder = slash == std::string::npos ? "."
+                             : slash == 0               ? "/"
+                                                        : path.substr(0, slash);
+  if (access(folder.c_str(), W_OK) != 0)
+    return Error::from_errno("cannot write into " + folder).in(path);
   return {};
 }
 
@@ -136,7 +151,8 @@ std::chrono::year_month_day today() {
 }
 
 bool is_certain(model::Verdict verdict) {
-  return verdict == model::Verdict::Deadlock || verdict == model::Verdict::Confirmed || verdict == model::Verdict::Proved;
+  return verdict == model::Verdict::Deadlock || verdict == model::Verdict::Confirmed ||
+         verdict == model::Verdict::Proved;
 }
 
 // What a knot is made of in this run: its threads and the locks they want. The same knot seen live
@@ -148,7 +164,8 @@ Parts parts_of(const model::Finding& finding) {
   for (const model::FindingThread& thread : finding.threads) {
     if (thread.role != model::Role::Knot || !thread.wants) continue;
     for (const model::Resource& resource : finding.resources) {
-      if (resource.id == thread.wants->resource) parts.insert({static_cast<uint64_t>(thread.tid), resource.address});
+      if (resource.id == thread.wants->resource)
+        parts.insert({static_cast<uint64_t>(thread.tid), resource.address});
     }
   }
   return parts;
@@ -167,7 +184,8 @@ class Reporter final : public watch::Audience {
       GORDIAN_TRY(, check_writable(options_.json));
     }
     if (!options_.log.empty()) {
-      log_ = FileDescriptor(::open(options_.log.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY, 0600));
+      log_ = FileDescriptor(
+          ::open(options_.log.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY, 0600));
       if (!log_) return Error::from_errno("cannot write").in(options_.log);
     }
     text_.color = options_.log.empty() && wants_color();
@@ -205,16 +223,19 @@ class Reporter final : public watch::Audience {
 
   // All of it has happened already: perhaps as a part of a larger knot.
   bool is_told(const Parts& parts) const {
-    return !parts.empty() && std::any_of(known_parts_.begin(), known_parts_.end(), [&](const Parts& known) {
-      return std::includes(known.begin(), known.end(), parts.begin(), parts.end());
-    });
+    return !parts.empty() &&
+           std::any_of(known_parts_.begin(), known_parts_.end(), [&](const Parts& known) {
+             return std::includes(known.begin(), known.end(), parts.begin(), parts.end());
+           });
   }
 
   // A lock that a thread took with it, and another waited for until the end: told once.
   [[nodiscard]] bool is_told_as_orphan(const model::Finding& hazard) const {
     return hazard.kind == model::FindingKind::HeldAtExit &&
            std::all_of(hazard.resources.begin(), hazard.resources.end(),
-                       [this](const model::Resource& resource) { return orphans_.contains(resource.address); });
+                       [this](const model::Resource& resource) {
+                         return orphans_.contains(resource.address);
+                       });
   }
 
   void on_notice(const std::string& notice) override {
@@ -245,13 +266,15 @@ class Reporter final : public watch::Audience {
     } else if (!options_.quiet && !noticed_) {
       for (const report::ReportProcess& process : report_.processes) {
         if (process.unwatched.empty()) continue;
-        say("gordian: " + escape_for_terminal(process.exe) + " ran unwatched: " + escape_for_terminal(process.unwatched) + "\n");
+        say("gordian: " + escape_for_terminal(process.exe) +
+            " ran unwatched: " + escape_for_terminal(process.unwatched) + "\n");
       }
     }
     if (!options_.json.empty()) write_json();
 
     for (const model::Finding& finding : report_.findings) {
-      const bool counts = is_certain(finding.verdict) || (options_.strict && finding.verdict != model::Verdict::Refuted);
+      const bool counts = is_certain(finding.verdict) ||
+                          (options_.strict && finding.verdict != model::Verdict::Refuted);
       if (counts) return static_cast<int>(Exit::Found);
     }
     if (write_failed_) return static_cast<int>(Exit::Failed);
@@ -263,8 +286,10 @@ class Reporter final : public watch::Audience {
     if (!suppressions_) return false;
     const report::Suppression* const rule = suppressions_->match(finding, today());
     if (rule == nullptr) return false;
-    report_.suppressed.push_back(
-        {.finding = finding, .rule = report::to_text(*rule), .where = rule->where, .reason = rule->reason});
+    report_.suppressed.push_back({.finding = finding,
+                                  .rule = report::to_text(*rule),
+                                  .where = rule->where,
+                                  .reason = rule->reason});
     return true;
   }
 
@@ -273,18 +298,25 @@ class Reporter final : public watch::Audience {
     if (options_.summary) return true;
     if (options_.quiet) return false;
     const report::Dropped& dropped = report_.dropped;
-    const bool shown = std::any_of(report_.findings.begin(), report_.findings.end(), [&](const model::Finding& finding) {
-      return finding.verdict != model::Verdict::Refuted || options_.run.refuted;
-    });
-    return shown || dropped.threads + dropped.locks + dropped.holds + dropped.chains + dropped.blocks > 0 ||
+    const bool shown = std::any_of(
+        report_.findings.begin(), report_.findings.end(), [&](const model::Finding& finding) {
+          return finding.verdict != model::Verdict::Refuted || options_.run.refuted;
+        });
+    return shown ||
+           dropped.threads + dropped.locks + dropped.holds + dropped.chains + dropped.blocks > 0 ||
            !report_.suppressed.empty() || !report_.unused_suppressions.empty();
   }
 
   void fill(const watch::RunOutcome& outcome) {
     for (const watch::ProcessOutcome& process : outcome.processes) {
-      report::ReportProcess one{.pid = process.pid, .exe = process.exe, .argv = process.argv, .exit = {}, .unwatched = process.unwatched};
+      report::ReportProcess one{.pid = process.pid,
+                                .exe = process.exe,
+                                .argv = process.argv,
+                                .exit = {},
+                                .unwatched = process.unwatched};
       if (options_.redact_argv && one.argv.size() > 1) one.argv = {one.argv.front(), "[redacted]"};
-      if (process.code || process.signal) one.exit = report::ProcessExit{.code = process.code, .signal = process.signal};
+      if (process.code || process.signal)
+        one.exit = report::ProcessExit{.code = process.code, .signal = process.signal};
       report_.processes.push_back(std::move(one));
     }
     const watch::Totals& totals = outcome.totals;

@@ -19,8 +19,10 @@ void print_usage(FILE* to) {
   fmt::print(to, "gordian finds and explains deadlocks in native Linux programs.\n\n");
   for (const Command* const command : kCommands) fmt::print(to, "usage: {}\n", command->usage);
   fmt::print(to, "       gordian --help | --version\n\n");
-  for (const Command* const command : kCommands) fmt::print(to, "  {:<8} {}\n", command->name, command->summary);
-  fmt::print(to, "\nTry: gordian run -- ./your-program      More: gordian run --help, man gordian\n");
+  for (const Command* const command : kCommands)
+    fmt::print(to, "  {:<8} {}\n", command->name, command->summary);
+  fmt::print(to,
+             "\nTry: gordian run -- ./your-program      More: gordian run --help, man gordian\n");
 }
 
 int fail(const Error& error) {
@@ -48,8 +50,9 @@ int run_command(const Args& arguments) {
     return status ? *status : fail(status.error());
   }
   return fail(Error("no such command: " + std::string(name),
-                    name.starts_with("-") ? "gordian --help lists the commands"
-                                          : "to watch a program: gordian run -- " + std::string(name)));
+                    name.starts_with("-")
+                        ? "gordian --help lists the commands"
+                        : "to watch a program: gordian run -- " + std::string(name)));
 }
 
 }  // namespace
@@ -60,10 +63,12 @@ int main(int argc, char** argv) {
   try {
     return gordian::cli::run_command(gordian::cli::Args(argv + (argc > 0 ? 1 : 0), argv + argc));
   } catch (const std::exception& exception) {
-    fmt::print(stderr, "gordian: internal error: {}\n  hint: please report it, with the command line\n",
+    fmt::print(stderr,
+               "gordian: internal error: {}\n  hint: please report it, with the command line\n",
                exception.what());
   } catch (...) {
-    fmt::print(stderr, "gordian: internal error\n  hint: please report it, with the command line\n");
+    fmt::print(stderr,
+               "gordian: internal error\n  hint: please report it, with the command line\n");
   }
   return static_cast<int>(Exit::OurBug);
 }

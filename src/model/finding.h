@@ -2,14 +2,14 @@
 // What the user is told. analysis/ fills in the facts, process/ the names, report/ the words.
 #pragma once
 
+#include "model/snapshot.h"
+
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
-
-#include "model/snapshot.h"
 
 namespace gordian::model {
 
@@ -28,7 +28,7 @@ enum class FindingKind : uint8_t {
   Once,
   FileLock,
   Lease,
-  Orphan,      // waits for an owner that no longer exists
+  Orphan,  // waits for an owner that no longer exists
   HeldAtExit,
   Mixed,
 };
@@ -39,15 +39,15 @@ enum class Role : uint8_t { Knot, Victim };
 enum class ReasonCode : uint8_t {
   None,
   // Stall: why it is not `deadlock`.
-  WakerMayExist,       // `thread` (or others) can still run and could wake
+  WakerMayExist,  // `thread` (or others) can still run and could wake
   OwnerInferred,
   InexactCard,
   NoKernelEvidence,
   SignalHandlerMayPost,
-  StuckForLong,        // --stall: has not moved for long
+  StuckForLong,  // --stall: has not moved for long
   OwnerUnknown,
   // Refuted: why it cannot happen.
-  GateLock,            // `resource` is held on every side
+  GateLock,  // `resource` is held on every side
   SameThread,
   OrderedByFork,
   OrderedByJoin,
@@ -55,12 +55,12 @@ enum class ReasonCode : uint8_t {
   OrderedByBarrier,
   TryOrTimed,
   ReadersOnly,
-  Unpublished,         // locked before any other thread could see it
-  Annotated,           // "never report this pair"
+  Unpublished,  // locked before any other thread could see it
+  Annotated,    // "never report this pair"
   // Possible: what the verdict leaves open.
   MemoryNotRecorded,
-  ThirdWriterNeeded,   // read/read on a writer-preferring lock: needs a third, writing, thread
-  SiblingThread,       // a thread of the same start routine takes it, not the joined one itself
+  ThirdWriterNeeded,  // read/read on a writer-preferring lock: needs a third, writing, thread
+  SiblingThread,      // a thread of the same start routine takes it, not the joined one itself
   CreationUnseen,
 };
 
@@ -73,12 +73,12 @@ struct Reason {
 };
 
 enum class AssumptionCode : uint8_t {
-  OwnersRelease,        // only its owner releases a mutex
-  NoSignalHandlerPosts, // no signal handler posts or signals it
-  NoOutsideWaker,       // nothing outside the watched processes wakes it
+  OwnersRelease,         // only its owner releases a mutex
+  NoSignalHandlerPosts,  // no signal handler posts or signals it
+  NoOutsideWaker,        // nothing outside the watched processes wakes it
   AddressNotReused,
-  ClosedWakers,         // annotation: only the named threads wake it
-  NoKeyDeleted,         // leases
+  ClosedWakers,  // annotation: only the named threads wake it
+  NoKeyDeleted,  // leases
 };
 
 struct FindingHold {
@@ -87,7 +87,7 @@ struct FindingHold {
   uint64_t site = 0;
   uint64_t frame = 0;
   uint64_t slice_address = 0;  // see ChainHold
-  Stack stack;          // of the acquisition; its note says when only the site is known
+  Stack stack;                 // of the acquisition; its note says when only the site is known
 };
 
 struct FindingWant {
@@ -105,7 +105,7 @@ struct FindingWant {
 };
 
 struct FindingThread {
-  ThreadId id{};        // in the snapshot or history the finding was made from
+  ThreadId id{};  // in the snapshot or history the finding was made from
   ProcessId process{};
   int tid = 0;
   std::string name;
@@ -123,7 +123,7 @@ struct Finding {
   std::vector<Process> processes;      // every process named above; look up by id
   Reason reason;
   std::vector<AssumptionCode> assumptions;
-  bool rank_last = false;              // weak: reported after the others
+  bool rank_last = false;  // weak: reported after the others
 
   std::string fingerprint;  // filled in by report/fingerprint once names are known
 };

@@ -2,14 +2,14 @@
 // What a run did with its locks, as far as it was logged: the input of hazard prediction.
 #pragma once
 
+#include "model/resource.h"
+#include "model/snapshot.h"
+
 #include <cstddef>
 #include <cstdint>
 #include <string>
 #include <utility>
 #include <vector>
-
-#include "model/resource.h"
-#include "model/snapshot.h"
 
 namespace gordian::model {
 
@@ -42,8 +42,8 @@ struct ChainHold {
   uint64_t site = 0;
   uint64_t frame = 0;
   Publication publication = Publication::Published;
-  // The stack slice may be that of an earlier chain with the same sites: then `frame` is one of that
-  // stack, and this the address of the lock it held at this place. 0: the lock itself.
+  // The stack slice may be that of an earlier chain with the same sites: then `frame` is one of
+  // that stack, and this the address of the lock it held at this place. 0: the lock itself.
   uint64_t slice_address = 0;
 };
 
@@ -52,16 +52,16 @@ struct ChainHold {
 struct Chain {
   ThreadId thread{};
   uint32_t segment = 0;
-  uint64_t order = 0;     // position in the log of its process: later means logged later
+  uint64_t order = 0;  // position in the log of its process: later means logged later
   ResourceId wanted{};
   Publication publication = Publication::Published;  // of `wanted`
   Mode mode = Mode::Exclusive;
   bool timed = false;
   bool by_try = false;
   bool has_joined = false;
-  ThreadId joined{};        // wanted is a Thread resource: who was joined
+  ThreadId joined{};  // wanted is a Thread resource: who was joined
   bool has_companion = false;
-  ResourceId companion{};   // condition wait: its mutex (released while waiting, not in `held`)
+  ResourceId companion{};  // condition wait: its mutex (released while waiting, not in `held`)
   uint64_t site = 0;
   uint64_t frame = 0;
   std::vector<ChainHold> held;  // outermost first

@@ -16,13 +16,13 @@ enum class ResourceKind : uint8_t {
   Mutex,
   RwLock,
   Spin,
-  Once,          // pthread_once and friends: held by the initialising thread
-  Guard,         // initialisation of a function-local static
-  Thread,        // waited for by join
+  Once,    // pthread_once and friends: held by the initialising thread
+  Guard,   // initialisation of a function-local static
+  Thread,  // waited for by join
   Condition,
   Semaphore,
   Barrier,
-  Futex,         // a raw futex: nobody knows who wakes it
+  Futex,  // a raw futex: nobody knows who wakes it
   Future,
   GlibMutex,
   GlibRecMutex,
@@ -32,8 +32,8 @@ enum class ResourceKind : uint8_t {
   GlibBit,
   GlibQueue,
   FileLock,
-  Lease,         // a lock on a server
-  Custom,        // announced by annotation
+  Lease,   // a lock on a server
+  Custom,  // announced by annotation
 };
 
 // Has an owner who alone can end a wait for it (as opposed to a signal, which anybody may give).
@@ -60,19 +60,20 @@ struct Resource {
   ProcessId process{};
   uint64_t address = 0;
   uint32_t generation = 0;
-  uint64_t birth_site = 0;     // program counter of its init, or of the first site that locked it
+  uint64_t birth_site = 0;  // program counter of its init, or of the first site that locked it
   bool born_by_init = false;
   bool prefers_writers = false;  // a reader queues behind a waiting writer
   bool semaphore_like = false;   // once released by a thread that did not hold it: has no owner
   bool process_shared = false;
   bool recursive = false;
-  bool posted_in_handler = false;     // a signal handler was seen to post it
-  bool posts_from_handler_possible = false;  // async-signal-safe to post, and handlers are installed
+  bool posted_in_handler = false;  // a signal handler was seen to post it
+  bool posts_from_handler_possible =
+      false;  // async-signal-safe to post, and handlers are installed
   bool address_may_be_reused = false;
   std::vector<ThreadId> only_wakers;  // annotation; empty: anybody
   bool wakers_closed = false;         // only_wakers is the whole truth
-  uint32_t needed = 1;   // barrier: further arrivals needed; others 1
-  ThreadId joined{};     // Thread: which one, if `joined_known`
+  uint32_t needed = 1;                // barrier: further arrivals needed; others 1
+  ThreadId joined{};                  // Thread: which one, if `joined_known`
   bool joined_known = false;
   bool owner_gone = false;  // the owner does not exist any more (thread gone, lost in fork)
 

@@ -2,14 +2,14 @@
 // Who holds and who waits for what at one instant: the solver's only input.
 #pragma once
 
+#include "model/resource.h"
+#include "model/stack.h"
+
 #include <chrono>
 #include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
-
-#include "model/resource.h"
-#include "model/stack.h"
 
 namespace gordian::model {
 
@@ -38,10 +38,10 @@ struct Hold {
 struct Wait {
   ResourceId resource{};
   Mode mode = Mode::Exclusive;
-  bool timed = false;      // gives up by itself: never stuck
-  bool definite = false;   // the kernel's evidence agrees (see docs/runtime.md)
-  std::string doubt;       // why it is not definite
-  uint64_t number = 0;     // changes with every wait
+  bool timed = false;     // gives up by itself: never stuck
+  bool definite = false;  // the kernel's evidence agrees (see docs/runtime.md)
+  std::string doubt;      // why it is not definite
+  uint64_t number = 0;    // changes with every wait
   uint64_t site = 0;
   uint64_t frame = 0;
   std::chrono::nanoseconds since{0};  // CLOCK_MONOTONIC
@@ -50,20 +50,21 @@ struct Wait {
 };
 
 enum class Activity : uint8_t {
-  Running,   // on a CPU, runnable, in I/O, asleep, in poll: can move
-  Waiting,   // blocked in `wait`
-  Gone,      // exited
+  Running,  // on a CPU, runnable, in I/O, asleep, in poll: can move
+  Waiting,  // blocked in `wait`
+  Gone,     // exited
 };
 
 struct Thread {
   ThreadId id{};
   ProcessId process{};
-  int tid = 0;            // as the judge's /proc names it
-  uint32_t uid = 0;       // card uid, 0 without a card
+  int tid = 0;       // as the judge's /proc names it
+  uint32_t uid = 0;  // card uid, 0 without a card
   std::string name;
   Activity activity = Activity::Running;
-  bool inexact = false;   // its card skipped a record
-  bool busy = false;      // Running, and really ran between two readings (not blocked in one system call)
+  bool inexact = false;  // its card skipped a record
+  bool busy =
+      false;  // Running, and really ran between two readings (not blocked in one system call)
   std::vector<Hold> holds;
   std::optional<Wait> wait;
   uint64_t start_routine = 0;

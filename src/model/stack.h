@@ -9,8 +9,8 @@
 namespace gordian::model {
 
 struct Frame {
-  uint64_t pc = 0;      // return address, except in the innermost frame of a live thread
-  uint64_t sp = 0;      // stack pointer on entry to the caller's part: frame covers [sp, cfa)
+  uint64_t pc = 0;  // return address, except in the innermost frame of a live thread
+  uint64_t sp = 0;  // stack pointer on entry to the caller's part: frame covers [sp, cfa)
   uint64_t cfa = 0;
   bool is_return_address = true;  // look up pc - 1
   bool inlined = false;           // an inlined function of the frame after it
@@ -25,8 +25,8 @@ struct Frame {
 
 struct Stack {
   std::vector<Frame> frames;
-  bool complete = false;   // reached the thread's first frame
-  std::string note;        // why it is incomplete, or "only the call site is known"
+  bool complete = false;  // reached the thread's first frame
+  std::string note;       // why it is incomplete, or "only the call site is known"
 };
 
 }  // namespace gordian::model

@@ -391,7 +391,8 @@ std::string search_function_name(Dwarf_Die& die) {
     const bool names = tag == DW_TAG_namespace || tag == DW_TAG_class_type ||
                        tag == DW_TAG_structure_type || tag == DW_TAG_union_type;
     const std::string outer = names ? die_name(parents[i]) : std::string();
-    if (!outer.empty() && outer.size() + plain.size() < 4096) plain.insert(0, "::").insert(0, outer);
+    if (!outer.empty() && outer.size() + plain.size() < 4096)
+      plain.insert(0, "::").insert(0, outer);
   }
   if (count > 0) std::free(parents);
   return readable_name(plain);

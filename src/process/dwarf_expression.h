@@ -48,7 +48,8 @@ class Location {
   // Where the byte at `offset` lives in memory.
   [[nodiscard]] std::optional<uint64_t> address_of(uint64_t offset) const;
   // `size` <= 8 bytes at `offset`, from wherever they are.
-  [[nodiscard]] std::optional<uint64_t> read_word(const MemoryReader& memory, uint64_t offset, size_t size) const;
+  [[nodiscard]] std::optional<uint64_t> read_word(const MemoryReader& memory, uint64_t offset,
+                                                  size_t size) const;
 
  private:
   [[nodiscard]] const LocationPiece* find(uint64_t offset) const;

@@ -63,8 +63,9 @@ std::optional<FileLock> parse_line(std::string_view line) {
 }  // namespace
 
 bool FileLock::same_lock(const FileLock& other) const {
-  return family == other.family && exclusive == other.exclusive && pid == other.pid && major == other.major &&
-         minor == other.minor && inode == other.inode && range == other.range;
+  return family == other.family && exclusive == other.exclusive && pid == other.pid &&
+         major == other.major && minor == other.minor && inode == other.inode &&
+         range == other.range;
 }
 
 std::vector<FileLock> parse_file_locks(std::string_view text) {

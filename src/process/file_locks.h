@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Who holds and who waits for locks on files: flock, fcntl, lockf. The kernel knows; nobody else does.
+// Who holds and who waits for locks on files: flock, fcntl, lockf. The kernel knows; nobody else
+// does.
 #pragma once
 
 #include <cstdint>
@@ -22,7 +23,7 @@ struct FileLock {
   std::string range;  // "0 EOF"
 
   // Apart from who waits and the number of its line.
-  bool same_lock(const FileLock& other) const;
+  [[nodiscard]] bool same_lock(const FileLock& other) const;
 };
 
 // Of /proc/locks, or the "lock:" lines of /proc/PID/fdinfo/FD.

@@ -25,7 +25,8 @@ TEST(FileLocks, AWaiterCarriesTheIdOfWhatBlocksIt) {
 }
 
 TEST(FileLocks, DescriptorLinesAreTheSame) {
-  const auto held = parse_file_locks("pos:\t0\nflags:\t02\nlock:\t1: FLOCK  ADVISORY  WRITE 699 08:12:17 0 EOF\n");
+  const auto held = parse_file_locks(
+      "pos:\t0\nflags:\t02\nlock:\t1: FLOCK  ADVISORY  WRITE 699 08:12:17 0 EOF\n");
 
   ASSERT_EQ(held.size(), 1U);
   EXPECT_EQ(held[0].pid, 699);
@@ -34,7 +35,8 @@ TEST(FileLocks, DescriptorLinesAreTheSame) {
 
 TEST(FileLocks, NonsenseIsSkipped) {
   EXPECT_TRUE(parse_file_locks("").empty());
-  EXPECT_TRUE(parse_file_locks("1:\n::\n1: LEASE ACTIVE WRITE 1 a:b:3 0 EOF\n1: POSIX\n\n").empty());
+  EXPECT_TRUE(
+      parse_file_locks("1:\n::\n1: LEASE ACTIVE WRITE 1 a:b:3 0 EOF\n1: POSIX\n\n").empty());
 }
 
 }  // namespace

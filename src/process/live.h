@@ -95,7 +95,7 @@ std::optional<ProcessStatus> read_status(int pid);
 // uses.
 uint64_t helpful_signals(uint64_t caught_signals);
 
-std::vector<int> list_processes();  // all that /proc shows
+std::vector<int> list_processes();            // all that /proc shows
 std::string read_exe(int pid);                // without " (deleted)"; empty: unknown
 std::vector<std::string> read_argv(int pid);  // at most 1 MiB
 std::vector<int> list_children(int pid);      // direct ones

@@ -80,10 +80,10 @@ struct Dynamic {
     if (reinterpret_cast<uintptr_t>(symbols) < bias) symbols = nullptr;
   }
 
-  bool usable() const { return symbols != nullptr && names != nullptr; }
+  [[nodiscard]] bool usable() const { return symbols != nullptr && names != nullptr; }
 
   // Number of entries in the symbol table: the ELF file says it nowhere, the hash table implies it.
-  size_t symbol_count() const {
+  [[nodiscard]] size_t symbol_count() const {
     if (gnu_hash == nullptr) return 0;
     const uint32_t buckets = gnu_hash[0];
     const uint32_t first = gnu_hash[1];

@@ -59,7 +59,7 @@ class BucketScope {
   BucketScope& operator=(const BucketScope&) = delete;
 
   explicit operator bool() const { return claimed_; }
-  uint32_t first() const { return first_; }
+  [[nodiscard]] uint32_t first() const { return first_; }
   void set_first(uint32_t index_plus_one) { first_ = index_plus_one; }
 
  private:

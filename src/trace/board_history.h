@@ -34,9 +34,9 @@ struct BoardTotals {
   uint64_t nested = 0;
   uint64_t waits = 0;
   uint64_t longest_wait_ns = 0;
-  uint64_t chains = 0;      // distinct, as logged
+  uint64_t chains = 0;          // distinct, as logged
   uint64_t nested_threads = 0;  // that asked for something while holding something
-  uint64_t lock_pairs = 0;  // distinct pairs "asked for this while holding that"
+  uint64_t lock_pairs = 0;      // distinct pairs "asked for this while holding that"
 };
 BoardTotals read_totals(BoardReader& board);
 

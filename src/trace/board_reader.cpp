@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <atomic>
-#include <atomic>
 #include <cstring>
 #include <unordered_set>
 
@@ -57,16 +56,17 @@ Result<void> check(const BoardHeader& header, uint64_t available) {
   if (header.word_size != 8) return Error("a board of a program that is not 64-bit");
   if (header.header_size < sizeof(BoardHeader) || header.header_size > header.board_size ||
       header.board_size > available) {
-    return Error("damaged board: it promises " + std::to_string(header.board_size) + " bytes and has " +
-                 std::to_string(available));
+    return Error("damaged board: it promises " + std::to_string(header.board_size) +
+                 " bytes and has " + std::to_string(available));
   }
-  const bool fits = header.card_capacity <= kMaxCards &&
-                    region_fits(header.waits_offset, header.card_capacity, sizeof(WaitWord), header) &&
-                    region_fits(header.cards_offset, header.card_capacity, sizeof(Card), header) &&
-                    region_fits(header.blocks_offset, header.block_capacity,
-                                format::kHoldBlockHolds * sizeof(Hold), header) &&
-                    region_fits(header.locks_offset, header.lock_capacity, sizeof(LockEntry), header) &&
-                    region_fits(header.log_offset, header.log_size, 1, header);
+  const bool fits =
+      header.card_capacity <= kMaxCards &&
+      region_fits(header.waits_offset, header.card_capacity, sizeof(WaitWord), header) &&
+      region_fits(header.cards_offset, header.card_capacity, sizeof(Card), header) &&
+      region_fits(header.blocks_offset, header.block_capacity,
+                  format::kHoldBlockHolds * sizeof(Hold), header) &&
+      region_fits(header.locks_offset, header.lock_capacity, sizeof(LockEntry), header) &&
+      region_fits(header.log_offset, header.log_size, 1, header);
   if (!fits) return Error("damaged board: a region lies outside of it");
   return {};
 }
@@ -177,7 +177,8 @@ std::optional<BoardReader::CardBrief> BoardReader::read_brief(uint32_t card) con
     uint32_t tid, uid, flags;
   } head;
   static_assert(offsetof(Card, flags) == offsetof(Head, flags));
-  if (!read_raw(offset, &head, sizeof(head)) || head.state != format::CardState::Live) return std::nullopt;
+  if (!read_raw(offset, &head, sizeof(head)) || head.state != format::CardState::Live)
+    return std::nullopt;
   CardBrief brief{.tid = head.tid, .uid = head.uid, .flags = head.flags};
   if (!read_raw(offset + offsetof(Card, hold_count), &brief.hold_count, sizeof(brief.hold_count))) {
     return std::nullopt;
@@ -198,7 +199,8 @@ std::optional<CardCopy> BoardReader::read_card(uint32_t card) const {
   alignas(Card) std::byte buffer[offsetof(Card, reserved)];
   if (!read_raw(offset, buffer, sizeof(buffer))) return std::nullopt;
   const auto* head = reinterpret_cast<const Card*>(buffer);
-  if (head->state != format::CardState::Live && head->state != format::CardState::Exited) return std::nullopt;
+  if (head->state != format::CardState::Live && head->state != format::CardState::Exited)
+    return std::nullopt;
 
   CardCopy copy{.index = card,
                 .state = head->state,
@@ -222,7 +224,8 @@ std::optional<CardCopy> BoardReader::read_card(uint32_t card) const {
                 .holds = {}};
   copy.outer.assign(std::begin(head->outer), std::end(head->outer));
 
-  constexpr uint32_t kMost = format::kInlineHolds + format::kHoldBlocksPerCard * format::kHoldBlockHolds;
+  constexpr uint32_t kMost =
+      format::kInlineHolds + format::kHoldBlocksPerCard * format::kHoldBlockHolds;
   const uint32_t count = std::min(head->hold_count, kMost);
   copy.holds.resize(count);
   const uint32_t inline_count = std::min(count, format::kInlineHolds);
@@ -233,8 +236,8 @@ std::optional<CardCopy> BoardReader::read_card(uint32_t card) const {
   for (uint32_t done = inline_count, block = 0; done < count; ++block) {
     const uint32_t in_block = std::min(count - done, format::kHoldBlockHolds);
     const uint32_t index = head->hold_blocks[block];
-    const uint64_t at = header_.blocks_offset +
-                        uint64_t{index - 1} * format::kHoldBlockHolds * sizeof(Hold);
+    const uint64_t at =
+        header_.blocks_offset + uint64_t{index - 1} * format::kHoldBlockHolds * sizeof(Hold);
     if (index == 0 || index > header_.block_capacity ||
         !read_raw(at, copy.holds.data() + done, in_block * sizeof(Hold))) {
       copy.holds.resize(done);
@@ -265,7 +268,8 @@ std::vector<LockEntry> BoardReader::find_locks(std::span<const uint64_t> address
   std::vector<LockEntry> found;
   if (wanted.empty() || header_.locks_used == 0) return found;
   walk_locks([&](const LockEntry& entry) {
-    if ((entry.flags & format::kLockDead) == 0 && wanted.contains(entry.address)) found.push_back(entry);
+    if ((entry.flags & format::kLockDead) == 0 && wanted.contains(entry.address))
+      found.push_back(entry);
   });
   return found;
 }
@@ -335,7 +339,11 @@ void BoardReader::parse_record(uint64_t offset, std::span<const std::byte> bytes
   switch (load<RecordHeader>(bytes).type) {
     case RecordType::Module: {
       const auto record = load<format::ModuleRecord>(bytes);
-      ModuleEntry entry{.start = record.start, .end = record.end, .bias = record.bias, .build_id = {}, .path = {}};
+      ModuleEntry entry{.start = record.start,
+                        .end = record.end,
+                        .bias = record.bias,
+                        .build_id = {},
+                        .path = {}};
       const size_t id_size = std::min<size_t>(record.build_id_size, sizeof(record.build_id));
       const auto* id = reinterpret_cast<const std::byte*>(record.build_id);
       entry.build_id.assign(id, id + id_size);
@@ -352,8 +360,11 @@ void BoardReader::parse_record(uint64_t offset, std::span<const std::byte> bytes
       return;
     case RecordType::ThreadEnd: {
       const auto record = load<format::ThreadEndRecord>(bytes);
-      ThreadEndEntry entry{
-          .uid = record.header.uid, .tid = record.tid, .segment = record.segment, .name = {}, .holds = {}};
+      ThreadEndEntry entry{.uid = record.header.uid,
+                           .tid = record.tid,
+                           .segment = record.segment,
+                           .name = {},
+                           .holds = {}};
       entry.name.assign(record.name, strnlen(record.name, sizeof(record.name)));
       const uint32_t count = std::min(record.hold_count, format::kInlineHolds);
       entry.holds = load_array<Hold>(bytes, offsetof(format::ThreadEndRecord, holds), count);
@@ -365,11 +376,13 @@ void BoardReader::parse_record(uint64_t offset, std::span<const std::byte> bytes
       log_.locks.push_back(load<format::LockRecord>(bytes));
       return;
     case RecordType::Chain: {
-      ChainEntry entry{.order = order, .record = load<format::ChainRecord>(bytes), .holds = {}, .slice = {}};
+      ChainEntry entry{
+          .order = order, .record = load<format::ChainRecord>(bytes), .holds = {}, .slice = {}};
       const size_t count = entry.record.hold_count;
       entry.holds = load_array<format::ChainHold>(bytes, sizeof(format::ChainRecord), count);
-      entry.slice = load_array<std::byte>(bytes, sizeof(format::ChainRecord) + count * sizeof(format::ChainHold),
-                                          entry.record.slice_size);
+      entry.slice = load_array<std::byte>(
+          bytes, sizeof(format::ChainRecord) + count * sizeof(format::ChainHold),
+          entry.record.slice_size);
       if (entry.holds.size() != count) {
         ++log_.damaged;
         return;

@@ -127,7 +127,8 @@ class BoardReader {
   [[nodiscard]] std::optional<CardCopy> read_card(uint32_t card) const;
 
   // The entries of these addresses that are alive. Walks the used part of the lock table once.
-  [[nodiscard]] std::vector<format::LockEntry> find_locks(std::span<const uint64_t> addresses) const;
+  [[nodiscard]] std::vector<format::LockEntry> find_locks(
+      std::span<const uint64_t> addresses) const;
   [[nodiscard]] std::vector<format::LockEntry> read_locks() const;
 
   // Takes in what has been logged since the last call.

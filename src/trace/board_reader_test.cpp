@@ -11,7 +11,9 @@ namespace {
 
 using format::Kind;
 
-Result<BoardReader> open(const SampleBoard& board) { return BoardReader::open(bytes_in_memory(board.bytes())); }
+Result<BoardReader> open(const SampleBoard& board) {
+  return BoardReader::open(bytes_in_memory(board.bytes()));
+}
 
 format::LockRecord lock_record(uint32_t id) {
   format::LockRecord record{};
@@ -40,7 +42,8 @@ TEST(BoardReader, HoldsBeyondTheCardLieInBlocks) {
   format::Card& card = board.add_thread(100);
   card.hold_count = format::kInlineHolds + 2;
   card.hold_blocks[0] = 2;
-  auto* const blocks = reinterpret_cast<format::Hold*>(board.raw().data() + board.header().blocks_offset);
+  auto* const blocks =
+      reinterpret_cast<format::Hold*>(board.raw().data() + board.header().blocks_offset);
   blocks[format::kHoldBlockHolds + 1].address = 0x77;
 
   const auto copy = open(board)->read_card(0);
@@ -73,8 +76,9 @@ TEST(BoardReader, NamesBothVersionsWhenTheyDiffer) {
 
 TEST(BoardReader, RefusesRegionsThatLieOutside) {
   for (uint64_t format::BoardHeader::*const offset :
-       {&format::BoardHeader::waits_offset, &format::BoardHeader::cards_offset, &format::BoardHeader::blocks_offset,
-        &format::BoardHeader::locks_offset, &format::BoardHeader::log_offset}) {
+       {&format::BoardHeader::waits_offset, &format::BoardHeader::cards_offset,
+        &format::BoardHeader::blocks_offset, &format::BoardHeader::locks_offset,
+        &format::BoardHeader::log_offset}) {
     for (const uint64_t value : {uint64_t{0}, UINT64_MAX - 7, uint64_t{1} << 40}) {
       SampleBoard board;
       board.header().*offset = value;
@@ -109,8 +113,7 @@ TEST(BoardReader, AGeometryThatChangesLaterIsNotFollowed) {
 TEST(BoardReader, AnUncommittedRecordIsTakenInWhenItIsComplete) {
   SampleBoard board;
   board.add_record(format::RecordType::Lock, lock_record(1), 1);
-  const uint64_t late =
-      board.add_record(format::RecordType::Lock, lock_record(2), 1);
+  const uint64_t late = board.add_record(format::RecordType::Lock, lock_record(2), 1);
   board.add_record(format::RecordType::Lock, lock_record(3), 1);
   board.record_at(late).committed = 0;
   auto reader = open(board);
@@ -175,7 +178,8 @@ TEST(BoardReader, SurvivesAnyDamage) {
     board.add_record(format::RecordType::ThreadEnd, format::ThreadEndRecord{}, 1);
     std::mt19937 random(seed);
     for (int i = 0; i < 20; ++i) {
-      const size_t near_start = random() % 2 == 0 ? sizeof(format::BoardHeader) : board.raw().size();
+      const size_t near_start =
+          random() % 2 == 0 ? sizeof(format::BoardHeader) : board.raw().size();
       board.raw()[random() % near_start] = static_cast<std::byte>(random());
     }
     auto reader = open(board);
@@ -183,8 +187,8 @@ TEST(BoardReader, SurvivesAnyDamage) {
     reader->refresh();
     std::vector<format::WaitWord> waits;
     reader->read_waits(waits);
-    for (uint32_t i = 0; i < reader->cards_used(); ++i) reader->read_card(i);
-    reader->read_locks();
+    for (uint32_t i = 0; i < reader->cards_used(); ++i) (void)reader->read_card(i);
+    (void)reader->read_locks();
     reader->read_log();
   }
 }

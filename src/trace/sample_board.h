@@ -25,8 +25,8 @@ class SampleBoard {
     header.block_capacity = 2;
     header.blocks_offset = header.cards_offset + cards * sizeof(format::Card);
     header.lock_capacity = 64;
-    header.locks_offset =
-        header.blocks_offset + header.block_capacity * format::kHoldBlockHolds * sizeof(format::Hold);
+    header.locks_offset = header.blocks_offset +
+                          header.block_capacity * format::kHoldBlockHolds * sizeof(format::Hold);
     header.log_offset = header.locks_offset + header.lock_capacity * sizeof(format::LockEntry);
     header.log_size = 64 << 10;
     header.board_size = header.log_offset + header.log_size;
@@ -52,12 +52,18 @@ class SampleBoard {
     wait(header().cards_used - 1).tid = tid;
     return card;
   }
-  static void add_hold(format::Card& card, uint64_t address, format::Kind kind = format::Kind::Mutex,
-                       uint8_t flags = 0) {
-    card.holds[card.hold_count++] = {
-        .address = address, .site = 0, .frame = 0, .kind = kind, .flags = flags, .count = 1, .generation = 0};
+  static void add_hold(format::Card& card, uint64_t address,
+                       format::Kind kind = format::Kind::Mutex, uint8_t flags = 0) {
+    card.holds[card.hold_count++] = {.address = address,
+                                     .site = 0,
+                                     .frame = 0,
+                                     .kind = kind,
+                                     .flags = flags,
+                                     .count = 1,
+                                     .generation = 0};
   }
-  void set_wait(uint32_t card, uint64_t address, format::Kind kind = format::Kind::Mutex, uint64_t object = 0) {
+  void set_wait(uint32_t card, uint64_t address, format::Kind kind = format::Kind::Mutex,
+                uint64_t object = 0) {
     format::WaitWord& word = wait(card);
     word.number |= 1;
     word.address = address;
@@ -67,7 +73,8 @@ class SampleBoard {
 
   // Appends a record with `extra` bytes behind its fixed part; returns where it begins.
   template <typename Record>
-  uint64_t add_record(format::RecordType type, Record record, uint32_t uid, std::span<const std::byte> extra = {}) {
+  uint64_t add_record(format::RecordType type, Record record, uint32_t uid,
+                      std::span<const std::byte> extra = {}) {
     const uint64_t at = header().log_used;
     const uint64_t size = (sizeof(record) + extra.size() + 63) / 64 * 64;
     record.header = {.magic = format::kRecordMagic,

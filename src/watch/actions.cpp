@@ -39,7 +39,8 @@ void kill_processes(const std::vector<int>& pids) {
 std::string dump_core(int pid) {
   const std::string status = read_file("/proc/" + std::to_string(pid) + "/status").value_or("");
   if (status.empty()) return "process " + std::to_string(pid) + " has ended already";
-  const uint64_t handled = read_mask(status, "SigCgt") | read_mask(status, "SigIgn") | read_mask(status, "SigBlk");
+  const uint64_t handled =
+      read_mask(status, "SigCgt") | read_mask(status, "SigIgn") | read_mask(status, "SigBlk");
   rlimit limit{};
   if (prlimit(pid, RLIMIT_CORE, nullptr, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
     limit.rlim_cur = limit.rlim_max;
@@ -48,7 +49,8 @@ std::string dump_core(int pid) {
   const bool limited = limit.rlim_max == 0;
   const FileDescriptor pidfd(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
   // By name: which of them a program leaves alone differs.
-  for (const int signal : {SIGABRT, SIGQUIT, SIGTRAP, SIGSYS, SIGXCPU, SIGXFSZ, SIGBUS, SIGFPE, SIGILL, SIGSEGV}) {
+  for (const int signal :
+       {SIGABRT, SIGQUIT, SIGTRAP, SIGSYS, SIGXCPU, SIGXFSZ, SIGBUS, SIGFPE, SIGILL, SIGSEGV}) {
     if ((handled >> (signal - 1) & 1) != 0) continue;
     if (kill(pid, signal) != 0) return "process " + std::to_string(pid) + " has ended already";
     pollfd end{.fd = pidfd.get(), .events = POLLIN, .revents = 0};
@@ -61,8 +63,8 @@ std::string dump_core(int pid) {
     return "process " + std::to_string(pid) + " was made to dump core by " + by +
            " (where to: core_pattern is \"" + core_pattern() + "\")";
   }
-  return "process " + std::to_string(pid) + " catches every signal that dumps core; gcore " + std::to_string(pid) +
-         " would do it with --on-deadlock=keep";
+  return "process " + std::to_string(pid) + " catches every signal that dumps core; gcore " +
+         std::to_string(pid) + " would do it with --on-deadlock=keep";
 }
 
 }  // namespace gordian::watch

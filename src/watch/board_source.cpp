@@ -36,7 +36,8 @@ class MappedBoard final : public trace::BoardBytes {
 
 class RemoteBoard final : public trace::BoardBytes {
  public:
-  RemoteBoard(int pid, uint64_t address, uint64_t size) : memory_(pid), address_(address), size_(size) {}
+  RemoteBoard(int pid, uint64_t address, uint64_t size)
+      : memory_(pid), address_(address), size_(size) {}
   [[nodiscard]] uint64_t size() const override { return size_; }
   [[nodiscard]] bool read(uint64_t offset, std::span<std::byte> to) const override {
     if (offset > size_ || to.size() > size_ - offset) return false;
@@ -56,9 +57,11 @@ Result<std::unique_ptr<trace::BoardBytes>> map_board(FileDescriptor fd) {
   if (fstat(fd.get(), &status) != 0) return Error::from_errno("fstat");
   if (!S_ISREG(status.st_mode)) return Error("the board is no memory file");
   const auto size = static_cast<uint64_t>(status.st_size);
-  if (size < sizeof(format::BoardHeader) || size > kMaxBoard) return Error("the board has no sane size");
+  if (size < sizeof(format::BoardHeader) || size > kMaxBoard)
+    return Error("the board has no sane size");
   const int seals = fcntl(fd.get(), F_GET_SEALS);
-  if (seals < 0 || (seals & F_SEAL_SHRINK) == 0) return Error("the board is not sealed against truncation");
+  if (seals < 0 || (seals & F_SEAL_SHRINK) == 0)
+    return Error("the board is not sealed against truncation");
   void* const bytes = mmap(nullptr, size, PROT_READ, MAP_SHARED | MAP_NORESERVE, fd.get(), 0);
   if (bytes == MAP_FAILED) return Error::from_errno("cannot map the board");
   return std::unique_ptr<trace::BoardBytes>(

@@ -88,14 +88,16 @@ bool is_priority(const WaitWord& wait, const ObjectBytes& mutex) {
 // glibc then lets it sleep for ever on a word of its own stack.
 bool sleeps_on_own_stack(const FutexCall& call, const WaitFacts& facts) {
   return call.command == kFutexWaitBitset && call.address >= facts.second->sp &&
-         (facts.stack_high != 0 ? call.address < facts.stack_high : call.address - facts.second->sp < 4096);
+         (facts.stack_high != 0 ? call.address < facts.stack_high
+                                : call.address - facts.second->sp < 4096);
 }
 
 bool is_within(uint64_t address, uint64_t start, uint64_t size) {
   return address >= start && address - start < size;
 }
 
-bool matches_mutex(const FutexCall& call, uint64_t mutex, const ObjectBytes& bytes, const WaitFacts& facts) {
+bool matches_mutex(const FutexCall& call, uint64_t mutex, const ObjectBytes& bytes,
+                   const WaitFacts& facts) {
   if (call.address == mutex) return true;
   return is_priority(facts.wait, bytes) && sleeps_on_own_stack(call, facts);
 }
@@ -161,7 +163,8 @@ Testimony doubtful(std::string doubt) {
 }
 
 Testimony weigh_spinning(const WaitFacts& facts) {
-  if (facts.heartbeat_second == facts.heartbeat_first) return moving("its spinning was not attested");
+  if (facts.heartbeat_second == facts.heartbeat_first)
+    return moving("its spinning was not attested");
   Testimony testimony;
   testimony.standing = Standing::Definite;
   return testimony;
@@ -170,9 +173,10 @@ Testimony weigh_spinning(const WaitFacts& facts) {
 Testimony weigh_file_lock(const WaitFacts& facts) {
   const ThreadReading& reading = *facts.second;
   const bool is_flock = facts.wait.kind == Kind::Flock;
-  const bool waits = is_flock ? reading.syscall == kSysFlock
-                              : reading.syscall == kSysFcntl &&
-                                    (reading.args[1] == kSetLockWait || reading.args[1] == kOfdSetLockWait);
+  const bool waits =
+      is_flock ? reading.syscall == kSysFlock
+               : reading.syscall == kSysFcntl &&
+                     (reading.args[1] == kSetLockWait || reading.args[1] == kOfdSetLockWait);
   if (!reading.in_syscall() || !waits) return moving("it does not wait for a file lock");
   if (!facts.same_file) return doubtful("it waits for a lock of another file");
   Testimony testimony;
@@ -267,7 +271,8 @@ OwnerWord read_owner(Kind kind, const ObjectBytes& object) {
       return {.known = true, .tid = *writer};
     }
     case Kind::GlibMutex:
-      // Has no owner in it, but tells when it has none: somebody is in the middle of giving it away.
+      // Has no owner in it, but tells when it has none: somebody is in the middle of giving it
+      // away.
       return {.known = object.word(0).value_or(1) == 0, .tid = 0};
     default:
       return {};
@@ -278,7 +283,9 @@ uint32_t count_nameless_holders(Kind kind, const ObjectBytes& object) {
   switch (kind) {
     case Kind::RwLock:
     case Kind::GlibRwLock:
-      return object.word(kRwLockOwner).value_or(1) == 0 ? object.word(kRwLockReaders).value_or(0) >> kRwLockReaderShift : 0;
+      return object.word(kRwLockOwner).value_or(1) == 0
+                 ? object.word(kRwLockReaders).value_or(0) >> kRwLockReaderShift
+                 : 0;
     case Kind::Spin:
       // Free is 1; every request takes one off.
       return static_cast<int32_t>(object.word(0).value_or(1)) <= 0 ? 1 : 0;
@@ -302,7 +309,8 @@ Testimony weigh(const WaitFacts& facts) {
   if ((facts.wait.flags & format::kSpinning) != 0) return weigh_spinning(facts);
   if (!facts.first || !facts.second) return moving("it has gone");
   const ThreadReading& reading = *facts.second;
-  if (reading.on_cpu || reading.state == 'R' || facts.first->on_cpu) return moving("it was running");
+  if (reading.on_cpu || reading.state == 'R' || facts.first->on_cpu)
+    return moving("it was running");
   if (reading.state == 'T' || reading.state == 't') return moving("it is stopped");
   if (!reading.readable || !facts.first->readable) {
     return doubtful("the kernel does not let us see its system call");
@@ -310,7 +318,8 @@ Testimony weigh(const WaitFacts& facts) {
   if (!facts.first->same_moment(reading)) return moving("it ran between the two readings");
 
   const Kind kind = facts.wait.kind;
-  if (kind == Kind::Flock || kind == Kind::FcntlLock || kind == Kind::OfdLock) return weigh_file_lock(facts);
+  if (kind == Kind::Flock || kind == Kind::FcntlLock || kind == Kind::OfdLock)
+    return weigh_file_lock(facts);
 
   const auto call = futex_call(reading);
   if (!call) return moving("it is blocked in something else");

@@ -37,14 +37,14 @@ struct WaitFacts {
   format::WaitWord wait{};  // read between the two readings
   std::optional<process::ThreadReading> first;
   std::optional<process::ThreadReading> second;
-  ObjectBytes object;      // wait.address; for indirect kinds what it points to
-  ObjectBytes companion;   // conditions: the mutex
-  uint64_t stack_high = 0; // end of the thread's stack, 0 unknown
+  ObjectBytes object;            // wait.address; for indirect kinds what it points to
+  ObjectBytes companion;         // conditions: the mutex
+  uint64_t stack_high = 0;       // end of the thread's stack, 0 unknown
   uint64_t joined_tid_word = 0;  // join: where the joined thread's tid lies, 0 unknown
   // Spinning: the heartbeat after all first readings and before all second ones.
   uint64_t heartbeat_first = 0;
   uint64_t heartbeat_second = 0;
-  bool same_file = true;   // file locks: the descriptor is that file
+  bool same_file = true;  // file locks: the descriptor is that file
 };
 
 enum class Standing : uint8_t {
@@ -59,7 +59,7 @@ struct Testimony {
   bool reacquires_mutex = false;  // conditions: signalled, it waits for the mutex now
   // Who owns what it waits for, as the object itself says (tid in the process's own pid namespace).
   bool owner_known = false;
-  uint32_t owner_tid = 0;         // 0: nobody
+  uint32_t owner_tid = 0;              // 0: nobody
   std::optional<uint32_t> joined_tid;  // join: the thread it sleeps on, whether that exists or not
   std::optional<uint32_t> needed;      // barrier: further arrivals
 };
@@ -73,8 +73,8 @@ struct OwnerWord {
 };
 OwnerWord read_owner(format::Kind kind, const ObjectBytes& object);
 
-// How many hold the object, where its words count them without naming them: readers, and whoever has
-// a spin lock or a GMutex. Zero for all others.
+// How many hold the object, where its words count them without naming them: readers, and whoever
+// has a spin lock or a GMutex. Zero for all others.
 uint32_t count_nameless_holders(format::Kind kind, const ObjectBytes& object);
 
 // Whether the futex call of the reading is one on the condition's mutex: the wait's second phase.

@@ -17,7 +17,8 @@ constexpr uint64_t kStackHigh = 0x9000;
 constexpr uint64_t kWaitPrivate = 128;
 constexpr uint64_t kWaitBitsetPrivate = 9 | 128;
 
-process::ThreadReading in_futex(uint64_t address, uint64_t operation = kWaitPrivate, uint64_t value = 2) {
+process::ThreadReading in_futex(uint64_t address, uint64_t operation = kWaitPrivate,
+                                uint64_t value = 2) {
   process::ThreadReading reading;
   reading.tid = 100;
   reading.state = 'S';
@@ -141,7 +142,8 @@ TEST(Evidence, TheThreadThatClosesAPriorityCycleSleepsOnItsOwnStack) {
 
 TEST(Evidence, AnRwLockIsWaitedForOnThreeOfItsWords) {
   for (const uint64_t offset : {0, 8, 12}) {
-    EXPECT_EQ(weigh(sleeping(Kind::RwLock, kObject + offset)).standing, Standing::Definite) << offset;
+    EXPECT_EQ(weigh(sleeping(Kind::RwLock, kObject + offset)).standing, Standing::Definite)
+        << offset;
   }
   EXPECT_EQ(weigh(sleeping(Kind::RwLock, kObject + 24)).standing, Standing::Doubtful);
 }
@@ -156,7 +158,8 @@ TEST(Evidence, OnlyAWriterLeavesItsNameInAnRwLock) {
 }
 
 TEST(Evidence, ReadersAndSpinnersAreCountedWithoutNames) {
-  EXPECT_EQ(count_nameless_holders(Kind::RwLock, words(kObject, {2 << 3 | 2, 1, 0, 0, 0, 0, 0, 0})), 2U);
+  EXPECT_EQ(count_nameless_holders(Kind::RwLock, words(kObject, {2 << 3 | 2, 1, 0, 0, 0, 0, 0, 0})),
+            2U);
   EXPECT_EQ(count_nameless_holders(Kind::RwLock, words(kObject, {10, 0, 0, 0, 0, 0, 4711, 0})), 0U);
   EXPECT_EQ(count_nameless_holders(Kind::Spin, words(kObject, {0})), 1U);
   EXPECT_EQ(count_nameless_holders(Kind::Spin, words(kObject, {1})), 0U);

@@ -33,7 +33,9 @@ class Judge {
   void finish(int pid);  // it has exited
   void finish_ended();   // all that have, by their descriptors
 
-  [[nodiscard]] const std::vector<std::unique_ptr<WatchedProcess>>& processes() const { return processes_; }
+  [[nodiscard]] const std::vector<std::unique_ptr<WatchedProcess>>& processes() const {
+    return processes_;
+  }
   [[nodiscard]] bool has_live() const;
   [[nodiscard]] bool has_seen(int pid) const { return latest_.contains(pid); }
 
@@ -65,8 +67,8 @@ class Judge {
     std::vector<int> outsiders;  // unwatched processes that can reach what is waited for
   };
   struct Look {
-    bool worth = false;        // something could be a knot
-    uint64_t signature = 0;    // of all long waits
+    bool worth = false;      // something could be a knot
+    uint64_t signature = 0;  // of all long waits
   };
 
   void look_at(WatchedProcess& process, Look& look);
@@ -81,7 +83,8 @@ class Judge {
   void apply(Case& current, const std::vector<WaitFacts>& facts, const std::vector<bool>& gone);
   void apply_owner(Case& current, size_t index, const Testimony& testimony, bool owner_gone);
   void enrich(Case& current);
-  bool is_left_held(Case& current, size_t process, format::Kind kind, uint64_t address, uint32_t holders);
+  bool is_left_held(Case& current, size_t process, format::Kind kind, uint64_t address,
+                    uint32_t holders);
   void add_file_lock_holders(Case& current);
   void find_outsiders(Case& current);
   void add_outsiders(Case& current);

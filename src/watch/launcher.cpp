@@ -19,9 +19,9 @@ namespace gordian::watch {
 namespace {
 
 // What could end or stop us, and what people send to programs on purpose.
-constexpr int kTaken[] = {SIGINT,  SIGQUIT, SIGTERM, SIGHUP,   SIGUSR1,   SIGUSR2, SIGALRM, SIGVTALRM,
-                          SIGPROF, SIGIO,   SIGPWR,  SIGCONT,  SIGTSTP,   SIGTTIN, SIGTTOU, SIGCHLD,
-                          SIGURG,  SIGWINCH};
+constexpr int kTaken[] = {SIGINT,  SIGQUIT,   SIGTERM, SIGHUP,  SIGUSR1, SIGUSR2,
+                          SIGALRM, SIGVTALRM, SIGPROF, SIGIO,   SIGPWR,  SIGCONT,
+                          SIGTSTP, SIGTTIN,   SIGTTOU, SIGCHLD, SIGURG,  SIGWINCH};
 
 std::vector<char*> pointers(const std::vector<std::string>& texts) {
   std::vector<char*> result;
@@ -57,7 +57,8 @@ Result<SignalPort> SignalPort::open() {
   ignore.sa_handler = SIG_IGN;
   sigaction(SIGPIPE, &ignore, nullptr);
 
-  if (sigprocmask(SIG_BLOCK, &taken, &port.inherited_mask_) != 0) return Error::from_errno("sigprocmask");
+  if (sigprocmask(SIG_BLOCK, &taken, &port.inherited_mask_) != 0)
+    return Error::from_errno("sigprocmask");
   port.fd_ = FileDescriptor(signalfd(-1, &taken, SFD_CLOEXEC | SFD_NONBLOCK));
   if (!port.fd_) return Error::from_errno("signalfd");
   return port;
@@ -67,7 +68,8 @@ std::vector<SignalPort::Signal> SignalPort::receive() {
   std::vector<Signal> signals;
   signalfd_siginfo info{};
   while (read(fd_.get(), &info, sizeof(info)) == static_cast<ssize_t>(sizeof(info))) {
-    signals.push_back({.number = static_cast<int>(info.ssi_signo), .from_process = info.ssi_code <= 0});
+    signals.push_back(
+        {.number = static_cast<int>(info.ssi_signo), .from_process = info.ssi_code <= 0});
   }
   return signals;
 }
@@ -113,7 +115,8 @@ Result<pid_t> launch(const Launch& launch, const SignalPort& signals) {
   return Error::from_errno("cannot run it", error);
 }
 
-std::vector<std::string> environment_with(const char* const* environment, const PreloadOptions& options) {
+std::vector<std::string> environment_with(const char* const* environment,
+                                          const PreloadOptions& options) {
   std::vector<std::string> result;
   std::string preload = options.runtime;
   const std::string judge = std::string(format::kJudgeVariable) + "=";
@@ -134,7 +137,9 @@ std::vector<std::string> environment_with(const char* const* environment, const 
   return result;
 }
 
-bool can_be_preloaded(const std::string& path) { return path.find_first_of(" :\t\n$") == std::string::npos; }
+bool can_be_preloaded(const std::string& path) {
+  return path.find_first_of(" :\t\n$") == std::string::npos;
+}
 
 Result<std::string> find_runtime() {
   if (const char* const named = getenv("GORDIAN_RUNTIME"); named != nullptr && *named != '\0') {

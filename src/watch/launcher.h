@@ -14,9 +14,9 @@
 
 namespace gordian::watch {
 
-// The signals of this process while a program runs: all that could end or stop us come as reads from
-// a descriptor, and the program gets the mask and dispositions that we inherited. Made before any
-// thread; undone on destruction.
+// The signals of this process while a program runs: all that could end or stop us come as reads
+// from a descriptor, and the program gets the mask and dispositions that we inherited. Made before
+// any thread; undone on destruction.
 class SignalPort {
  public:
   static Result<SignalPort> open();
@@ -27,7 +27,8 @@ class SignalPort {
 
   struct Signal {
     int number = 0;
-    bool from_process = false;  // sent by kill(); false: by the terminal, which told the program too
+    bool from_process =
+        false;  // sent by kill(); false: by the terminal, which told the program too
   };
   std::vector<Signal> receive();
 
@@ -57,7 +58,8 @@ struct PreloadOptions {
   std::string judge;
   bool children = true;
 };
-std::vector<std::string> environment_with(const char* const* environment, const PreloadOptions& options);
+std::vector<std::string> environment_with(const char* const* environment,
+                                          const PreloadOptions& options);
 
 // Whether LD_PRELOAD can carry this path: spaces and colons separate, and nothing quotes them.
 bool can_be_preloaded(const std::string& path);

@@ -13,7 +13,8 @@ bool contains(const std::vector<std::string>& texts, const std::string& text) {
 }
 
 TEST(Launcher, OurLibraryComesBeforeThoseOfTheUser) {
-  const char* const environment[] = {"A=1", "LD_PRELOAD=/lib/theirs.so", "GORDIAN_JUDGE=old", nullptr};
+  const char* const environment[] = {"A=1", "LD_PRELOAD=/lib/theirs.so", "GORDIAN_JUDGE=old",
+                                     nullptr};
 
   const auto result = environment_with(environment, {.runtime = "/lib/ours.so", .judge = "new"});
 
@@ -42,7 +43,8 @@ TEST(Launcher, SeparatorsInThePathCannotBePreloaded) {
 TEST(Launcher, PassesTheExitStatusOn) {
   const auto signals = SignalPort::open();
   ASSERT_TRUE(signals);
-  const auto child = launch({.path = "/bin/sh", .arguments = {"sh", "-c", "exit 7"}, .environment = {}}, *signals);
+  const auto child =
+      launch({.path = "/bin/sh", .arguments = {"sh", "-c", "exit 7"}, .environment = {}}, *signals);
   ASSERT_TRUE(child);
 
   siginfo_t info{};
@@ -59,7 +61,8 @@ TEST(Launcher, PassesTheExitStatusOn) {
 TEST(Launcher, AProgramThatCannotBeExecutedIsAnError) {
   const auto signals = SignalPort::open();
   ASSERT_TRUE(signals);
-  const auto child = launch({.path = "/etc/passwd", .arguments = {"passwd"}, .environment = {}}, *signals);
+  const auto child =
+      launch({.path = "/etc/passwd", .arguments = {"passwd"}, .environment = {}}, *signals);
   signals->restore_in_child();
 
   EXPECT_FALSE(child);

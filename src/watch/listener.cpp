@@ -72,17 +72,20 @@ Result<Listener> Listener::open() {
   FileDescriptor epoll(epoll_create1(EPOLL_CLOEXEC));
   if (!epoll) return Error::from_errno("epoll");
   epoll_event event{.events = EPOLLIN, .data = {.fd = listening.get()}};
-  if (epoll_ctl(epoll.get(), EPOLL_CTL_ADD, listening.get(), &event) != 0) return Error::from_errno("epoll");
+  if (epoll_ctl(epoll.get(), EPOLL_CTL_ADD, listening.get(), &event) != 0)
+    return Error::from_errno("epoll");
   return Listener(std::move(name), std::move(listening), std::move(epoll));
 }
 
 void Listener::accept_all() {
   while (pending_.size() < kMaxPending) {
-    FileDescriptor connection(accept4(socket_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+    FileDescriptor connection(
+        accept4(socket_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
     if (!connection) return;
     const int fd = connection.get();
     epoll_event event{.events = EPOLLIN | EPOLLRDHUP, .data = {.fd = fd}};
-    if (epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) == 0) pending_[fd] = std::move(connection);
+    if (epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) == 0)
+      pending_[fd] = std::move(connection);
   }
 }
 
@@ -98,7 +101,8 @@ std::vector<Greeting> Listener::receive() {
         const size_t before = pending_.size();
         accept_all();
         // Full of silent connections: somebody plays with us. The oldest descriptors go.
-        if (pending_.size() == before && pending_.size() >= kMaxPending) pending_.erase(pending_.begin());
+        if (pending_.size() == before && pending_.size() >= kMaxPending)
+          pending_.erase(pending_.begin());
         continue;
       }
       if (auto greeting = read_greeting(fd)) greetings.push_back(std::move(*greeting));

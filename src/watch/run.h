@@ -50,10 +50,11 @@ struct ProcessOutcome {
 };
 
 struct Totals {
-  uint64_t threads = 0, locks = 0, acquisitions = 0, nested = 0, nested_threads = 0, lock_pairs = 0, chains = 0, waits = 0;
+  uint64_t threads = 0, locks = 0, acquisitions = 0, nested = 0, nested_threads = 0, lock_pairs = 0,
+           chains = 0, waits = 0;
   std::chrono::nanoseconds longest_wait{0};
-  uint64_t dropped_threads = 0, dropped_locks = 0, dropped_holds = 0, dropped_chains = 0, dropped_blocks = 0,
-           dropped_repeats = 0, inexact_events = 0;
+  uint64_t dropped_threads = 0, dropped_locks = 0, dropped_holds = 0, dropped_chains = 0,
+           dropped_blocks = 0, dropped_repeats = 0, inexact_events = 0;
 };
 
 struct RunOutcome {

@@ -38,7 +38,8 @@ std::string read_head(const std::string& path) {
 // The interpreter of a script's first line; empty: it is no script.
 std::string script_interpreter(std::string_view head) {
   if (!head.starts_with("#!")) return {};
-  std::string_view line = head.substr(2, head.find('\n') == std::string_view::npos ? head.size() : head.find('\n') - 2);
+  std::string_view line =
+      head.substr(2, head.find('\n') == std::string_view::npos ? head.size() : head.find('\n') - 2);
   const size_t begin = line.find_first_not_of(" \t");
   if (begin == std::string_view::npos) return {};
   line.remove_prefix(begin);
@@ -52,8 +53,11 @@ std::string gained_rights(const std::string& path) {
   struct statvfs system {};
   if (statvfs(path.c_str(), &system) == 0 && (system.f_flag & ST_NOSUID) != 0) return {};
   if ((status.st_mode & S_ISUID) != 0 && status.st_uid != getuid()) return "setuid";
-  if ((status.st_mode & S_ISGID) != 0 && (status.st_mode & S_IXGRP) != 0 && status.st_gid != getgid()) return "setgid";
-  if (getuid() != 0 && getxattr(path.c_str(), "security.capability", nullptr, 0) > 0) return "it has file capabilities";
+  if ((status.st_mode & S_ISGID) != 0 && (status.st_mode & S_IXGRP) != 0 &&
+      status.st_gid != getgid())
+    return "setgid";
+  if (getuid() != 0 && getxattr(path.c_str(), "security.capability", nullptr, 0) > 0)
+    return "it has file capabilities";
   return {};
 }
 
@@ -88,8 +92,9 @@ Result<std::string> find_in_path(const std::string& program, std::string_view pa
   if (best) return std::move(*best);
   struct stat status {};
   const bool is_here = stat(program.c_str(), &status) == 0 && S_ISREG(status.st_mode);
-  return Error("not found", is_here ? "it is in this folder: ./" + program
-                                    : "no folder of PATH has it; is it spelt right, is it installed?")
+  return Error("not found", is_here
+                                ? "it is in this folder: ./" + program
+                                : "no folder of PATH has it; is it spelt right, is it installed?")
       .in(program);
 }
 
@@ -114,11 +119,14 @@ std::string why_unwatchable(std::string_view head) {
     std::memcpy(&segment, head.data() + at, sizeof(segment));
     has_dynamic |= segment.p_type == PT_DYNAMIC;
     if (segment.p_type != PT_INTERP) continue;
-    if (segment.p_offset > head.size() || segment.p_filesz > head.size() - segment.p_offset) return {};
+    if (segment.p_offset > head.size() || segment.p_filesz > head.size() - segment.p_offset)
+      return {};
     const std::string_view loader = head.substr(segment.p_offset, segment.p_filesz);
     if (loader.find("ld-musl") != std::string_view::npos) return "linked with musl, not glibc";
-    if (loader.find("ld-linux") == std::string_view::npos && loader.find("ld64") == std::string_view::npos) {
-      return "not linked with glibc (its loader is " + std::string(loader.substr(0, loader.find('\0'))) + ")";
+    if (loader.find("ld-linux") == std::string_view::npos &&
+        loader.find("ld64") == std::string_view::npos) {
+      return "not linked with glibc (its loader is " +
+             std::string(loader.substr(0, loader.find('\0'))) + ")";
     }
     return {};
   }
@@ -138,7 +146,8 @@ Result<Target> find_target(const std::string& program, std::string_view path_var
   }
   target.interpreted = target.path;
   for (int depth = 0; depth < kMaxScriptDepth; ++depth) {
-    if (const std::string rights = gained_rights(target.interpreted); !rights.empty() && depth == 0) {
+    if (const std::string rights = gained_rights(target.interpreted);
+        !rights.empty() && depth == 0) {
       target.unwatchable = rights;
       return target;
     }
@@ -157,7 +166,8 @@ Result<Target> find_target(const std::string& program, std::string_view path_var
     struct stat status {};
     if (stat(interpreter.c_str(), &status) != 0) {
       return Error("its interpreter " + interpreter + " does not exist",
-                   head.find('\r') < head.find('\n') ? "the first line ends in a carriage return: it was saved with Windows line ends"
+                   head.find('\r') < head.find('\n') ? "the first line ends in a carriage return: "
+                                                       "it was saved with Windows line ends"
                                                      : "see its first line")
           .in(program);
     }

@@ -43,7 +43,8 @@ class Folder {
     path_ = mkdtemp(name);
   }
   ~Folder() { std::filesystem::remove_all(path_); }
-  std::string write(const std::string& name, const std::string& text, bool executable = true) const {
+  std::string write(const std::string& name, const std::string& text,
+                    bool executable = true) const {
     const std::string path = path_ + "/" + name;
     std::ofstream(path) << text;
     if (executable) std::filesystem::permissions(path, std::filesystem::perms::owner_all);
@@ -56,17 +57,21 @@ class Folder {
 };
 
 TEST(Target, ADynamicGlibcProgramCanBeWatched) {
-  EXPECT_EQ(why_unwatchable(elf({PT_LOAD, PT_INTERP, PT_DYNAMIC}, "/lib64/ld-linux-x86-64.so.2")), "");
+  EXPECT_EQ(why_unwatchable(elf({PT_LOAD, PT_INTERP, PT_DYNAMIC}, "/lib64/ld-linux-x86-64.so.2")),
+            "");
 }
 
-TEST(Target, AStaticProgramCannot) { EXPECT_EQ(why_unwatchable(elf({PT_LOAD})), "statically linked"); }
+TEST(Target, AStaticProgramCannot) {
+  EXPECT_EQ(why_unwatchable(elf({PT_LOAD})), "statically linked");
+}
 
 TEST(Target, AStaticPieHasADynamicSegmentAndStillCannot) {
   EXPECT_EQ(why_unwatchable(elf({PT_LOAD, PT_DYNAMIC})), "statically linked");
 }
 
 TEST(Target, MuslIsNotGlibc) {
-  EXPECT_EQ(why_unwatchable(elf({PT_INTERP, PT_DYNAMIC}, "/lib/ld-musl-x86_64.so.1")), "linked with musl, not glibc");
+  EXPECT_EQ(why_unwatchable(elf({PT_INTERP, PT_DYNAMIC}, "/lib/ld-musl-x86_64.so.1")),
+            "linked with musl, not glibc");
 }
 
 TEST(Target, A32BitProgramCannot) {
@@ -77,7 +82,8 @@ TEST(Target, A32BitProgramCannot) {
 
 TEST(Target, HeadsCutOffAnywhereAreSurvived) {
   const std::string whole = elf({PT_LOAD, PT_INTERP, PT_DYNAMIC}, "/lib64/ld-linux-x86-64.so.2");
-  for (size_t size = 0; size <= whole.size(); ++size) why_unwatchable(std::string_view(whole).substr(0, size));
+  for (size_t size = 0; size <= whole.size(); ++size)
+    why_unwatchable(std::string_view(whole).substr(0, size));
   std::string wild = whole;
   reinterpret_cast<Elf64_Ehdr*>(wild.data())->e_phoff = UINT64_MAX - 8;
   why_unwatchable(wild);
@@ -107,8 +113,11 @@ TEST(Target, AScriptWithoutAnInterpreterThatExistsIsNamed) {
 
 TEST(Target, FaultsAreToldApart) {
   const Folder folder;
-  EXPECT_NE(find_target("no-such-program", "/bin").error().message.find("not found"), std::string::npos);
-  EXPECT_NE(find_target(folder.write("data", "x", false), "").error().message.find("not executable"), std::string::npos);
+  EXPECT_NE(find_target("no-such-program", "/bin").error().message.find("not found"),
+            std::string::npos);
+  EXPECT_NE(
+      find_target(folder.write("data", "x", false), "").error().message.find("not executable"),
+      std::string::npos);
   EXPECT_NE(find_target(folder.path(), "").error().message.find("directory"), std::string::npos);
 }
 

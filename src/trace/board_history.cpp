@@ -19,15 +19,18 @@ model::Mode mode_of(uint8_t flags) {
 }
 
 bool is_signalled(const Kind kind) {
-  return kind == Kind::Condition || kind == Kind::GlibCond || kind == Kind::Semaphore || kind == Kind::GlibQueue ||
-         kind == Kind::Future || kind == Kind::Futex;
+  return kind == Kind::Condition || kind == Kind::GlibCond || kind == Kind::Semaphore ||
+         kind == Kind::GlibQueue || kind == Kind::Future || kind == Kind::Futex;
 }
 
 model::Publication publication_of(format::Visitors visitors) {
   switch (visitors) {
-    case format::Visitors::CreatorOnly: return model::Publication::Unpublished;
-    case format::Visitors::SelfOnly: return model::Publication::CreationUnseen;
-    case format::Visitors::Others: break;
+    case format::Visitors::CreatorOnly:
+      return model::Publication::Unpublished;
+    case format::Visitors::SelfOnly:
+      return model::Publication::CreationUnseen;
+    case format::Visitors::Others:
+      break;
   }
   return model::Publication::Published;
 }
@@ -83,7 +86,9 @@ class HistoryBuilder {
     return it->second;
   }
 
-  model::HistoryThread& thread_data(uint32_t uid) { return history_.threads[static_cast<size_t>(thread(uid))]; }
+  model::HistoryThread& thread_data(uint32_t uid) {
+    return history_.threads[static_cast<size_t>(thread(uid))];
+  }
 
   void add_thread(const format::ThreadRecord& record) {
     model::HistoryThread& thread = thread_data(record.header.uid);
@@ -134,7 +139,8 @@ class HistoryBuilder {
     const bool shared = (record.flags & format::kLockProcessShared) != 0;
     std::optional<SharedIdentity> identity;
     if (is_file_lock(record.kind)) {
-      identity = SharedIdentity{record.address, record.birth_site, record.kind == Kind::Flock ? 1U : 2U};
+      identity =
+          SharedIdentity{record.address, record.birth_site, record.kind == Kind::Flock ? 1U : 2U};
     } else if (shared && source_->shared_identity) {
       identity = source_->shared_identity(record.address);
     }
@@ -254,6 +260,13 @@ class HistoryBuilder {
                                   .held = holds_of(entry)});
       return;
     }
+    const bool is_bare = record.lock == 0 && entry.holds.empty() && record.kind != Kind::Join;
+    if (is_bare) {
+      // Asked for with nothing held, before it mattered to anybody. If it never did, nor does this.
+      const auto known = last_at_.find(record.object);
+      if (known == last_at_.end() || resource(known->second).kind != resource_kind(record.kind))
+        return;
+    }
     model::Chain chain;
     chain.thread = thread(record.header.uid);
     chain.segment = record.segment;
@@ -301,7 +314,8 @@ class HistoryBuilder {
         chain.wanted = new_resource(ResourceKind::Thread).id;
       }
     } else {
-      chain.wanted = lock(record.lock, record.kind);
+      chain.wanted =
+          is_bare ? last_at_.find(record.object)->second : lock(record.lock, record.kind);
       if (is_condition(record.kind) && record.object != 0) {
         chain.has_companion = true;
         const Kind mutex = record.kind == Kind::Condition ? Kind::Mutex : Kind::GlibMutex;
@@ -327,14 +341,18 @@ class HistoryBuilder {
     const auto b = locks_.find(mark.b);
     switch (mark.mark) {
       case format::MarkType::NeverReportPair:
-        if (a != locks_.end() && b != locks_.end()) history_.never_report.emplace_back(a->second, b->second);
+        if (a != locks_.end() && b != locks_.end())
+          history_.never_report.emplace_back(a->second, b->second);
         return;
       case format::MarkType::ReleasedByOther:
         if (a != locks_.end()) resource(a->second).semaphore_like = true;
         return;
       case format::MarkType::Signalled:
         if (a != locks_.end()) {
-          model::Signal signal{.thread = thread(mark.header.uid), .object = a->second, .site = mark.site, .held = {}};
+          model::Signal signal{.thread = thread(mark.header.uid),
+                               .object = a->second,
+                               .site = mark.site,
+                               .held = {}};
           if (b != locks_.end()) signal.held.push_back({.lock = b->second});
           history_.signals.push_back(std::move(signal));
         }
@@ -360,7 +378,9 @@ class HistoryBuilder {
 
 }  // namespace
 
-model::History read_history(std::span<const ProcessLog> logs) { return HistoryBuilder().build(logs); }
+model::History read_history(std::span<const ProcessLog> logs) {
+  return HistoryBuilder().build(logs);
+}
 
 BoardTotals read_totals(BoardReader& board) {
   board.refresh();

@@ -100,12 +100,15 @@ class Builder {
       if (is_condition(word->kind)) suspended_by.push_back(word->object);
     }
     for (uint32_t i = 0; i < std::min<uint32_t>(word->depth, card->outer.size()); ++i) {
-      if (is_condition(card->outer[i].wait.kind)) suspended_by.push_back(card->outer[i].wait.object);
+      if (is_condition(card->outer[i].wait.kind))
+        suspended_by.push_back(card->outer[i].wait.object);
     }
     for (const Hold& hold : card->holds) {
-      const bool given_up = (hold.flags & format::kSuspended) != 0 &&
-                            std::find(suspended_by.begin(), suspended_by.end(), hold.address) != suspended_by.end();
-      if (hold.address != 0 && hold.kind != Kind::None && !given_up) add_hold(process, hold, thread);
+      const bool given_up =
+          (hold.flags & format::kSuspended) != 0 &&
+          std::find(suspended_by.begin(), suspended_by.end(), hold.address) != suspended_by.end();
+      if (hold.address != 0 && hold.kind != Kind::None && !given_up)
+        add_hold(process, *card, hold, thread);
     }
     threads_by_uid_[{process, card->uid}] = thread.id;
     threads_by_pthread_[{process, card->pthread}] = thread.id;
@@ -116,7 +119,8 @@ class Builder {
   void add_wait(size_t process, uint32_t card_index, const CardCopy& card, const WaitWord& word,
                 model::Thread& thread) {
     model::Wait wait;
-    wait.mode = (word.flags & format::kSharedMode) != 0 ? model::Mode::Shared : model::Mode::Exclusive;
+    wait.mode =
+        (word.flags & format::kSharedMode) != 0 ? model::Mode::Shared : model::Mode::Exclusive;
     wait.timed = (word.flags & format::kTimed) != 0;
     wait.number = word.number;
     wait.site = word.site;
@@ -140,19 +144,32 @@ class Builder {
     thread.wait = wait;
   }
 
-  void add_hold(size_t process, const Hold& from, model::Thread& thread) {
+  // A lock taken on another stack than the thread's own: by a fiber, which may go on, and unlock,
+  // on another thread. (The frame of a file lock is the file; a forked child's one thread may stand
+  // on the stack of any thread of its parent.)
+  static bool is_on_foreign_stack(const CardCopy& card, const Hold& hold) {
+    if ((card.flags & format::kCardForked) != 0 || is_file_lock(hold.kind)) return false;
+    return hold.frame != 0 && card.stack_high != 0 &&
+           (hold.frame < card.stack_low || hold.frame > card.stack_high);
+  }
+
+  void add_hold(size_t process, const CardCopy& card, const Hold& from, model::Thread& thread) {
     model::Hold hold;
-    hold.resource = resource(process, from.kind, from.address, from.frame, (from.flags & format::kShared) != 0);
-    hold.mode = (from.flags & format::kSharedMode) != 0 ? model::Mode::Shared : model::Mode::Exclusive;
+    hold.resource =
+        resource(process, from.kind, from.address, from.frame, (from.flags & format::kShared) != 0);
+    hold.mode =
+        (from.flags & format::kSharedMode) != 0 ? model::Mode::Shared : model::Mode::Exclusive;
     hold.site = from.site;
     hold.frame = from.frame;
     hold.count = from.count;
     hold.by_try = (from.flags & format::kTry) != 0;
-    hold.definite = (from.flags & format::kUncertain) == 0 && !thread.inexact;
+    hold.definite = (from.flags & format::kUncertain) == 0 && !thread.inexact &&
+                    !is_on_foreign_stack(card, from);
     thread.holds.push_back(hold);
   }
 
-  // A spin lock's own word, and an annotation, do not say whether other processes use it: its memory does.
+  // A spin lock's own word, and an annotation, do not say whether other processes use it: its
+  // memory does.
   static bool says_if_shared(Kind kind) { return kind != Kind::Spin && kind != Kind::Custom; }
 
   // `object` distinguishes only what the address alone does not: files.
@@ -166,7 +183,8 @@ class Builder {
     } else if ((shared || !says_if_shared(kind)) && boards_[process].shared_identity) {
       const auto identity = boards_[process].shared_identity(address);
       shared = identity.has_value();
-      if (shared) key = {kEverywhere, model_kind, identity->device, identity->inode, identity->offset};
+      if (shared)
+        key = {kEverywhere, model_kind, identity->device, identity->inode, identity->offset};
     }
     const auto [entry, is_new] = resources_.try_emplace(key, ResourceId{0});
     if (is_new) {
@@ -187,7 +205,8 @@ class Builder {
     Resource& resource = result_.snapshot.resources[static_cast<size_t>(join.resource)];
     std::optional<ThreadId> joined;
     if (join.uid != 0) {
-      if (const auto it = threads_by_uid_.find({join.process, join.uid}); it != threads_by_uid_.end()) {
+      if (const auto it = threads_by_uid_.find({join.process, join.uid});
+          it != threads_by_uid_.end()) {
         joined = it->second;
       }
     } else if (const auto it = threads_by_pthread_.find({join.process, join.pthread});
@@ -244,12 +263,16 @@ class Builder {
   // Of all wakers only sem_post and the raw futex call are allowed in a signal handler.
   void add_handler_facts() {
     const auto& processes = result_.snapshot.processes;
-    const bool any = std::any_of(processes.begin(), processes.end(),
-                                 [](const model::Process& process) { return process.handles_signals; });
+    const bool any =
+        std::any_of(processes.begin(), processes.end(),
+                    [](const model::Process& process) { return process.handles_signals; });
     for (Resource& resource : result_.snapshot.resources) {
-      if (resource.kind != ResourceKind::Semaphore && resource.kind != ResourceKind::Futex) continue;
+      if (resource.kind != ResourceKind::Semaphore && resource.kind != ResourceKind::Futex)
+        continue;
       resource.posts_from_handler_possible =
-          resource.process_shared ? any : processes[static_cast<size_t>(resource.process)].handles_signals;
+          resource.process_shared
+              ? any
+              : processes[static_cast<size_t>(resource.process)].handles_signals;
     }
   }
 
@@ -325,7 +348,8 @@ bool is_file_lock(Kind kind) {
   return kind == Kind::Flock || kind == Kind::FcntlLock || kind == Kind::OfdLock;
 }
 
-BoardSnapshot read_snapshot(std::span<const ProcessBoard> boards, const ReacquiresMutex& reacquires) {
+BoardSnapshot read_snapshot(std::span<const ProcessBoard> boards,
+                            const ReacquiresMutex& reacquires) {
   return Builder(boards, reacquires).build();
 }
 

@@ -21,6 +21,8 @@ namespace gordian::trace {
 // What makes an object in shared memory one object in several processes.
 struct SharedIdentity {
   uint64_t device = 0, inode = 0, offset = 0;
+  // NOLINTNEXTLINE(modernize-use-nullptr): clang-tidy 14 means the 0 that the compiler compares
+  // with.
   auto operator<=>(const SharedIdentity&) const = default;
 };
 
@@ -55,7 +57,8 @@ struct BoardSnapshot {
 
 // Torn and recycled cards are left out or come without a wait. Costs one read of every card in use
 // that holds or waits.
-BoardSnapshot read_snapshot(std::span<const ProcessBoard> boards, const ReacquiresMutex& reacquires = {});
+BoardSnapshot read_snapshot(std::span<const ProcessBoard> boards,
+                            const ReacquiresMutex& reacquires = {});
 
 model::ResourceKind resource_kind(format::Kind kind);
 bool is_condition(format::Kind kind);

@@ -40,6 +40,26 @@ TEST(BoardSnapshot, TwoCardsThatNameOneAddressMeanOneLock) {
   EXPECT_FALSE(snapshot.threads[1].wait->definite);
 }
 
+// A fiber may unlock on another thread.
+TEST(BoardSnapshot, ALockTakenOnAForeignStackIsNotSurelyTheThreads) {
+  SampleBoard sample;
+  format::Card& card = sample.add_thread(100);
+  card.stack_low = 0x7000;
+  card.stack_high = 0x8000;
+  SampleBoard::add_hold(card, 0x10);
+  card.holds[0].frame = 0x7f00;
+  SampleBoard::add_hold(card, 0x20);
+  card.holds[1].frame = 0x5f00;
+  OneBoard one(sample);
+  const std::vector<ProcessBoard> boards{one.source()};
+
+  const std::vector<model::Hold> holds = read_snapshot(boards).snapshot.threads[0].holds;
+
+  ASSERT_EQ(holds.size(), 2U);
+  EXPECT_TRUE(holds[0].definite);
+  EXPECT_FALSE(holds[1].definite);
+}
+
 TEST(BoardSnapshot, AConditionWaitHasGivenUpItsMutex) {
   SampleBoard sample;
   SampleBoard::add_hold(sample.add_thread(100), 0x10, Kind::Mutex, format::kSuspended);
@@ -51,8 +71,11 @@ TEST(BoardSnapshot, AConditionWaitHasGivenUpItsMutex) {
 
   // Signalled: it wants the mutex back.
   const model::Snapshot second =
-      read_snapshot(boards, [](size_t, uint32_t, const format::WaitWord&) { return true; }).snapshot;
-  EXPECT_EQ(second.resources[static_cast<size_t>(second.threads[0].wait->resource)].kind, model::ResourceKind::Mutex);
+      read_snapshot(boards, [](size_t, uint32_t, const format::WaitWord&) {
+        return true;
+      }).snapshot;
+  EXPECT_EQ(second.resources[static_cast<size_t>(second.threads[0].wait->resource)].kind,
+            model::ResourceKind::Mutex);
 }
 
 TEST(BoardSnapshot, ACancelledConditionWaitHasItsMutexAgain) {

@@ -35,8 +35,8 @@ constexpr milliseconds kMaxBackoff{500};
 constexpr nanoseconds kSpinningPatience = milliseconds(10);
 constexpr std::chrono::microseconds kSpinningNap{200};
 
-// A library's own routine, in which all threads begin that it starts for others. It is no symbol of a
-// stripped library, so there its place says it.
+// A library's own routine, in which all threads begin that it starts for others. It is no symbol of
+// a stripped library, so there its place says it.
 bool is_trampoline(const process::Symbols& symbols, uint64_t start_routine) {
   const process::Module* const module = process::find_module(symbols.modules(), start_routine);
   if (module != nullptr) {
@@ -64,7 +64,9 @@ bool is_waiting(const WaitWord& word) { return word.number % 2 == 1 && word.kind
 
 bool is_signalled(Kind kind) { return !model::is_owned(trace::resource_kind(kind)); }
 
-uint64_t mix(uint64_t hash, uint64_t value) { return (hash ^ value) * 0x9e3779b97f4a7c15 + (hash >> 29); }
+uint64_t mix(uint64_t hash, uint64_t value) {
+  return (hash ^ value) * 0x9e3779b97f4a7c15 + (hash >> 29);
+}
 
 size_t index_of(ThreadId id) { return static_cast<size_t>(id); }
 size_t index_of(ResourceId id) { return static_cast<size_t>(id); }
@@ -75,18 +77,23 @@ bool task_exists(int pid, uint32_t tid) {
   return access(path.c_str(), F_OK) == 0;
 }
 
-bool any_task_exists(uint32_t tid) { return access(("/proc/" + std::to_string(tid)).c_str(), F_OK) == 0; }
+bool any_task_exists(uint32_t tid) {
+  return access(("/proc/" + std::to_string(tid)).c_str(), F_OK) == 0;
+}
 
 // Whether the descriptor that a thread waits on is the file its card names.
 bool is_same_file(int pid, uint64_t fd, const WaitWord& wait) {
   struct stat status {};
-  const std::string path = "/proc/" + std::to_string(pid) + "/fd/" + std::to_string(static_cast<int>(fd));
-  return stat(path.c_str(), &status) == 0 && status.st_dev == wait.address && status.st_ino == wait.object;
+  const std::string path =
+      "/proc/" + std::to_string(pid) + "/fd/" + std::to_string(static_cast<int>(fd));
+  return stat(path.c_str(), &status) == 0 && status.st_dev == wait.address &&
+         status.st_ino == wait.object;
 }
 
 std::string file_name(int pid, uint64_t fd) {
   char text[4096];
-  const std::string path = "/proc/" + std::to_string(pid) + "/fd/" + std::to_string(static_cast<int>(fd));
+  const std::string path =
+      "/proc/" + std::to_string(pid) + "/fd/" + std::to_string(static_cast<int>(fd));
   const ssize_t size = readlink(path.c_str(), text, sizeof(text));
   if (size <= 0) return {};
   const std::string full(text, static_cast<size_t>(size));
@@ -99,8 +106,9 @@ void add_holder(model::Snapshot& snapshot, size_t process, ResourceId resource, 
   model::Thread* best = nullptr;
   for (model::Thread& thread : snapshot.threads) {
     if (index_of(thread.process) != process) continue;
-    const bool tells = thread.wait && thread.wait->resource != resource &&
-                       snapshot.resources[index_of(thread.wait->resource)].kind != model::ResourceKind::Thread;
+    const bool tells =
+        thread.wait && thread.wait->resource != resource &&
+        snapshot.resources[index_of(thread.wait->resource)].kind != model::ResourceKind::Thread;
     if (best == nullptr) best = &thread;
     if (!tells) continue;
     best = &thread;
@@ -110,7 +118,8 @@ void add_holder(model::Snapshot& snapshot, size_t process, ResourceId resource, 
   const bool has = std::any_of(best->holds.begin(), best->holds.end(),
                                [&](const model::Hold& hold) { return hold.resource == resource; });
   if (!has) {
-    best->holds.push_back({.resource = resource, .mode = exclusive ? model::Mode::Exclusive : model::Mode::Shared});
+    best->holds.push_back(
+        {.resource = resource, .mode = exclusive ? model::Mode::Exclusive : model::Mode::Shared});
   }
 }
 
@@ -143,7 +152,8 @@ void Judge::finish_ended() {
 }
 
 bool Judge::has_live() const {
-  return std::any_of(latest_.begin(), latest_.end(), [](const auto& entry) { return entry.second->is_alive(); });
+  return std::any_of(latest_.begin(), latest_.end(),
+                     [](const auto& entry) { return entry.second->is_alive(); });
 }
 
 std::vector<model::Finding> Judge::look() {
@@ -159,13 +169,15 @@ std::vector<model::Finding> Judge::look() {
   for (const auto& [pid, process] : latest_) {
     if (!process->is_alive() || process->board() == nullptr) continue;
     any_board = true;
+    process->save_if_remote();
     look_at(*process, result);
   }
   std::vector<model::Finding> findings;
   const bool changed = result.signature != last_signature_;
   if (any_board && result.worth) {
     if (changed) backoff_ = milliseconds(0);
-    const bool affordable = credit_ > nanoseconds(0) || now - last_examination_ >= kFirstBackoff * 4;
+    const bool affordable =
+        credit_ > nanoseconds(0) || now - last_examination_ >= kFirstBackoff * 4;
     if (affordable && now - last_examination_ >= backoff_) {
       last_signature_ = result.signature;
       last_examination_ = now;
@@ -188,7 +200,8 @@ void Judge::look_at(WatchedProcess& process, Look& look) {
   WatchedProcess::Looks& looks = process.looks;
   looks.numbers.resize(words_.size(), 0);
   looks.waits.resize(words_.size());
-  uint64_t signature = mix(mix(static_cast<uint64_t>(process.pid()), board.header().gone_threads), latest_.size());
+  uint64_t signature =
+      mix(mix(static_cast<uint64_t>(process.pid()), board.header().gone_threads), latest_.size());
   uint64_t oldest = UINT64_MAX;
   bool any_long = false;
   for (uint32_t i = 0; i < words_.size(); ++i) {
@@ -213,12 +226,13 @@ void Judge::look_at(WatchedProcess& process, Look& look) {
     looks.worth = is_worth_examining(process, thread_ended);
   }
   look.worth |= looks.worth;
-  const bool is_old = options_.stall > nanoseconds(0) && now_monotonic() - nanoseconds(oldest) >= options_.stall;
+  const bool is_old =
+      options_.stall > nanoseconds(0) && now_monotonic() - nanoseconds(oldest) >= options_.stall;
   look.worth |= is_old;
 }
 
-// A thread that waits and holds nothing, and whom no other waiting thread waits for, closes no knot;
-// unless what it waits for has lost its owner, or everybody waits.
+// A thread that waits and holds nothing, and whom no other waiting thread waits for, closes no
+// knot; unless what it waits for has lost its owner, or everybody waits.
 bool Judge::is_worth_examining(WatchedProcess& process, bool thread_ended) {
   trace::BoardReader& board = *process.board();
   WatchedProcess::Looks& looks = process.looks;
@@ -226,7 +240,9 @@ bool Judge::is_worth_examining(WatchedProcess& process, bool thread_ended) {
   joined_.clear();
   for (uint32_t i = 0; i < words_.size(); ++i) {
     const WaitWord& word = words_[i];
-    if (word.number % 2 == 0 || word.number != looks.numbers[i] || (word.flags & format::kTimed) != 0) continue;
+    if (word.number % 2 == 0 || word.number != looks.numbers[i] ||
+        (word.flags & format::kTimed) != 0)
+      continue;
     WatchedProcess::LongWait& known = looks.waits[i];
     const bool is_new = known.number != word.number;
     if (is_new) {
@@ -240,8 +256,10 @@ bool Judge::is_worth_examining(WatchedProcess& process, bool thread_ended) {
     }
     worth |= known.holds;
     if (word.kind == Kind::Join) joined_.push_back(static_cast<uint32_t>(word.object));
-    // Its owner may have gone, or go: that is asked when the wait is new and when a thread has ended.
-    if (known.owned && (is_new || thread_ended)) worth |= word.kind != Kind::Join || !is_live(process, word.object);
+    // Its owner may have gone, or go: that is asked when the wait is new and when a thread has
+    // ended.
+    if (known.owned && (is_new || thread_ended))
+      worth |= word.kind != Kind::Join || !is_live(process, word.object);
   }
   if (worth) return true;
   for (size_t i = 0; i < words_.size(); ++i) {
@@ -265,7 +283,8 @@ bool Judge::is_live(WatchedProcess& process, uint64_t uid) {
 bool Judge::has_free_thread(WatchedProcess& process, const std::vector<WaitWord>& waits) {
   trace::BoardReader& board = *process.board();
   const auto is_free = [&](uint32_t i) {
-    if (i >= waits.size() || (is_waiting(waits[i]) && (waits[i].flags & format::kTimed) == 0)) return false;
+    if (i >= waits.size() || (is_waiting(waits[i]) && (waits[i].flags & format::kTimed) == 0))
+      return false;
     return board.read_brief(i).has_value();
   };
   if (is_free(process.looks.free_card)) return true;
@@ -277,7 +296,8 @@ bool Judge::has_free_thread(WatchedProcess& process, const std::vector<WaitWord>
   return false;
 }
 
-// --- One examination ------------------------------------------------------------------------------
+// --- One examination
+// ------------------------------------------------------------------------------
 
 std::vector<model::Finding> Judge::examine() {
   ++examinations_;
@@ -296,10 +316,13 @@ std::vector<model::Finding> Judge::examine() {
     current.processes[i]->read_signal_handlers();
     current.boards[i] = current.processes[i]->snapshot_source();
   }
-  current.now = trace::read_snapshot(current.boards, [&](size_t process, uint32_t, const WaitWord& word) {
-    const auto found = current.readings.find({process, current.processes[process]->outer_tid(word.tid)});
-    return found != current.readings.end() && found->second.first && sleeps_on_mutex(word, *found->second.first);
-  });
+  current.now =
+      trace::read_snapshot(current.boards, [&](size_t process, uint32_t, const WaitWord& word) {
+        const auto found =
+            current.readings.find({process, current.processes[process]->outer_tid(word.tid)});
+        return found != current.readings.end() && found->second.first &&
+               sleeps_on_mutex(word, *found->second.first);
+      });
   add_file_lock_holders(current);
   std::vector<WaitFacts> facts(current.now.snapshot.threads.size());
   std::vector<bool> gone(facts.size(), false);
@@ -321,14 +344,16 @@ std::vector<model::Finding> Judge::examine() {
   for (model::Finding& finding : analysis::find_stuck(current.now.snapshot, options)) {
     if (!is_new(current, finding)) continue;
     name_threads(current, finding);
-    process::FindingCompleter([&](const model::Process& process) { return view_of(process, false); })
-        .name_statics(finding);
+    process::FindingCompleter([&](const model::Process& process) {
+      return view_of(process, false);
+    }).name_statics(finding);
     findings.push_back(std::move(finding));
   }
   return findings;
 }
 
-// Takes the cards at their word. True: threads look stuck; `tids` are those whose evidence is needed.
+// Takes the cards at their word. True: threads look stuck; `tids` are those whose evidence is
+// needed.
 bool Judge::find_candidates(Case& current, std::set<std::pair<size_t, int>>& tids) {
   analysis::StuckOptions options;
   options.stall_min_age = nanoseconds(0);
@@ -344,12 +369,14 @@ bool Judge::find_candidates(Case& current, std::set<std::pair<size_t, int>>& tid
       std::set<std::pair<size_t, int>> of_owned;
       for (const model::FindingThread& thread : finding.threads) {
         const auto& wait = snapshot.snapshot.threads[index_of(thread.id)].wait;
-        const bool owned = wait && model::is_owned(snapshot.snapshot.resources[index_of(wait->resource)].kind);
+        const bool owned =
+            wait && model::is_owned(snapshot.snapshot.resources[index_of(wait->resource)].kind);
         tids.emplace(index_of(thread.process), thread.tid);
         if (owned) of_owned.emplace(index_of(thread.process), thread.tid);
         any_signal |= !owned && thread.role == model::Role::Knot;
       }
-      for (const model::FindingThread& thread : finding.threads) whole_processes.insert(index_of(thread.process));
+      for (const model::FindingThread& thread : finding.threads)
+        whole_processes.insert(index_of(thread.process));
       if (!any_signal && !is_told(snapshot.snapshot, finding)) owned_only.merge(of_owned);
     }
   };
@@ -428,24 +455,34 @@ void Judge::gather_objects(Case& current, std::vector<WaitFacts>& facts, std::ve
     }
     uint32_t owner = 0;
     if (kind == Kind::Join) {
-      const model::Resource& resource = snapshot.resources[index_of(snapshot.threads[i].wait->resource)];
-      if (resource.joined_known) fact.joined_tid_word = current.now.origins[index_of(resource.joined)].tid_word;
-      if (fact.first && fact.first->in_syscall()) owner = static_cast<uint32_t>(fact.first->args[2]);
+      const model::Resource& resource =
+          snapshot.resources[index_of(snapshot.threads[i].wait->resource)];
+      if (resource.joined_known)
+        fact.joined_tid_word = current.now.origins[index_of(resource.joined)].tid_word;
+      if (fact.first && fact.first->in_syscall())
+        owner = static_cast<uint32_t>(fact.first->args[2]);
     } else if (trace::is_file_lock(kind)) {
       fact.same_file = fact.first && is_same_file(pid, fact.first->args[0], origin.wait);
-      model::Resource& resource = current.now.snapshot.resources[index_of(snapshot.threads[i].wait->resource)];
-      if (fact.same_file && resource.name.empty()) resource.name = file_name(pid, fact.first->args[0]);
+      model::Resource& resource =
+          current.now.snapshot.resources[index_of(snapshot.threads[i].wait->resource)];
+      if (fact.same_file && resource.name.empty())
+        resource.name = file_name(pid, fact.first->args[0]);
     } else {
-      const bool second_phase = trace::is_condition(kind) && fact.first && sleeps_on_mutex(origin.wait, *fact.first);
-      const OwnerWord word = second_phase ? read_owner(kind == Kind::Condition ? Kind::Mutex : Kind::GlibMutex, fact.companion)
-                                          : read_owner(kind, fact.object);
+      const bool second_phase =
+          trace::is_condition(kind) && fact.first && sleeps_on_mutex(origin.wait, *fact.first);
+      const OwnerWord word =
+          second_phase
+              ? read_owner(kind == Kind::Condition ? Kind::Mutex : Kind::GlibMutex, fact.companion)
+              : read_owner(kind, fact.object);
       if (word.known) owner = word.tid;
     }
     if (owner == 0) continue;
     const bool shared = (origin.wait.flags & format::kShared) != 0;
     const auto outer = static_cast<uint32_t>(current.processes[origin.process]->outer_tid(owner));
-    // The owner of a shared lock may be in another pid namespace, where its number says nothing to us.
-    gone[i] = shared ? outer != 0 && !any_task_exists(outer) : outer == 0 || !task_exists(pid, outer);
+    // The owner of a shared lock may be in another pid namespace, where its number says nothing to
+    // us.
+    gone[i] =
+        shared ? outer != 0 && !any_task_exists(outer) : outer == 0 || !task_exists(pid, outer);
   }
 }
 
@@ -468,7 +505,8 @@ void Judge::attest_spinning(Case& current, std::vector<WaitFacts>& facts) {
   }
 }
 
-void Judge::apply(Case& current, const std::vector<WaitFacts>& facts, const std::vector<bool>& gone) {
+void Judge::apply(Case& current, const std::vector<WaitFacts>& facts,
+                  const std::vector<bool>& gone) {
   model::Snapshot& snapshot = current.now.snapshot;
   for (size_t i = 0; i < facts.size(); ++i) {
     model::Thread& thread = snapshot.threads[i];
@@ -481,7 +519,8 @@ void Judge::apply(Case& current, const std::vector<WaitFacts>& facts, const std:
       }
     }
     const bool spins = (facts[i].wait.flags & format::kSpinning) != 0;
-    if (!thread.wait || facts[i].wait.number == 0 || (!spins && reading == current.readings.end())) continue;
+    if (!thread.wait || facts[i].wait.number == 0 || (!spins && reading == current.readings.end()))
+      continue;
     WaitFacts fact = facts[i];
     if (reading != current.readings.end()) fact.second = reading->second.second;
     const Testimony testimony = weigh(fact);
@@ -517,7 +556,8 @@ void Judge::apply_owner(Case& current, size_t index, const Testimony& testimony,
       return;
     }
     resource.owner_gone = false;
-    if (resource.joined_known && current.now.origins[index_of(resource.joined)].card_tid != *testimony.joined_tid) {
+    if (resource.joined_known &&
+        current.now.origins[index_of(resource.joined)].card_tid != *testimony.joined_tid) {
       waiter.wait->definite = false;
       waiter.wait->doubt = "it sleeps on another thread than its card says";
     }
@@ -534,7 +574,8 @@ void Judge::apply_owner(Case& current, size_t index, const Testimony& testimony,
   for (size_t i = 0; i < current.now.origins.size(); ++i) {
     model::Thread& thread = snapshot.threads[i];
     const trace::ThreadOrigin& origin = current.now.origins[i];
-    const bool is_owner = origin.card_tid == testimony.owner_tid && (origin.process == process || resource.process_shared);
+    const bool is_owner = origin.card_tid == testimony.owner_tid &&
+                          (origin.process == process || resource.process_shared);
     bool holds = false;
     for (model::Hold& hold : thread.holds) {
       if (hold.resource != resource.id || hold.mode != model::Mode::Exclusive) continue;
@@ -556,11 +597,14 @@ void Judge::apply_owner(Case& current, size_t index, const Testimony& testimony,
 }
 
 // Whether all the holders that the object counts are threads that ended with it.
-bool Judge::is_left_held(Case& current, size_t process, Kind kind, uint64_t address, uint32_t holders) {
+bool Judge::is_left_held(Case& current, size_t process, Kind kind, uint64_t address,
+                         uint32_t holders) {
   trace::BoardReader& board = *current.processes[process]->board();
   const format::BoardHeader& header = board.header();
   // What no card shows may be held by a thread that has none, or lost the record.
-  if (holders == 0 || header.inexact_events != 0 || header.dropped_holds != 0 || header.dropped_threads != 0) return false;
+  if (holders == 0 || header.inexact_events != 0 || header.dropped_holds != 0 ||
+      header.dropped_threads != 0)
+    return false;
   uint32_t left = 0;
   for (const trace::ThreadEndEntry& end : board.read_log().thread_ends) {
     for (const format::Hold& hold : end.holds) {
@@ -583,7 +627,8 @@ void Judge::enrich(Case& current) {
     const model::Thread& waiter = snapshot.threads[i];
     if (!waiter.wait || waiter.wait->timed) continue;
     model::Resource& resource = snapshot.resources[index_of(waiter.wait->resource)];
-    if (has_holder[index_of(resource.id)] || resource.semaphore_like || resource.owner_gone) continue;
+    if (has_holder[index_of(resource.id)] || resource.semaphore_like || resource.owner_gone)
+      continue;
     Kind kind = origin.wait.kind;
     uint64_t address = origin.wait.address;
     if (kind == Kind::Condition && resource.kind == model::ResourceKind::Mutex) {
@@ -595,26 +640,32 @@ void Judge::enrich(Case& current) {
     const ObjectBytes object = read_object(current, origin.process, kind, address);
     const OwnerWord owner = read_owner(kind, object);
     if (!owner.known || owner.tid == 0) {
-      resource.owner_gone = is_left_held(current, origin.process, kind, address, count_nameless_holders(kind, object));
+      resource.owner_gone = is_left_held(current, origin.process, kind, address,
+                                         count_nameless_holders(kind, object));
       continue;
     }
     bool found = false;
     for (size_t j = 0; j < current.now.origins.size(); ++j) {
       const trace::ThreadOrigin& other = current.now.origins[j];
-      if (other.card_tid != owner.tid || (other.process != origin.process && !resource.process_shared)) continue;
+      if (other.card_tid != owner.tid ||
+          (other.process != origin.process && !resource.process_shared))
+        continue;
       snapshot.threads[j].holds.push_back({.resource = resource.id, .definite = false});
       found = true;
     }
     if (found) continue;
-    const auto outer = static_cast<uint32_t>(current.processes[origin.process]->outer_tid(owner.tid));
+    const auto outer =
+        static_cast<uint32_t>(current.processes[origin.process]->outer_tid(owner.tid));
     // As in gather_objects: nothing is known of other pid namespaces.
-    resource.owner_gone = resource.process_shared
-                              ? outer != 0 && !any_task_exists(outer)
-                              : outer == 0 || !task_exists(current.processes[origin.process]->pid(), outer);
+    resource.owner_gone =
+        resource.process_shared
+            ? outer != 0 && !any_task_exists(outer)
+            : outer == 0 || !task_exists(current.processes[origin.process]->pid(), outer);
   }
 }
 
-// File locks are on no card: the kernel alone knows who has them, also through inherited descriptors.
+// File locks are on no card: the kernel alone knows who has them, also through inherited
+// descriptors.
 void Judge::add_file_lock_holders(Case& current) {
   model::Snapshot& snapshot = current.now.snapshot;
   std::vector<process::FileLock> all;
@@ -624,21 +675,25 @@ void Judge::add_file_lock_holders(Case& current) {
     if (!snapshot.threads[i].wait || !trace::is_file_lock(origin.wait.kind)) continue;
     if (held.empty()) {
       all = process::read_file_locks();
-      for (WatchedProcess* const process : current.processes) held.push_back(process::read_held_file_locks(process->pid()));
+      for (WatchedProcess* const process : current.processes)
+        held.push_back(process::read_held_file_locks(process->pid()));
     }
-    const auto family = origin.wait.kind == Kind::Flock       ? process::FileLockFamily::Flock
-                        : origin.wait.kind == Kind::FcntlLock ? process::FileLockFamily::Posix
-                                                              : process::FileLockFamily::OpenDescription;
+    const auto family = origin.wait.kind == Kind::Flock ? process::FileLockFamily::Flock
+                        : origin.wait.kind == Kind::FcntlLock
+                            ? process::FileLockFamily::Posix
+                            : process::FileLockFamily::OpenDescription;
     const ResourceId wanted = snapshot.threads[i].wait->resource;
     for (const process::FileLock& waiting : all) {
-      const bool is_ours = waiting.waiting && waiting.family == family && waiting.inode == origin.wait.object &&
-                           (waiting.pid == -1 || waiting.pid == current.processes[origin.process]->pid());
+      const bool is_ours =
+          waiting.waiting && waiting.family == family && waiting.inode == origin.wait.object &&
+          (waiting.pid == -1 || waiting.pid == current.processes[origin.process]->pid());
       if (!is_ours) continue;
       for (const process::FileLock& blocker : all) {
         if (blocker.waiting || blocker.id != waiting.id) continue;
         for (size_t process = 0; process < held.size(); ++process) {
-          const bool holds = std::any_of(held[process].begin(), held[process].end(),
-                                         [&](const process::FileLock& lock) { return lock.same_lock(blocker); });
+          const bool holds =
+              std::any_of(held[process].begin(), held[process].end(),
+                          [&](const process::FileLock& lock) { return lock.same_lock(blocker); });
           if (holds) add_holder(snapshot, process, wanted, blocker.exclusive);
         }
       }
@@ -655,14 +710,16 @@ void Judge::find_outsiders(Case& current) {
     const auto& wait = current.now.snapshot.threads[i].wait;
     if (!wait || !current.now.snapshot.resources[index_of(wait->resource)].process_shared) continue;
     if (model::is_owned(current.now.snapshot.resources[index_of(wait->resource)].kind)) continue;
-    if (const auto identity = current.processes[origin.process]->shared_identity(origin.wait.address)) {
+    if (const auto identity =
+            current.processes[origin.process]->shared_identity(origin.wait.address)) {
       files.emplace(identity->device, identity->inode);
     }
   }
   if (files.empty()) return;
   for (const int pid : process::list_processes()) {
-    const bool watched = std::any_of(current.processes.begin(), current.processes.end(),
-                                     [pid](const WatchedProcess* process) { return process->pid() == pid; });
+    const bool watched =
+        std::any_of(current.processes.begin(), current.processes.end(),
+                    [pid](const WatchedProcess* process) { return process->pid() == pid; });
     if (watched || pid == getpid()) continue;
     const auto maps = process::read_maps(pid);
     if (!maps) continue;
@@ -693,16 +750,20 @@ void Judge::add_outsiders(Case& current) {
   }
 }
 
-// sem_post and futex wakes are allowed in signal handlers: a program that has handlers may wake such
-// waiters without any of its threads being free.
+// sem_post and futex wakes are allowed in signal handlers: a program that has handlers may wake
+// such waiters without any of its threads being free.
 void Judge::note_signal_handlers(Case& current) {
   model::Snapshot& snapshot = current.now.snapshot;
-  const bool any = std::any_of(snapshot.processes.begin(), snapshot.processes.end(),
-                               [](const model::Process& process) { return process.handles_signals; });
+  const bool any =
+      std::any_of(snapshot.processes.begin(), snapshot.processes.end(),
+                  [](const model::Process& process) { return process.handles_signals; });
   for (model::Resource& resource : snapshot.resources) {
-    if (resource.kind != model::ResourceKind::Semaphore && resource.kind != model::ResourceKind::Futex) continue;
+    if (resource.kind != model::ResourceKind::Semaphore &&
+        resource.kind != model::ResourceKind::Futex)
+      continue;
     resource.posts_from_handler_possible =
-        resource.process_shared ? any : snapshot.processes[index_of(resource.process)].handles_signals;
+        resource.process_shared ? any
+                                : snapshot.processes[index_of(resource.process)].handles_signals;
   }
 }
 
@@ -730,13 +791,15 @@ void Judge::add_unknown_threads(Case& current, const std::set<std::pair<size_t, 
 std::tuple<int, uint32_t, uint64_t> Judge::told_key(const model::Snapshot& snapshot,
                                                     const model::FindingThread& thread) {
   const model::Thread& source = snapshot.threads[index_of(thread.id)];
-  return {snapshot.processes[index_of(thread.process)].pid, source.uid, source.wait ? source.wait->number : 0};
+  return {snapshot.processes[index_of(thread.process)].pid, source.uid,
+          source.wait ? source.wait->number : 0};
 }
 
 bool Judge::is_told(const model::Snapshot& snapshot, const model::Finding& finding) const {
-  return std::all_of(finding.threads.begin(), finding.threads.end(), [&](const model::FindingThread& thread) {
-    return thread.role != model::Role::Knot || told_.contains(told_key(snapshot, thread));
-  });
+  return std::all_of(
+      finding.threads.begin(), finding.threads.end(), [&](const model::FindingThread& thread) {
+        return thread.role != model::Role::Knot || told_.contains(told_key(snapshot, thread));
+      });
 }
 
 bool Judge::is_new(const Case& current, const model::Finding& finding) {
@@ -774,7 +837,9 @@ process::ProcessView* Judge::view_of(const model::Process& process, bool by_id) 
 }
 
 void Judge::complete(model::Finding& finding) {
-  process::FindingCompleter([&](const model::Process& process) { return view_of(process, false); }).complete(finding);
+  process::FindingCompleter([&](const model::Process& process) {
+    return view_of(process, false);
+  }).complete(finding);
 }
 
 std::vector<model::Finding> Judge::find_hazards(bool refuted) {
@@ -787,12 +852,14 @@ std::vector<model::Finding> Judge::find_hazards(bool refuted) {
   std::set<uint64_t> routines;
   for (const model::HistoryThread& thread : history.threads) {
     if (thread.start_routine == 0 || !routines.insert(thread.start_routine).second) continue;
-    if (is_trampoline(processes_[index_of(thread.process)]->view().symbols(), thread.start_routine)) {
+    if (is_trampoline(processes_[index_of(thread.process)]->view().symbols(),
+                      thread.start_routine)) {
       options.trampolines.push_back(thread.start_routine);
     }
   }
   std::vector<model::Finding> findings = analysis::find_hazards(history, options).findings;
-  const process::FindingCompleter completer([&](const model::Process& process) { return view_of(process, true); });
+  const process::FindingCompleter completer(
+      [&](const model::Process& process) { return view_of(process, true); });
   for (model::Finding& finding : findings) completer.complete(finding);
   return findings;
 }

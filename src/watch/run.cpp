@@ -61,14 +61,16 @@ class Session {
 
 Result<void> Session::start() {
   const char* const path = getenv("PATH");
-  GORDIAN_TRY(target_ =, find_target(options_.command.front(), path != nullptr ? path : "/usr/local/bin:/usr/bin:/bin"));
+  GORDIAN_TRY(target_ =, find_target(options_.command.front(),
+                                     path != nullptr ? path : "/usr/local/bin:/usr/bin:/bin"));
   PreloadOptions preload{.runtime = {}, .judge = {}, .children = options_.children};
   if (target_.unwatchable.empty()) {
     GORDIAN_TRY(preload.runtime =, find_runtime());
     if (!can_be_preloaded(preload.runtime)) {
       runtime_ = FileDescriptor(open(preload.runtime.c_str(), O_RDONLY | O_CLOEXEC));
       if (!runtime_) return Error::from_errno("cannot open the runtime").in(preload.runtime);
-      preload.runtime = "/proc/" + std::to_string(getpid()) + "/fd/" + std::to_string(runtime_.get());
+      preload.runtime =
+          "/proc/" + std::to_string(getpid()) + "/fd/" + std::to_string(runtime_.get());
     }
     GORDIAN_TRY(listener_ =, Listener::open());
     preload.judge = listener_->name();
@@ -96,8 +98,9 @@ Result<RunOutcome> Session::run() {
 
 void Session::loop() {
   while (!end_.ended) {
-    pollfd descriptors[2] = {{.fd = signals_->descriptor(), .events = POLLIN, .revents = 0},
-                             {.fd = listener_ ? listener_->descriptor() : -1, .events = POLLIN, .revents = 0}};
+    pollfd descriptors[2] = {
+        {.fd = signals_->descriptor(), .events = POLLIN, .revents = 0},
+        {.fd = listener_ ? listener_->descriptor() : -1, .events = POLLIN, .revents = 0}};
     const bool watching = judge_.has_live() && !stopped_;
     const milliseconds timeout = watching ? judge_.interval() : kNoBoardInterval;
     poll(descriptors, 2, static_cast<int>(timeout.count()));
@@ -119,10 +122,6 @@ void Session::take_signals() {
       case SIGCONT:
         kill(child_, SIGCONT);
         stopped_ = false;
-        break;
-      case SIGWINCH:
-      case SIGURG:
-        if (signal.from_process) kill(child_, signal.number);
         break;
       default:
         // What the terminal sends, it sends to the whole group: the program has it already.
@@ -151,6 +150,8 @@ void Session::wait_for_child() {
 
 // We speak for one user and one tree of processes.
 bool Session::may_speak(const Greeting& greeting) const {
+  // The variable stops the forks of the program; what they execute greets us all the same.
+  if (!options_.children && greeting.pid != child_) return false;
   if (greeting.uid == geteuid()) return true;
   if (geteuid() != 0) return false;
   // Root's servers drop their rights and fork. Whoever descends from the program may speak.
@@ -210,12 +211,14 @@ std::string Session::why_unwatched() const {
   if (!target_.unwatchable.empty()) return target_.unwatchable;
   if (judge_.has_seen(child_)) {
     for (const auto& process : judge_.processes()) {
-      if (process->pid() == child_ && !process->board_error().empty()) return process->board_error();
+      if (process->pid() == child_ && !process->board_error().empty())
+        return process->board_error();
     }
     return {};
   }
   if (!refused_.empty()) return refused_;
-  return "no board came from it (its loader did not preload the runtime, or a limit or seccomp filter forbade the board)";
+  return "no board came from it (its loader did not preload the runtime, or a limit or seccomp "
+         "filter forbade the board)";
 }
 
 RunOutcome Session::outcome() {
@@ -237,7 +240,12 @@ RunOutcome Session::outcome() {
   }
   for (const auto& process : judge_.processes()) {
     if (process->is_alive()) process->update_totals();
-    ProcessOutcome one{.pid = process->pid(), .exe = process->exe(), .argv = process->argv(), .code = {}, .signal = {}, .unwatched = {}};
+    ProcessOutcome one{.pid = process->pid(),
+                       .exe = process->exe(),
+                       .argv = process->argv(),
+                       .code = {},
+                       .signal = {},
+                       .unwatched = {}};
     if (one.exe.empty() && process->pid() == child_) one.exe = target_.interpreted;
     one.unwatched = process->board_error();
     outcome.processes.push_back(std::move(one));
@@ -252,7 +260,8 @@ RunOutcome Session::outcome() {
     sum.lock_pairs += totals.lock_pairs;
     sum.chains += totals.chains;
     sum.waits += totals.waits;
-    sum.longest_wait = std::max<std::chrono::nanoseconds>(sum.longest_wait, std::chrono::nanoseconds(totals.longest_wait_ns));
+    sum.longest_wait = std::max<std::chrono::nanoseconds>(
+        sum.longest_wait, std::chrono::nanoseconds(totals.longest_wait_ns));
     const format::BoardHeader& header = process->last_header();
     sum.dropped_threads += header.dropped_threads;
     sum.dropped_locks += header.dropped_locks;
@@ -285,6 +294,8 @@ RunOutcome Session::outcome() {
 
 }  // namespace
 
-Result<RunOutcome> run(const RunOptions& options, Audience& audience) { return Session(options, audience).run(); }
+Result<RunOutcome> run(const RunOptions& options, Audience& audience) {
+  return Session(options, audience).run();
+}
 
 }  // namespace gordian::watch

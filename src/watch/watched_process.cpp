@@ -12,10 +12,14 @@
 namespace gordian::watch {
 namespace {
 
+// How much of a board that dies with its process may be lost.
+constexpr std::chrono::milliseconds kSaveInterval{100};
+
 std::vector<process::Module> logged_modules(const trace::BoardLog& log, const std::string& exe) {
   std::vector<process::Module> modules;
   for (const trace::ModuleEntry& entry : log.modules) {
-    std::string build_id(reinterpret_cast<const char*>(entry.build_id.data()), entry.build_id.size());
+    std::string build_id(reinterpret_cast<const char*>(entry.build_id.data()),
+                         entry.build_id.size());
     modules.push_back({.start = entry.start,
                        .end = entry.end,
                        .bias = entry.bias,
@@ -49,14 +53,17 @@ Result<std::unique_ptr<WatchedProcess>> WatchedProcess::open(Greeting greeting) 
   if (greeting.board) {
     GORDIAN_TRY(process->pending_bytes_ =, map_board(std::move(greeting.board)));
   } else {
-    process->pending_bytes_ = board_in_process(greeting.pid, greeting.hello.address, greeting.hello.size);
+    process->remote_ = true;
+    process->pending_bytes_ =
+        board_in_process(greeting.pid, greeting.hello.address, greeting.hello.size);
   }
   process->board();
   if (!process->pidfd_ && pidfd_error == ESRCH) process->finish();  // it was faster than we
   return process;
 }
 
-void WatchedProcess::set_identity_if_unknown(const std::string& exe, const std::vector<std::string>& argv) {
+void WatchedProcess::set_identity_if_unknown(const std::string& exe,
+                                             const std::vector<std::string>& argv) {
   if (exe_.empty()) exe_ = exe;
   if (argv_.empty()) argv_ = argv;
 }
@@ -66,7 +73,8 @@ trace::BoardReader* WatchedProcess::board() {
   if (!pending_bytes_ || pending_bytes_->size() < sizeof(format::BoardHeader)) return nullptr;
   // The magic is stored last: until then there is no board yet.
   uint64_t magic = 0;
-  if (!pending_bytes_->read(0, std::as_writable_bytes(std::span(&magic, 1))) || magic == 0) return nullptr;
+  if (!pending_bytes_->read(0, std::as_writable_bytes(std::span(&magic, 1))) || magic == 0)
+    return nullptr;
   Result<trace::BoardReader> reader = trace::BoardReader::open(std::move(pending_bytes_));
   pending_bytes_.reset();
   if (!reader) {
@@ -85,9 +93,22 @@ void WatchedProcess::update_totals() {
   last_header_ = board_->header();
 }
 
+void WatchedProcess::save_if_remote() {
+  const auto now = std::chrono::steady_clock::now();
+  if (!remote_ || board() == nullptr || now - saved_ < kSaveInterval) return;
+  saved_ = now;
+  board_->read_log();
+  update_totals();
+}
+
 void WatchedProcess::finish() {
   if (!alive_) return;
   alive_ = false;
+  if (remote_) {
+    board_error_ =
+        "its board was in its own memory alone (is there a limit on file sizes?), so its end was "
+        "not seen";
+  }
   update_totals();
   if (board_) {
     const trace::BoardLog& log = board_->read_log();
@@ -96,7 +117,8 @@ void WatchedProcess::finish() {
     if (has_story(log)) {
       if (view_) {
         std::vector<process::Module> modules = view_->symbols().modules();
-        for (process::Module& module : logged_modules(log, exe_)) modules.push_back(std::move(module));
+        for (process::Module& module : logged_modules(log, exe_))
+          modules.push_back(std::move(module));
         view_->symbols().update_modules(process::tidy_modules(std::move(modules)));
       }
     } else {
@@ -164,14 +186,16 @@ std::optional<trace::SharedIdentity> WatchedProcess::shared_identity(uint64_t ad
   if (const auto known = shared_.find(address); known != shared_.end()) return known->second;
   if (!alive_) return std::nullopt;
   const auto now = std::chrono::steady_clock::now();
-  if (const auto known = private_.find(address); known != private_.end() && now - known->second < kPrivateFor) {
+  if (const auto known = private_.find(address);
+      known != private_.end() && now - known->second < kPrivateFor) {
     return std::nullopt;
   }
   for (int attempt = 0; attempt < 2; ++attempt) {
     for (const process::Mapping& mapping : maps_) {
       if (address < mapping.start || address >= mapping.end) continue;
       if (!mapping.shared) break;
-      const trace::SharedIdentity identity{mapping.device, mapping.inode, address - mapping.start + mapping.offset};
+      const trace::SharedIdentity identity{mapping.device, mapping.inode,
+                                           address - mapping.start + mapping.offset};
       shared_[address] = identity;
       return identity;
     }

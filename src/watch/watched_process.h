@@ -41,6 +41,9 @@ class WatchedProcess {
   trace::BoardReader* board();
   const std::string& board_error() const { return board_error_; }
 
+  // A board in the process's own memory is gone with it: what it says is kept now and then.
+  void save_if_remote();
+
   // The image is over (exit or exec): what the report needs is read now.
   void finish();
 
@@ -84,6 +87,8 @@ class WatchedProcess {
   FileDescriptor pidfd_;
   bool alive_ = true;
   bool namespaced_ = false;
+  bool remote_ = false;
+  std::chrono::steady_clock::time_point saved_{};
   bool handles_signals_ = false;
   std::string exe_;
   std::vector<std::string> argv_;

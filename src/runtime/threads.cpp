@@ -356,9 +356,15 @@ void* run_thread(void* value) {
   auto* card = static_cast<Card*>(value);
   auto* routine = reinterpret_cast<void* (*)(void*)>(card->start_routine);
   void* argument = private_part(*card).argument;
-  this_thread.scope = 1;
+  ThreadState& thread = this_thread;
+  thread.scope = 1;
+  if (thread.card != nullptr) {
+    // A signal handler was here before us, and its hook adopted the thread.
+    add_totals(*thread.card);
+    release_card(thread.card, CardState::Free);
+  }
   take_card(card, 0);
-  this_thread.scope = 0;
+  thread.scope = 0;
   watch_end_of_this_thread();
   void* result = routine(argument);
   // Without a key nobody tells us later; destructors of the thread then run unwatched.

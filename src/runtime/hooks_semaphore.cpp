@@ -18,9 +18,8 @@ Request request_of(const sem_t* semaphore, uint8_t flags = 0) {
       .address = address_of(semaphore), .object = 0, .kind = Kind::Semaphore, .flags = flags};
 }
 
-// Giving a lock back is no signal: it puts nobody's doings in order.
 void note_taken(const Request& request, const CallSite& site) {
-  if (is_semaphore_like(request.address)) note_woken(request, site);
+  note_woken(request, site);
   note_acquired(request, site);
 }
 

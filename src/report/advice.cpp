@@ -274,12 +274,16 @@ std::string rwlock(const Labels& labels, const std::vector<const FindingThread*>
     const FindingHold* hold = find_hold(*thread, thread->wants->resource);
     if (hold == nullptr) continue;
     const std::string lock = labels.resource(thread->wants->resource);
-    if (hold->mode == Mode::Shared && thread->wants->mode == Mode::Shared)
+    if (hold->mode == Mode::Shared && thread->wants->mode == Mode::Shared) {
+      // A lock asked for by a tail call leaves no frame of the program's own.
+      const Frame* frame = first_own_frame(thread->wants->stack);
       return "Thread " + labels.thread(thread->id) + " reads " + lock + " (taken in " +
-             hold_function(*hold) + ") and asks for it again in " + want_place(*thread) +
+             hold_function(*hold) + ") and asks for it again" +
+             (frame == nullptr ? "" : " in " + place_label(frame)) +
              ", behind a writer that waits for the first. Take it once and pass that on, or give " +
-             function_label(first_own_frame(thread->wants->stack)) +
+             (frame == nullptr ? "the inner function" : function_label(frame)) +
              " a variant that expects it to be held.";
+    }
     if (hold->mode == Mode::Shared && thread->wants->mode == Mode::Exclusive)
       return "A reader cannot become the writer while others read. Take " + lock +
              " exclusively from the start in " + hold_function(*hold) +

@@ -26,6 +26,8 @@ enum class Twin {
   Gate,        // as broken, but both orders are taken under one more lock; ends
   IdleThread,  // as broken, with one more thread that could still help; and at last does; ends
   SecondJoin,  // hangs in the second of two joins of one thread
+  Migrating,   // a fiber goes on on another thread; ends
+  Staying,     // a fiber stays on its thread; ends
   Lucky,       // the broken program in a run that happens to end
 };
 

@@ -472,6 +472,7 @@ TEST(FindHazards, TheLockASignallerNeedsMayBeHeldByAThird) {
   const ThreadId waiter = it.thread(), signaller = it.thread(), third = it.thread();
   const ResourceId outer = it.resource(), mutex = it.resource();
   const ResourceId signal = it.resource(ResourceKind::Semaphore);
+  it.history.resources[static_cast<size_t>(signal)].semaphore_like = true;
   it.chain(waiter, {outer}, signal);
   it.signal(signaller, signal, {mutex});
   it.chain(third, {mutex}, outer);
@@ -493,6 +494,19 @@ TEST(FindHazards, ASemaphoreUsedAsALockIsALock) {
   ASSERT_THAT(findings, SizeIs(1));
   EXPECT_EQ(findings[0].kind, FindingKind::Semaphore);
   EXPECT_FALSE(findings[0].rank_last);
+}
+
+TEST(FindHazards, SemaphoresTakenAndGivenBackInOneOrderAreClean) {
+  TestHistory it;
+  const ThreadId left = it.thread(), right = it.thread();
+  const ResourceId a = it.resource(ResourceKind::Semaphore);
+  const ResourceId b = it.resource(ResourceKind::Semaphore);
+  for (const ThreadId thread : {left, right}) {
+    it.chain(thread, {a}, b);
+    it.signal(thread, b, {a});
+    it.signal(thread, a, {});
+  }
+  EXPECT_THAT(hazards(it), IsEmpty());
 }
 
 TEST(FindHazards, HandingASemaphoreOverAsALockOrdersNothing) {

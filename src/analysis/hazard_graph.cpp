@@ -184,23 +184,29 @@ void HazardGraph::add_holds_as_requests(uint32_t index) {
 // To give the signal, a signaller must first get each lock it holds then. Other locks it takes may
 // come before the signal too, or have nothing to do with it.
 void HazardGraph::add_signallers() {
-  std::map<uint32_t, std::set<uint32_t>> objects_of;  // by thread
-  for (const auto& [object, signallers] : signallers_) {
-    for (const Signaller& signaller : signallers) objects_of[signaller.thread].insert(object);
-  }
   // A semaphore that is held is used as a lock: what its poster takes elsewhere has no part in it.
+  // So is one that nobody but its holders ever posted.
+  const auto is_lock = [this](uint32_t object) {
+    const model::Resource& resource = history_.resources[object];
+    return resource.kind == ResourceKind::Semaphore && !resource.semaphore_like;
+  };
   std::set<uint32_t> waited_with_locks, used_as_lock;
   for (const Request& request : requests_) {
     if (!request.held.empty()) waited_with_locks.insert(wanted_node(request));
     for (const ChainHold& hold : request.held) used_as_lock.insert(index_of(hold.lock));
+  }
+  std::map<uint32_t, std::set<uint32_t>> objects_of;  // by thread; only those that matter
+  for (const auto& [object, signallers] : signallers_) {
+    if (waited_with_locks.count(object) == 0 || used_as_lock.count(object) != 0 || is_lock(object))
+      continue;
+    for (const Signaller& signaller : signallers) objects_of[signaller.thread].insert(object);
   }
   const auto chains = static_cast<uint32_t>(requests_.size());
   for (uint32_t i = 0; i < chains; ++i) {
     const auto objects = objects_of.find(requests_[i].thread);
     if (objects == objects_of.end()) continue;
     for (const uint32_t object : objects->second) {
-      const bool matters = waited_with_locks.count(object) != 0 && used_as_lock.count(object) == 0;
-      if (matters && wanted_node(requests_[i]) != object) add_step(object, -1, i);
+      if (wanted_node(requests_[i]) != object) add_step(object, -1, i);
     }
   }
 
@@ -213,6 +219,7 @@ void HazardGraph::add_signallers() {
     for (const ChainHold& hold : chain.held) seen[{thread, index_of(hold.lock)}] = chain.segment;
   }
   for (const auto& [object, signallers] : signallers_) {
+    if (is_lock(object)) continue;
     for (const Signaller& signaller : signallers) {
       for (size_t i = 0; i < signaller.held.size(); ++i) {
         const ChainHold& hold = signaller.held[i];

@@ -75,10 +75,10 @@ class BlockedChild {
   BlockedChild(const BlockedChild&) = delete;
   BlockedChild& operator=(const BlockedChild&) = delete;
 
-  int pid() const { return pid_; }
-  const ChildFacts& facts() const { return *facts_; }
-  const ThreadReading& reading() const { return reading_.value(); }
-  RegisterSet kernel_registers() const {
+  [[nodiscard]] int pid() const { return pid_; }
+  [[nodiscard]] const ChildFacts& facts() const { return *facts_; }
+  [[nodiscard]] const ThreadReading& reading() const { return reading_.value(); }
+  [[nodiscard]] RegisterSet kernel_registers() const {
     RegisterSet registers;
     registers.set(kRegisterPc, reading().pc);
     registers.set(kRegisterRsp, reading().sp);

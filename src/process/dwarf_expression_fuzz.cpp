@@ -2,13 +2,17 @@
 // Any operations in any order: an answer or none, soon.
 #include "process/dwarf_expression.h"
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <vector>
 
-using namespace gordian::process;
+using gordian::process::evaluate_location;
+using gordian::process::evaluate_value;
+using gordian::process::ExpressionContext;
+using gordian::process::Location;
+using gordian::process::RegisterSet;
+using gordian::process::StackSlice;
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   std::vector<Dwarf_Op> ops;

@@ -131,8 +131,7 @@ TEST_F(DwarfExpression, PiecesStandApart) {
 }
 
 TEST_F(DwarfExpression, ManyPiecesAreRefused) {
-  std::vector<Dwarf_Op> ops;
-  for (int i = 0; i < 1000; ++i) ops.push_back(op(DW_OP_piece, uint64_t{1} << 62));
+  const std::vector<Dwarf_Op> ops(1000, op(DW_OP_piece, uint64_t{1} << 62));
   EXPECT_FALSE(location(ops).is_available());
 }
 

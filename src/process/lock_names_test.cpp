@@ -29,7 +29,7 @@ State g_state;
 
 struct Connection {
   int fd = 0;
-  std::mutex mutex_;
+  std::mutex mutex;
 };
 
 struct Base {
@@ -44,14 +44,14 @@ class Server : public Base {
   [[gnu::noinline]] void lock_connection(gordian::process::ChildFacts& facts);
 
   int port = 0;
-  std::mutex guard_;
-  std::vector<std::unique_ptr<Connection>> conns_;
+  std::mutex guard;
+  std::vector<std::unique_ptr<Connection>> conns;
 };
 
 pthread_mutex_t& native(std::mutex& mutex) { return *mutex.native_handle(); }
 
 void Server::lock_own(gordian::process::ChildFacts& facts) {
-  gordian::process::block_on(facts, native(guard_));
+  gordian::process::block_on(facts, native(guard));
   asm volatile("" ::"r"(this) : "memory");
 }
 
@@ -61,13 +61,13 @@ void Server::lock_base(gordian::process::ChildFacts& facts) {
 }
 
 void Server::lock_connection(gordian::process::ChildFacts& facts) {
-  gordian::process::block_on(facts, native(conns_[3]->mutex_));
+  gordian::process::block_on(facts, native(conns[3]->mutex));
   asm volatile("" ::"r"(this) : "memory");
 }
 
 [[gnu::noinline]] void lock_participant(gordian::process::ChildFacts& facts,
                                         Connection* participant) {
-  gordian::process::block_on(facts, native(participant->mutex_));
+  gordian::process::block_on(facts, native(participant->mutex));
   asm volatile("" ::"r"(participant) : "memory");
 }
 
@@ -78,19 +78,19 @@ void Server::lock_connection(gordian::process::ChildFacts& facts) {
 }
 
 [[gnu::noinline]] void lock_through_wrapper(gordian::process::ChildFacts& facts, Connection* peer) {
-  lock_any(facts, peer->mutex_.native_handle());
+  lock_any(facts, peer->mutex.native_handle());
   asm volatile("" ::"r"(peer) : "memory");
 }
 
 [[gnu::noinline]] void lock_local(gordian::process::ChildFacts& facts) {
   Connection here;
-  gordian::process::block_on(facts, native(here.mutex_));
+  gordian::process::block_on(facts, native(here.mutex));
   asm volatile("" ::"r"(&here) : "memory");
 }
 
 [[gnu::noinline]] void lock_shared(gordian::process::ChildFacts& facts,
                                    const std::shared_ptr<Connection>& shared) {
-  gordian::process::block_on(facts, native(shared->mutex_));
+  gordian::process::block_on(facts, native(shared->mutex));
   asm volatile("" ::"r"(&shared) : "memory");
 }
 
@@ -98,8 +98,6 @@ void Server::lock_connection(gordian::process::ChildFacts& facts) {
 
 namespace gordian::process {
 namespace {
-
-using chat::native;
 
 class LockNames : public ::testing::Test {
  protected:
@@ -155,14 +153,14 @@ TEST_F(LockNames, AParameterThatPointsToTheOwner) {
   const auto name =
       member_name([](ChildFacts& facts) { chat::lock_participant(facts, new chat::Connection); });
   ASSERT_TRUE(name);
-  EXPECT_EQ(name->name, "participant->mutex_");
+  EXPECT_EQ(name->name, "participant->mutex");
   EXPECT_EQ(name->owner_type, "Connection");
 }
 
 TEST_F(LockNames, ThisGivesTheClass) {
   const auto name = member_name([](ChildFacts& facts) { (new chat::Server)->lock_own(facts); });
   ASSERT_TRUE(name);
-  EXPECT_EQ(name->name, "Server::guard_");
+  EXPECT_EQ(name->name, "Server::guard");
   EXPECT_EQ(name->owner_type, "Server");
 }
 
@@ -175,11 +173,11 @@ TEST_F(LockNames, AMemberOfABaseBelongsToTheBase) {
 TEST_F(LockNames, ThroughAVectorOfPointers) {
   const auto name = member_name([](ChildFacts& facts) {
     auto* server = new chat::Server;
-    for (int i = 0; i < 5; ++i) server->conns_.push_back(std::make_unique<chat::Connection>());
+    for (int i = 0; i < 5; ++i) server->conns.push_back(std::make_unique<chat::Connection>());
     server->lock_connection(facts);
   });
   ASSERT_TRUE(name);
-  EXPECT_EQ(name->name, "conns_[3]->mutex_");
+  EXPECT_EQ(name->name, "conns[3]->mutex");
   EXPECT_EQ(name->owner_type, "Connection");
 }
 
@@ -187,20 +185,20 @@ TEST_F(LockNames, ThroughASharedPointer) {
   const auto name = member_name(
       [](ChildFacts& facts) { chat::lock_shared(facts, std::make_shared<chat::Connection>()); });
   ASSERT_TRUE(name);
-  EXPECT_EQ(name->name, "shared->mutex_");
+  EXPECT_EQ(name->name, "shared->mutex");
 }
 
 TEST_F(LockNames, ALocalObject) {
   const auto name = member_name(chat::lock_local);
   ASSERT_TRUE(name);
-  EXPECT_EQ(name->name, "here.mutex_");
+  EXPECT_EQ(name->name, "here.mutex");
 }
 
 TEST_F(LockNames, AWrapperDoesNotNameIt) {
   const auto name = member_name(
       [](ChildFacts& facts) { chat::lock_through_wrapper(facts, new chat::Connection); });
   ASSERT_TRUE(name);
-  EXPECT_EQ(name->name, "peer->mutex_");
+  EXPECT_EQ(name->name, "peer->mutex");
 }
 
 TEST_F(LockNames, AnAddressNobodyPointsToHasNoName) {

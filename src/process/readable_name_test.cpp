@@ -42,9 +42,8 @@ TEST(ReadableName, DoesNotExplode) {
   // A function type of function types, each twice the size of the one before.
   std::string bomb = "_Z1fPFvvE";
   for (int i = 0; i < 60; ++i) {
-    const std::string last =
-        "S" + std::string(1, "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"[i % 36]) + "_";
-    bomb += "PFv" + last + last + last + "E";
+    const char last[] = {'S', "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"[i % 36], '_', '\0'};
+    for (const char* part : {"PFv", last, last, last, "E"}) bomb += part;
   }
   EXPECT_LE(readable_name(bomb).size(), 1024u);
   EXPECT_LE(readable_name(std::string(100000, 'a')).size(), 1024u);

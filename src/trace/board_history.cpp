@@ -97,6 +97,11 @@ class HistoryBuilder {
     thread.start_routine = record.start_routine;
     thread.create_site = record.create_site;
     thread.is_main = (record.flags & format::kCardMain) != 0;
+    // It ends with the process and leaves no last record: it is called what the program is.
+    if (thread.is_main && thread.name.empty()) {
+      const std::string& exe = source_->process.exe;
+      thread.name = exe.substr(exe.rfind('/') + 1).substr(0, 15);
+    }
     if (record.parent_uid != 0 && record.parent_uid != record.header.uid) {
       history_.order.push_back({.from = this->thread(record.parent_uid),
                                 .from_segment = record.parent_segment,

@@ -18,34 +18,34 @@ namespace gordian::format {
 
 inline constexpr uint64_t kBoardMagic = 0x31445242'4e445247;  // "GRDNBRD1"
 inline constexpr uint32_t kBoardVersion = 1;
-inline constexpr char kBoardName[] = "gordian-board";          // memfd name, seen in /proc/PID/maps
-inline constexpr char kJudgeVariable[] = "GORDIAN_JUDGE";      // abstract socket name, without NUL
+inline constexpr char kBoardName[] = "gordian-board";      // memfd name, seen in /proc/PID/maps
+inline constexpr char kJudgeVariable[] = "GORDIAN_JUDGE";  // abstract socket name, without NUL
 
 // What a thread can hold or wait for. Values are wire format: append only.
 enum class Kind : uint8_t {
   None = 0,
-  Mutex = 1,         // pthread_mutex_t, mtx_t
-  RwLock = 2,        // pthread_rwlock_t
-  Spin = 3,          // pthread_spinlock_t
-  Condition = 4,     // pthread_cond_t, cnd_t; WaitWord::object is the mutex
-  Semaphore = 5,     // sem_t
-  Barrier = 6,       // pthread_barrier_t
-  Once = 7,          // pthread_once_t, C11 once_flag
-  Guard = 8,         // __cxa_guard: initialisation of a function-local static
-  Join = 9,          // a thread; address is its pthread_t, object its card uid (0: unknown)
-  Futex = 10,        // a futex wait through libc's syscall(): owner unknown
-  Future = 11,       // libstdc++'s __atomic_futex_unsigned_base
+  Mutex = 1,      // pthread_mutex_t, mtx_t
+  RwLock = 2,     // pthread_rwlock_t
+  Spin = 3,       // pthread_spinlock_t
+  Condition = 4,  // pthread_cond_t, cnd_t; WaitWord::object is the mutex
+  Semaphore = 5,  // sem_t
+  Barrier = 6,    // pthread_barrier_t
+  Once = 7,       // pthread_once_t, C11 once_flag
+  Guard = 8,      // __cxa_guard: initialisation of a function-local static
+  Join = 9,       // a thread; address is its pthread_t, object its card uid (0: unknown)
+  Futex = 10,     // a futex wait through libc's syscall(): owner unknown
+  Future = 11,    // libstdc++'s __atomic_futex_unsigned_base
   GlibMutex = 12,
-  GlibRecMutex = 13, // object is the pthread object behind it, as for GRWLock
+  GlibRecMutex = 13,  // object is the pthread object behind it, as for GRWLock
   GlibRwLock = 14,
-  GlibCond = 15,     // object is the GMutex
+  GlibCond = 15,  // object is the GMutex
   GlibOnce = 16,
-  GlibBit = 17,      // address is the int, with the bit number in its top byte
+  GlibBit = 17,  // address is the int, with the bit number in its top byte
   GlibQueue = 18,
-  Flock = 19,        // address is dev, object is inode
-  FcntlLock = 20,    // POSIX record lock, owned by the process
-  OfdLock = 21,      // open-file-description lock
-  Custom = 22,       // gordian/annotate.h
+  Flock = 19,      // address is dev, object is inode
+  FcntlLock = 20,  // POSIX record lock, owned by the process
+  OfdLock = 21,    // open-file-description lock
+  Custom = 22,     // gordian/annotate.h
 };
 
 enum class Mode : uint8_t { Exclusive = 0, Shared = 1 };
@@ -55,19 +55,20 @@ inline constexpr uint8_t kTimed = 1;      // the request gives up by itself: nev
 inline constexpr uint8_t kTry = 2;        // taken by a try: holds, but its request could not block
 inline constexpr uint8_t kSuspended = 4;  // hold: released inside a condition wait in progress
 inline constexpr uint8_t kSpinning = 8;   // wait: busy loop of ours, heartbeat attests it
-inline constexpr uint8_t kUncertain = 16; // hold: seen only in part (inexact), never a definite edge
-inline constexpr uint8_t kShared = 32;    // process-shared object: identity is (inode, offset)
+inline constexpr uint8_t kUncertain =
+    16;                                 // hold: seen only in part (inexact), never a definite edge
+inline constexpr uint8_t kShared = 32;  // process-shared object: identity is (inode, offset)
 inline constexpr uint8_t kPriority = 64;  // priority-inheriting: the kernel may show another word
 
 // One held lock. `frame` is the stack pointer of the acquiring frame right after the call returned:
 // the frame of the holder's stack that contains it is the one that took the lock.
 struct Hold {
   uint64_t address;
-  uint64_t site;   // return address of the acquiring call
+  uint64_t site;  // return address of the acquiring call
   uint64_t frame;
   Kind kind;
-  uint8_t flags;   // Mode is bit 7: see mode_of()
-  uint16_t count;  // recursion depth
+  uint8_t flags;        // Mode is bit 7: see mode_of()
+  uint16_t count;       // recursion depth
   uint32_t generation;  // low bits of the address's generation when it was taken
 };
 static_assert(sizeof(Hold) == 32, "wire layout: bump kBoardVersion");
@@ -100,13 +101,14 @@ struct Registers {
 
 enum class CardState : uint32_t { Free = 0, Live = 1, Exited = 2 };
 
-inline constexpr uint32_t kCardInexact = 1;  // a record was skipped: no definite edge from this card
-inline constexpr uint32_t kCardMain = 2;     // the thread that called main
+inline constexpr uint32_t kCardInexact =
+    1;                                    // a record was skipped: no definite edge from this card
+inline constexpr uint32_t kCardMain = 2;  // the thread that called main
 inline constexpr uint32_t kCardAdopted = 4;  // birth unseen (raw clone, thread older than us)
 inline constexpr uint32_t kCardForked = 8;   // the one thread that survived fork
 
 inline constexpr uint32_t kInlineHolds = 64;
-inline constexpr uint32_t kHoldBlockHolds = 64;   // holds in one overflow block
+inline constexpr uint32_t kHoldBlockHolds = 64;  // holds in one overflow block
 inline constexpr uint32_t kHoldBlocksPerCard = 32;
 inline constexpr uint32_t kChainCacheSize = 512;
 inline constexpr uint32_t kOuterWaits = 3;
@@ -118,26 +120,26 @@ struct OuterWait {
 
 struct Card {
   CardState state;
-  uint32_t tid;          // as the thread itself sees it (its own pid namespace)
-  uint32_t uid;          // unique in this process's life; 0 never. Log records name threads by it
+  uint32_t tid;  // as the thread itself sees it (its own pid namespace)
+  uint32_t uid;  // unique in this process's life; 0 never. Log records name threads by it
   uint32_t flags;
-  uint64_t pthread;      // pthread_self()
-  uint64_t tid_word;     // address of the tid word joiners wait on (0: unknown)
+  uint64_t pthread;   // pthread_self()
+  uint64_t tid_word;  // address of the tid word joiners wait on (0: unknown)
   uint32_t parent_uid;
-  uint32_t segment;      // happens-before segment, see SyncRecord
+  uint32_t segment;  // happens-before segment, see SyncRecord
   uint64_t start_routine;
   uint64_t create_site;
   uint64_t stack_low;
   uint64_t stack_high;
-  Registers registers;   // of the wait in this card's WaitWord
-  uint32_t hold_count;   // valid holds: the first 64 here, the rest in hold blocks
+  Registers registers;  // of the wait in this card's WaitWord
+  uint32_t hold_count;  // valid holds: the first 64 here, the rest in hold blocks
   uint32_t holds_dropped;
   uint32_t hold_blocks[kHoldBlocksPerCard];  // index + 1 into the hold blocks, 0 ends
   OuterWait outer[kOuterWaits];
   uint64_t acquisitions;  // lock acquisitions seen, for the summary; owner-written
   uint64_t nested;        // ... of those, with another lock held
   uint64_t longest_wait_ns;
-  uint64_t waits;         // blocking waits published
+  uint64_t waits;  // blocking waits published
   uint8_t reserved[8192 - 688 - kInlineHolds * sizeof(Hold) - kChainCacheSize * 8];
   Hold holds[kInlineHolds];
   uint64_t chain_cache[kChainCacheSize];  // private to the runtime: hashes of chains already logged
@@ -147,28 +149,28 @@ static_assert(sizeof(Card) == 8192, "wire layout: bump kBoardVersion");
 // A lock instance that was born, nested, contended or annotated. Open addressing by address.
 // `id` is unique in the process's life: a new generation at one address is a new id.
 struct LockEntry {
-  uint64_t address;      // 0 free slot
+  uint64_t address;  // 0 free slot
   uint32_t id;
   uint32_t creator_uid;  // thread that initialised it, 0 unknown
   Kind kind;
-  uint8_t flags;         // kLock*
-  uint16_t type;         // pthread kind bits as glibc has them (recursive, errorcheck, ...)
-  uint32_t name;         // offset of a NameRecord in the log, 0 none
-  uint64_t birth_site;   // see kLockBornByInit, else the first site that locked it
-  uint32_t poster_uid;   // last thread that posted/signalled it, for happens-before
+  uint8_t flags;        // kLock*
+  uint16_t type;        // pthread kind bits as glibc has them (recursive, errorcheck, ...)
+  uint32_t name;        // offset of a NameRecord in the log, 0 none
+  uint64_t birth_site;  // see kLockBornByInit, else the first site that locked it
+  uint32_t poster_uid;  // last thread that posted/signalled it, for happens-before
   uint32_t poster_segment;
-  uint64_t page_link;    // private to the runtime
+  uint64_t page_link;  // private to the runtime
   uint64_t reserved[2];
 };
 static_assert(sizeof(LockEntry) == 64, "wire layout: bump kBoardVersion");
-inline constexpr uint8_t kLockDead = 1;              // generation ended
-inline constexpr uint8_t kLockBornByInit = 2;        // birth_site is the caller of its init
-inline constexpr uint8_t kLockSemaphoreLike = 4;     // released once by a thread that did not hold it
+inline constexpr uint8_t kLockDead = 1;           // generation ended
+inline constexpr uint8_t kLockBornByInit = 2;     // birth_site is the caller of its init
+inline constexpr uint8_t kLockSemaphoreLike = 4;  // released once by a thread that did not hold it
 inline constexpr uint8_t kLockPrefersWriters = 8;
 inline constexpr uint8_t kLockProcessShared = 16;
 inline constexpr uint8_t kLockPostedInHandler = 32;  // a signal handler was seen to post it
 inline constexpr uint8_t kLockSharedByThreads = 64;  // more than one thread was seen at it
-inline constexpr uint8_t kLockClosedWakers = 128;    // "only these threads wake it": see WakerRecord
+inline constexpr uint8_t kLockClosedWakers = 128;  // "only these threads wake it": see WakerRecord
 
 // The log: append only, records 64-byte aligned. A writer reserves by adding to
 // BoardHeader::log_used, fills the record and stores `committed` last. A reader that meets an
@@ -202,7 +204,7 @@ struct ModuleRecord {
   uint8_t build_id_size;
   uint8_t build_id[23];
   uint16_t path_size;
-  char path[];          // not terminated; empty for the program itself (/proc/PID/exe)
+  char path[];  // not terminated; empty for the program itself (/proc/PID/exe)
 };
 
 struct ThreadRecord {
@@ -221,7 +223,7 @@ struct ThreadEndRecord {
   uint32_t segment;     // last segment
   uint32_t hold_count;  // > 0: held-at-exit; the holds follow (at most 64)
   uint32_t reserved;
-  char name[16];        // comm
+  char name[16];  // comm
   Hold holds[];
 };
 
@@ -248,17 +250,18 @@ enum class Visitors : uint16_t {
 struct ChainHold {
   uint64_t site;
   uint64_t frame;
-  uint32_t lock;   // LockRecord id
+  uint32_t lock;  // LockRecord id
   Kind kind;
   uint8_t flags;
   Visitors visitors;
 };
 struct ChainRecord {
   RecordHeader header;
-  uint64_t site;        // of the request
+  uint64_t site;  // of the request
   uint64_t frame;
-  uint64_t object;      // join: uid of the joined thread; condition: lock id of its mutex
-  uint32_t lock;        // LockRecord id wanted
+  uint64_t object;  // join: uid of the joined thread; condition: lock id of its mutex;
+                    // nothing held and `lock` 0: the address of a lock not registered then
+  uint32_t lock;    // LockRecord id wanted
   uint32_t segment;
   Kind kind;
   uint8_t flags;        // kTimed, kTry, kSharedMode
@@ -291,11 +294,11 @@ struct NameRecord {  // annotation: a lock's name
 
 // Things that cannot be said of one chain: see MarkType.
 enum class MarkType : uint32_t {
-  NeverReportPair = 1,   // locks a, b: annotation
+  NeverReportPair = 1,      // locks a, b: annotation
   AssertedNothingHeld = 2,  // the thread held `a` at an "assert nothing held" annotation; site
-  ReleasedByOther = 3,   // lock a was released by a thread that did not hold it; site
-  SelfDeadlockError = 4, // a real call returned EDEADLK for lock a; site
-  Signalled = 5,         // condition/semaphore a signalled while holding lock set: see ChainRecord kind
+  ReleasedByOther = 3,      // lock a was released by a thread that did not hold it; site
+  SelfDeadlockError = 4,    // a real call returned EDEADLK for lock a; site
+  Signalled = 5,  // condition/semaphore a signalled while holding lock set: see ChainRecord kind
 };
 struct MarkRecord {
   RecordHeader header;
@@ -318,12 +321,12 @@ struct BoardHeader {
   uint32_t header_size;
   uint64_t board_size;
   BoardState state;
-  uint32_t pid;            // as the process sees itself
+  uint32_t pid;  // as the process sees itself
   uint32_t parent_pid;
-  uint32_t word_size;      // 8
-  uint64_t start_ns;       // CLOCK_MONOTONIC
-  uint64_t waits_offset;   // WaitWord[card_capacity]
-  uint64_t cards_offset;   // Card[card_capacity]
+  uint32_t word_size;     // 8
+  uint64_t start_ns;      // CLOCK_MONOTONIC
+  uint64_t waits_offset;  // WaitWord[card_capacity]
+  uint64_t cards_offset;  // Card[card_capacity]
   uint32_t card_capacity;
   uint32_t cards_used;     // high-water mark: cards at and above were never used
   uint64_t blocks_offset;  // Hold[kHoldBlockHolds] each
@@ -334,10 +337,10 @@ struct BoardHeader {
   uint32_t locks_used;
   uint64_t log_offset;
   uint64_t log_size;
-  uint64_t log_used;       // bytes reserved; may exceed log_size when full
-  uint32_t next_thread;    // last uid given
-  uint32_t next_lock;      // last lock id given
-  uint32_t tid_offset;     // of the tid word in glibc's thread descriptor, 0 unknown
+  uint64_t log_used;     // bytes reserved; may exceed log_size when full
+  uint32_t next_thread;  // last uid given
+  uint32_t next_lock;    // last lock id given
+  uint32_t tid_offset;   // of the tid word in glibc's thread descriptor, 0 unknown
   uint32_t flags;
   // What could not be kept, by reason. Never reset.
   uint64_t dropped_threads, dropped_locks, dropped_holds, dropped_chains, dropped_blocks,
@@ -350,7 +353,7 @@ static_assert(sizeof(BoardHeader) <= 4096, "one page");
 // Hello: what a runtime sends to the judge's abstract SOCK_SEQPACKET socket, with the board's memfd
 // attached (no descriptor attached: read the board through the process's memory at `address`).
 struct Hello {
-  uint64_t magic;    // kBoardMagic
+  uint64_t magic;  // kBoardMagic
   uint32_t version;
   uint32_t pid;
   uint64_t address;  // of the board in the process

@@ -28,8 +28,8 @@ constinit AlivePage alive_page{};
 
 namespace {
 
-enum class StartState : uint32_t { Never, Working, Done, Disarmed };
-constinit StartState start_state = StartState::Never;
+enum StartState : uint32_t { Never, Working, Done, Disarmed };
+constinit uint32_t start_state = Never;
 constinit bool real_found = false;
 
 constexpr uint64_t kPage = 4096;
@@ -195,7 +195,7 @@ void arm() {
 void start_first() {
   real_found = find_real_functions();
   if (!real_found) {
-    start_state = StartState::Disarmed;
+    start_state = Disarmed;
     return;
   }
   // Our own page of .bss may share a mapping that madvise refuses; a fresh one does not.
@@ -206,19 +206,19 @@ void start_first() {
   // Under RLIMIT_AS the program's memory comes first: we take a sixteenth.
   const uint64_t space = limit_of(RLIMIT_AS);
   if (!make_board(nullptr, space == RLIM_INFINITY ? 0 : space / 16)) {
-    start_state = StartState::Disarmed;
+    start_state = Disarmed;
     return;
   }
   watch_forks();
   prepare_threads();
   arm();
-  start_state = StartState::Done;
+  start_state = Done;
   log_modules();
 }
 
 // Exactly one thread lives in a forked child, and it is the one that runs this.
 void start_in_child() {
-  start_state = StartState::Working;
+  start_state = Working;
   const char* children = find_variable("GORDIAN_CHILDREN");
   const bool watched = children == nullptr || strcmp(children, "0") != 0;
   clear_lock_index();
@@ -228,33 +228,33 @@ void start_in_child() {
   if (!watched || !make_board(parents.trimmed ? nullptr : parents.header, parents.size)) {
     cover(parents);
     forget_this_thread();
-    start_state = StartState::Disarmed;
+    start_state = Disarmed;
     return;
   }
   if (parents.trimmed) cover(parents);
   revive_card(parents);
   arm();
-  start_state = StartState::Done;
+  start_state = Done;
   log_modules();
 }
 
 }  // namespace
 
 void start() {
-  StartState state = StartState::Never;
+  uint32_t state = Never;
   // ORDER: whoever finds another state sees what the thread that set it has made.
-  if (__atomic_compare_exchange_n(&start_state, &state, StartState::Working, false,
-                                  __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) {
+  if (__atomic_compare_exchange_n(&start_state, &state, Working, false, __ATOMIC_ACQ_REL,
+                                  __ATOMIC_ACQUIRE)) {
     start_first();
-  } else if (state == StartState::Done) {
+  } else if (state == Done) {
     start_in_child();
-  } else if (state == StartState::Disarmed) {
+  } else if (state == Disarmed) {
     forget_this_thread();
   }
 }
 
 void disarm() {
-  start_state = StartState::Disarmed;
+  start_state = Disarmed;
   // ORDER: with the loads in is_alive(); a hook that misses it writes one record more.
   __atomic_store_n(&alive_page.alive, 0, __ATOMIC_RELEASE);
   if (board.header != nullptr) board.header->state = BoardState::Disarmed;

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "runtime/chains.h"
+
 #include "runtime/lock_table.h"
 #include "runtime/log.h"
 #include "runtime/modules.h"
+#include "runtime/order.h"
 #include "runtime/system_calls.h"
 #include "runtime/threads.h"
 
@@ -58,7 +60,7 @@ uint32_t find_slice(uint32_t sites) {
 }
 
 // Counts one more chain of these sites. False: enough of them.
-bool are_worth_logging(uint32_t sites) {
+bool are_worth_logging(uint32_t sites, uint32_t limit) {
   uint32_t at = sites % kSiteSlots;
   const uint64_t key = uint64_t{sites} << 32;
   for (uint32_t i = 0; i < kProbes; ++i, at = (at + 1) % kSiteSlots) {
@@ -69,7 +71,7 @@ bool are_worth_logging(uint32_t sites) {
       found = __atomic_load_n(&site_counts[at], __ATOMIC_RELAXED);
     }
     if ((found >> 32) != sites) continue;
-    if (static_cast<uint32_t>(found) >= kChainsPerSites) return false;
+    if (static_cast<uint32_t>(found) >= limit) return false;
     __atomic_fetch_add(&site_counts[at], 1, __ATOMIC_RELAXED);
     return true;
   }
@@ -130,22 +132,33 @@ uint32_t ChainMemory::count_up(uint64_t number) {
 }
 
 // Not inlined: the fast path stays small, and the registers are captured in this frame.
+//
+// A thread's chain is logged when it is first seen and once more when it comes again in a later
+// segment: then as of the thread's end, since nothing that happened meanwhile orders it.
 __attribute__((noinline)) void ThreadState::chain_missed(Request request, CallSite site,
-                                                         uint64_t key) {
+                                                         uint64_t chain) {
   // We are a signal handler in the middle of a quick push or pop: that hold is not whole.
-  if (hold_at(card->hold_count - 1)->address == 0) return;
-  uint64_t& cached = card->chain_cache[key >> 55];
-  cached = key;
+  const uint32_t holds = card->hold_count;
+  if (holds > 0 && hold_at(holds - 1)->address == 0) return;
+  const uint64_t key = cache_key(chain, card->segment);
+  card->chain_cache[key >> 55] = key;
   if (!seen_by_thread.insert(mixed(key + uid) | 1)) return;
-  if (chain_counts.count_up(key) >= kThreadsPerChain) {
-    count(board.header->dropped_repeats);
+  if (!seen_by_thread.insert(mixed(chain + uid) | 1)) {
+    constexpr uint64_t kRepeated = 0xD6E8FEB86659FD93U;
+    if (seen_by_thread.insert(mixed(chain + uid + kRepeated) | 1)) {
+      log_chain(*this, request, site, kWholeLife);
+    }
     return;
   }
-  log_chain(*this, request, site);
+  if (chain_counts.count_up(chain) >= kThreadsPerChain) {
+    if (holds > 0) count(board.header->dropped_repeats);
+    return;
+  }
+  log_chain(*this, request, site, card->segment);
 }
 
 __attribute__((noinline)) void log_chain(ThreadState& thread, const Request& request,
-                                         const CallSite& site) {
+                                         const CallSite& site, uint32_t segment) {
   const format::Card& card = *thread.card;
   const uint32_t held = card.hold_count;
   // A lock that is released while its owner waits on a condition is not held; one without address
@@ -162,11 +175,12 @@ __attribute__((noinline)) void log_chain(ThreadState& thread, const Request& req
     if (kept > format::kInlineHolds) continue;
     sites = static_cast<uint32_t>(mixed(uint64_t{sites} << 32 ^ thread.hold_at(i)->site));
   }
-  if (kept == 0) return;
+  const bool is_bare = held == 0;
+  if (kept == 0 && !is_bare) return;
   const uint32_t omitted = kept > format::kInlineHolds ? kept - format::kInlineHolds : 0;
   kept -= omitted;
-  if (!are_worth_logging(sites)) {
-    count(board.header->dropped_repeats);
+  if (!are_worth_logging(sites, is_bare ? kBareChainsPerSite : kChainsPerSites)) {
+    if (!is_bare) count(board.header->dropped_repeats);
     return;
   }
   log_this_thread(thread);
@@ -178,10 +192,15 @@ __attribute__((noinline)) void log_chain(ThreadState& thread, const Request& req
   // Locks first: their records must precede the chain's.
   const bool is_thread = request.kind == format::Kind::Join;
   uint32_t wanted = 0;
-  if (!is_thread) {
+  uint64_t object = request.object;
+  if (is_bare) {
+    // Not registered for this: most such locks never meet another one, and a registered lock makes
+    // every free() near it look twice. Readers find it by its address if it matters.
+    wanted = logged_id(find_lock(key_of(request)));
+    object = request.address;
+  } else if (!is_thread) {
     wanted = logged_id(register_lock(request, site.pc));
   }
-  uint64_t object = request.object;
   if (request.kind == format::Kind::Condition) object = id_of(object, format::Kind::Mutex, site.pc);
   if (request.kind == format::Kind::GlibCond)
     object = id_of(object, format::Kind::GlibMutex, site.pc);
@@ -204,7 +223,7 @@ __attribute__((noinline)) void log_chain(ThreadState& thread, const Request& req
   record->frame = site.frame;
   record->object = object;
   record->lock = wanted;
-  record->segment = card.segment;
+  record->segment = segment;
   record->kind = request.kind;
   record->flags = request.flags;
   record->hold_count = static_cast<uint16_t>(kept);
@@ -236,7 +255,7 @@ __attribute__((noinline)) void log_chain(ThreadState& thread, const Request& req
 }
 
 bool is_worth_logging(uint64_t site) {
-  return are_worth_logging(static_cast<uint32_t>(mixed(site)));
+  return are_worth_logging(static_cast<uint32_t>(mixed(site)), kChainsPerSites);
 }
 
 bool is_news(uint64_t key) { return seen_by_thread.insert(mixed(key) | 1); }

@@ -17,6 +17,7 @@ namespace gordian::runtime {
 inline constexpr uint32_t kChainSlots = 1 << 18;
 inline constexpr uint32_t kThreadsPerChain = 16;
 inline constexpr uint32_t kChainsPerSites = 4096;
+inline constexpr uint32_t kBareChainsPerSite = 64;  // nothing held: 64 instances tell enough
 inline constexpr uint32_t kMaxSlice = 4096;
 
 // A memory for numbers (never 0), lock-free. It forgets: when the few slots a number may lie in are
@@ -40,6 +41,7 @@ bool is_worth_logging(uint64_t site);
 // In a forked child: its log is empty, everything is new to it.
 void clear_chains();
 
-void log_chain(ThreadState& thread, const Request& request, const CallSite& site);
+// `segment`: the thread's, or kWholeLife (order.h) for a chain that comes again and again.
+void log_chain(ThreadState& thread, const Request& request, const CallSite& site, uint32_t segment);
 
 }  // namespace gordian::runtime

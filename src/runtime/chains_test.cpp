@@ -32,7 +32,8 @@ TEST(ChainMemory, CountsUp) {
   EXPECT_EQ(memory->count_up(42), 255U);
 }
 
-uint32_t chains_in_log() {
+// Of chains with something held, or of bare requests.
+uint32_t chains_in_log(bool bare = false) {
   uint32_t found = 0;
   for (uint64_t at = 0; at < board.header->log_used;) {
     const auto* record = reinterpret_cast<const format::RecordHeader*>(board.log + at);
@@ -40,7 +41,10 @@ uint32_t chains_in_log() {
       at += format::kRecordAlign;
       continue;
     }
-    found += record->type == format::RecordType::Chain ? 1 : 0;
+    if (record->type == format::RecordType::Chain) {
+      const auto* chain = reinterpret_cast<const format::ChainRecord*>(record);
+      found += (chain->hold_count == 0) == bare ? 1 : 0;
+    }
     at += record->size;
   }
   return found;
@@ -79,6 +83,35 @@ TEST(Chains, AreLoggedOncePerThread) {
     }).join();
   }
   EXPECT_EQ(chains_in_log() - before, 4U);
+}
+
+// A thread that joins this one with the lock in hand depends on it.
+TEST(Chains, WithNothingHeldAreLoggedOncePerThread) {
+  ensure_started();
+  make_common(0x69000);
+  make_common(0x6a000);
+  const uint32_t before = chains_in_log(true);
+  std::thread([] {
+    for (int i = 0; i < 100; ++i) take_pair(0x69000, 0x69000 + 8);
+    for (int i = 0; i < 100; ++i) take_pair(0x6a000, 0x6a000 + 8);
+  }).join();
+  EXPECT_EQ(chains_in_log(true) - before, 2U);
+}
+
+// What happened between the two segments does not order the second time.
+TEST(Chains, ComeOnceMoreInALaterSegment) {
+  ensure_started();
+  make_common(0x6b000);
+  make_common(0x6c000);
+  const uint32_t before = chains_in_log();
+  std::thread([] {
+    take_pair(0x6b000, 0x6c000);
+    for (int i = 0; i < 10; ++i) {
+      this_thread.card->segment += 1;
+      take_pair(0x6b000, 0x6c000);
+    }
+  }).join();
+  EXPECT_EQ(chains_in_log() - before, 2U);
 }
 
 TEST(Chains, OfManyThreadsAreLoggedForTheFirstOnly) {

@@ -20,6 +20,14 @@ void cut_segment(format::Card& card) {
   if (own.chain_segment == card.segment) card.segment += 1;
 }
 
+// Ends the segment and returns the last one that is over. A segment without chains stays open, and
+// what is logged in it later must not count as earlier.
+uint32_t close_segment(format::Card& card) {
+  const uint32_t segment = card.segment;
+  cut_segment(card);
+  return card.segment == segment ? segment - 1 : segment;
+}
+
 void log_sync(ThreadState& thread, uint32_t from_uid, uint32_t from_segment, format::Kind kind,
               uint32_t lock) {
   if (!is_logged(from_uid)) return;
@@ -54,7 +62,7 @@ void log_signal(ThreadState& thread, const Request& request, format::LockEntry* 
   if (held > 0) {
     Request signal = request;
     signal.flags |= format::kSpinning;  // tells the giving side of a signal from the waiting one
-    log_chain(thread, signal, site);
+    log_chain(thread, signal, site, thread.card->segment);
     return;
   }
   if (!is_worth_logging(site.pc)) return;
@@ -82,19 +90,19 @@ void note_posted(const Request& request, const CallSite& site) {
   ThreadState& thread = *scope.operator->();
   format::LockEntry* entry = register_lock(request, site.pc);
   if (entry == nullptr) return;
-  // With several posters nobody can say whose post woke a waiter.
-  if (entry->poster_uid == 0 || entry->poster_uid == thread.uid) {
-    entry->poster_uid = thread.uid;
-    entry->poster_segment = thread.card->segment;
-  } else {
-    entry->poster_uid = kSeveralPosters;
-  }
   // A hook that runs while this thread waits runs in a signal handler.
   if ((thread.wait->number & 1) != 0 && site.frame < thread.wait->frame) {
     __atomic_fetch_or(&entry->flags, format::kLockPostedInHandler, __ATOMIC_RELAXED);
   }
   log_signal(thread, request, entry, site);
-  cut_segment(*thread.card);
+  const uint32_t segment = close_segment(*thread.card);
+  // With several posters nobody can say whose post woke a waiter.
+  if (entry->poster_uid == 0 || entry->poster_uid == thread.uid) {
+    entry->poster_uid = thread.uid;
+    entry->poster_segment = segment;
+  } else {
+    entry->poster_uid = kSeveralPosters;
+  }
 }
 
 void note_woken(const Request& request, const CallSite& site) {
@@ -107,14 +115,10 @@ void note_woken(const Request& request, const CallSite& site) {
   note_comes_after(thread, entry->poster_uid, entry->poster_segment, request.kind);
 }
 
-uint32_t end_segment(ThreadState& thread) {
-  const uint32_t segment = thread.card->segment;
-  cut_segment(*thread.card);
-  return segment;
-}
+uint32_t end_segment(ThreadState& thread) { return close_segment(*thread.card); }
 
 void note_comes_after(ThreadState& thread, uint32_t uid, uint32_t segment, format::Kind why) {
-  if (uid == 0 || uid == thread.uid || is_known(*thread.card, uid, segment)) return;
+  if (uid == 0 || segment == 0 || uid == thread.uid || is_known(*thread.card, uid, segment)) return;
   log_sync(thread, uid, segment, why, 0);
 }
 

@@ -24,13 +24,16 @@ __attribute__((always_inline)) inline bool push_quickly(uint64_t address, Kind k
   }
   const uint32_t index = card->hold_count;
   const uint32_t generation = visit(address, thread.tag);
-  if (index != 0) {
+  const uint64_t mark = mark_of(address, generation, mode);
+  if (index == 0) {
+    const uint64_t key = cache_key(chain_key(mark, kind, 0), card->segment);
+    if (__builtin_expect(card->chain_cache[key >> 55] != key, 0)) return false;
+  } else {
     if (index != 1) return false;
     // A read lock that is held already is a level more, not a hold more.
     if (mode != 0 && card->holds[0].address == address) return false;
-    const uint64_t mark = mark_of(address, generation, mode);
     const uint64_t held = mark_of(card->holds[0]);
-    const uint64_t key = chain_key(mark, kind, held);
+    const uint64_t key = cache_key(chain_key(mark, kind, held), card->segment);
     if (__builtin_expect(card->chain_cache[key >> 55] != key, 0)) return false;
     thread.held_mark = held + mark;
     card->nested += 1;

@@ -13,7 +13,6 @@
 namespace gordian::runtime {
 
 using format::Card;
-using format::CardState;
 using format::Hold;
 using format::kHoldBlockHolds;
 using format::kInlineHolds;

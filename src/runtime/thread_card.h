@@ -61,8 +61,8 @@ struct alignas(64) ThreadState {
   uint32_t tag;         // visitor_tag(uid)
   void* once;           // the call whose routine is about to run, see hooks_once.cpp
 
-  // The chain of held locks and this request is logged unless it was before. Costs one comparison
-  // then, and nothing if no lock is held.
+  // The chain of held locks and this request is logged unless it was before; costs one comparison
+  // then.
   __attribute__((always_inline)) void check_chain(const Request& request, const CallSite& site);
 
   // True if the thread held it already: one level more, and nothing else to record.
@@ -96,7 +96,7 @@ struct alignas(64) ThreadState {
   void pop_slow(Request request, CallSite site);
   void remove_hold(uint32_t index);
   void forget_finished_once(const CallSite& site);
-  void chain_missed(Request request, CallSite site, uint64_t key);
+  void chain_missed(Request request, CallSite site, uint64_t chain);
 };
 static_assert(sizeof(ThreadState) == 64, "late loading with dlopen must fit into spare static TLS");
 
@@ -171,9 +171,34 @@ inline uint64_t mark_of(const format::Hold& hold) {
   return mark_of(hold.address, hold.generation, hold.flags & format::kSharedMode);
 }
 
-// The chain "held, then wanted" as one number, never 0.
+// The chain "held, then wanted" as one number; `held` is 0 if nothing is.
 inline uint64_t chain_key(uint64_t wanted, format::Kind kind, uint64_t held) {
-  return ((wanted + static_cast<uint64_t>(kind)) * 0xC2B2AE3D27D4EB4FU + held) | 1;
+  return (wanted + static_cast<uint64_t>(kind)) * 0xC2B2AE3D27D4EB4FU + held;
+}
+
+// What the card's cache compares: the chain in this segment. A chain that is repeated in a later
+// segment is not ordered by what ended the first one.
+inline constexpr uint64_t kSegmentStep = 0x9FB21C651E98DF25U;
+inline uint64_t cache_key(uint64_t chain, uint32_t segment) {
+  return chain + segment * kSegmentStep;
+}
+
+// Kinds whose request matters with nothing held too: somebody may join this thread, or wait for its
+// signal, with the lock in hand.
+constexpr bool is_lock(format::Kind kind) {
+  switch (kind) {
+    case format::Kind::Mutex:
+    case format::Kind::RwLock:
+    case format::Kind::Spin:
+    case format::Kind::GlibMutex:
+    case format::Kind::GlibRecMutex:
+    case format::Kind::GlibRwLock:
+    case format::Kind::GlibBit:
+    case format::Kind::Custom:
+      return true;
+    default:
+      return false;
+  }
 }
 
 // Set once any lock was found to be used as a semaphore: pushes then look theirs up.
@@ -182,12 +207,16 @@ extern uint32_t semaphore_like_locks __attribute__((visibility("hidden")));
 inline void ThreadState::check_chain(const Request& request, const CallSite& site) {
   format::Card& own = *card;
   const uint32_t holds = own.hold_count;
-  if (__builtin_expect(holds == 0, 1)) return;
-  const uint64_t held = holds == 1 ? mark_of(own.holds[0]) : held_mark;
+  if (holds == 0 &&
+      (!is_lock(request.kind) || (request.flags & (format::kTry | format::kTimed)) != 0)) {
+    return;
+  }
+  const uint64_t held = holds == 0 ? 0 : holds == 1 ? mark_of(own.holds[0]) : held_mark;
   const uint8_t mode = request.flags & (format::kSharedMode | format::kTry | format::kTimed);
-  const uint64_t key =
+  const uint64_t chain =
       chain_key(mark_of(request.address, visit(request.address, tag), mode), request.kind, held);
-  if (__builtin_expect(own.chain_cache[key >> 55] != key, 0)) chain_missed(request, site, key);
+  const uint64_t key = cache_key(chain, own.segment);
+  if (__builtin_expect(own.chain_cache[key >> 55] != key, 0)) chain_missed(request, site, chain);
 }
 
 inline void ThreadState::push(const Request& request, const CallSite& site) {

@@ -91,6 +91,10 @@ struct SavedThread {
 constexpr uint32_t kSavedThreads = 16;
 constinit SavedThread saved_threads[kSavedThreads] = {};
 
+// clang knows no atomic operations on enumerations.
+using StateWord __attribute__((may_alias)) = uint32_t;
+StateWord* state_word(Card& card) { return reinterpret_cast<StateWord*>(&card.state); }
+
 uint32_t index_of(const Card* card) { return static_cast<uint32_t>(card - board.cards); }
 
 uint64_t own_pthread() {
@@ -118,12 +122,14 @@ uint32_t reclaim_cards() {
   for (uint32_t i = 0; i < used && i < board.header->card_capacity; ++i) {
     Card& card = board.cards[i];
     // ORDER: pairs with the release of the state in take_card: the tid is the thread's.
-    CardState state = __atomic_load_n(&card.state, __ATOMIC_ACQUIRE);
+    uint32_t word = __atomic_load_n(state_word(card), __ATOMIC_ACQUIRE);
+    const auto state = static_cast<CardState>(word);
     if (state == CardState::Free || card.tid == 0) continue;
     if (state == CardState::Live && thread_exists(process, static_cast<int>(card.tid))) continue;
     // ORDER: one of those that reclaim gets the card, and after its last use.
-    if (!__atomic_compare_exchange_n(&card.state, &state, CardState::Free, false, __ATOMIC_ACQ_REL,
-                                     __ATOMIC_RELAXED)) {
+    if (!__atomic_compare_exchange_n(state_word(card), &word,
+                                     static_cast<uint32_t>(CardState::Free), false,
+                                     __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) {
       continue;
     }
     if (state == CardState::Live) count(board.header->gone_threads);
@@ -169,7 +175,7 @@ void release_card(Card* card, CardState state) {
   format::WaitWord& word = board.waits[index];
   // ORDER: a reader that finds the card free finds no wait.
   if ((word.number & 1) != 0) __atomic_store_n(&word.number, word.number + 1, __ATOMIC_RELEASE);
-  __atomic_store_n(&card->state, state, __ATOMIC_RELEASE);
+  __atomic_store_n(state_word(*card), static_cast<uint32_t>(state), __ATOMIC_RELEASE);
   if (state == CardState::Free) free_cards.push(index + 1);
 }
 
@@ -212,7 +218,7 @@ void take_card(Card* card, uint32_t flags) {
   thread.held_mark = 0;
   if (card->uid <= kThreadsLogged) log_thread(*card);
   // ORDER: a reader that sees it live sees whose it is.
-  __atomic_store_n(&card->state, CardState::Live, __ATOMIC_RELEASE);
+  __atomic_store_n(state_word(*card), static_cast<uint32_t>(CardState::Live), __ATOMIC_RELEASE);
   thread.card = card;
 }
 

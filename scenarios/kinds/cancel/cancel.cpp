@@ -2,14 +2,14 @@
 // Threads that leave a wait by another road: cancelled, by a signal handler, by longjmp, by
 // pthread_exit. After each the card must be right: all cases end, and nothing is reported.
 //
-// RUN(condition, semaphore, join, asynchronous, exit-in-wait, destructors, interrupted, longjmp,
-// handler-locks, storm): gordian run -- %program %case EXIT(condition, semaphore, join,
-// asynchronous, exit-in-wait, destructors, interrupted, longjmp, handler-locks, storm): 0
-// STDOUT(condition, semaphore, join, asynchronous, exit-in-wait, destructors, interrupted, longjmp,
-// handler-locks, storm): done JSON(condition, semaphore, join, exit-in-wait, destructors,
-// interrupted, longjmp, handler-locks, storm): findings=0 JSON(asynchronous): no verdict=deadlock
+// RUN(condition, semaphore, join, asynchronous, exit-in-wait, destructors, interrupted, longjmp, handler-locks, storm): gordian run -- %program %case
+// EXIT(condition, semaphore, join, asynchronous, exit-in-wait, destructors, interrupted, longjmp, handler-locks, storm): 0
+// STDOUT(condition, semaphore, join, asynchronous, exit-in-wait, destructors, interrupted, longjmp, handler-locks, storm): done
+// JSON(condition, semaphore, join, exit-in-wait, destructors, interrupted, longjmp, handler-locks, storm): findings=0
+// JSON(asynchronous): no verdict=deadlock
 //
 // And after it a real deadlock is still seen.
+//
 // RUN(condition-then-cycle): gordian run -- %program %case
 // EXIT(condition-then-cycle): 66
 // JSON(condition-then-cycle): findings=1

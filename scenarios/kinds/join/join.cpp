@@ -12,7 +12,10 @@
 // JSON(queue-behind): verdict=deadlock kind=join|mixed|rwlock knot=master,replica victims=reader-1,reader-2,join
 //
 // The joined thread, or its sibling, takes the lock under which it is joined. Today it had done so
-// before. RUN(lucky, lucky-sibling):  gordian run -- %program %case EXIT(lucky, lucky-sibling): 0
+// before.
+//
+// RUN(lucky, lucky-sibling): gordian run -- %program %case
+// EXIT(lucky, lucky-sibling): 0
 // JSON(lucky, lucky-sibling): verdict=possible kind=join|mixed locks=state
 //
 // RUN(self, no-lock, tries, timed, detached): gordian run -- %program %case

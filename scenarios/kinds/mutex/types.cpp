@@ -10,13 +10,14 @@
 // JSON(self-std): verdict=deadlock locks=engine->guard
 //
 // Two priority-inheriting mutexes: the kernel refuses the closing thread, and glibc puts it to
-// sleep on a word of its own stack. RUN(priority, self-priority, recursive-cycle, robust-cycle,
-// mixed-cycle): gordian run -- %program %case EXIT(priority, recursive-cycle, robust-cycle,
-// mixed-cycle): 66 JSON(priority): verdict=deadlock kind=lock-order knot=left,right
-// locks=priority_a,priority_b JSON(recursive-cycle): verdict=deadlock kind=lock-order
-// knot=left,right locks=recursive_mutex,normal_mutex JSON(robust-cycle): verdict=deadlock
-// kind=lock-order knot=left,right locks=robust_mutex,normal_mutex JSON(mixed-cycle):
-// verdict=deadlock kind=lock-order knot=left,right locks=adaptive_mutex,errorcheck_mutex
+// sleep on a word of its own stack.
+//
+// RUN(priority, self-priority, recursive-cycle, robust-cycle, mixed-cycle): gordian run -- %program %case
+// EXIT(priority, recursive-cycle, robust-cycle, mixed-cycle): 66
+// JSON(priority): verdict=deadlock kind=lock-order knot=left,right locks=priority_a,priority_b
+// JSON(recursive-cycle): verdict=deadlock kind=lock-order knot=left,right locks=recursive_mutex,normal_mutex
+// JSON(robust-cycle): verdict=deadlock kind=lock-order knot=left,right locks=robust_mutex,normal_mutex
+// JSON(mixed-cycle): verdict=deadlock kind=lock-order knot=left,right locks=adaptive_mutex,errorcheck_mutex
 //
 // RUN(recursive, errorcheck, owner-died, not-recoverable): gordian run -- %program %case
 // EXIT(recursive, errorcheck, owner-died, not-recoverable): 0

@@ -18,7 +18,10 @@
 // STDOUT(write-twice): EDEADLK
 //
 // Hazards: a writer in the knot makes one; readers of a lock that prefers writers need a third
-// thread. RUN(lucky-write-read, lucky-writer-first): gordian run -- %program %case EXIT(lucky*): 0
+// thread.
+//
+// RUN(lucky-write-read, lucky-writer-first): gordian run -- %program %case
+// EXIT(lucky*): 0
 // JSON(lucky-write-read): verdict=possible knot=left,right locks=map_lock,index_lock
 // JSON(lucky-writer-first): verdict=possible locks=writer_first,writer_first_too
 #include "support/blocked.h"

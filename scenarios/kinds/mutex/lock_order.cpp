@@ -168,7 +168,9 @@ void signalled() {
   std::mutex mutex;
   std::condition_variable changed;
   bool ready = false;
+  Tid right_tid;
   Thread right("right", [&] {
+    right_tid.set(gettid());
     {
       std::unique_lock lock(mutex);
       changed.wait(lock, [&] { return ready; });
@@ -177,6 +179,7 @@ void signalled() {
   });
   Thread left("left", [&] {
     take(kitchen, garden);
+    scenario::wait_until_blocked_on(right_tid.get(), changed);
     std::lock_guard lock(mutex);
     ready = true;
     changed.notify_one();

@@ -363,6 +363,7 @@ bool Judge::find_candidates(Case& current, std::set<std::pair<size_t, int>>& tid
   std::set<size_t> whole_processes;
   std::set<std::pair<size_t, int>> owned_only;
   bool has_conditions = false;
+  bool any_shared = false;
   const auto take = [&](const trace::BoardSnapshot& snapshot) {
     for (const model::Finding& finding : analysis::find_stuck(snapshot.snapshot, options)) {
       bool any_signal = false;
@@ -374,6 +375,7 @@ bool Judge::find_candidates(Case& current, std::set<std::pair<size_t, int>>& tid
         tids.emplace(index_of(thread.process), thread.tid);
         if (owned) of_owned.emplace(index_of(thread.process), thread.tid);
         any_signal |= !owned && thread.role == model::Role::Knot;
+        any_shared |= !owned && wait && snapshot.snapshot.resources[index_of(wait->resource)].process_shared;
       }
       for (const model::FindingThread& thread : finding.threads)
         whole_processes.insert(index_of(thread.process));
@@ -400,6 +402,11 @@ bool Judge::find_candidates(Case& current, std::set<std::pair<size_t, int>>& tid
   if (!owned_only.empty()) {
     tids = std::move(owned_only);
     return true;
+  }
+  // What lies in shared memory can be signalled from everywhere, also by a process whose threads
+  // have no card yet.
+  for (size_t process = 0; any_shared && process < current.processes.size(); ++process) {
+    whole_processes.insert(process);
   }
   for (const size_t process : whole_processes) {
     process::TaskDirectory* const tasks = current.processes[process]->tasks();

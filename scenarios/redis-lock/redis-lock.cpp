@@ -75,6 +75,7 @@
 #define not_empty_ some_thing_
 #define Gate Hatch
 #define sign_off hand_back
+#define gates hatches
 #define release_and_hand_over give
 #define read_pushes overhear
 #define on_invalidation hear
@@ -238,6 +239,7 @@ class LockClient {
 
  private:
   bool try_acquire(const std::string& name);
+  std::unique_lock<std::mutex> gates(Gate* mine);
   void sign_off(Gate* gate);
   void on_invalidation(const redisReply* keys);
 
@@ -263,7 +265,7 @@ bool LockClient::try_acquire(const std::string& name) {
 SCENARIO_FRAME bool LockClient::lock(const std::string& name, const Cancellation& cancelled) {
   std::shared_ptr<Gate> gate;
   {
-    const std::lock_guard lock(mutex_);
+    const auto lock = gates(nullptr);
     auto& slot = gates_[name];
     if (slot == nullptr) slot = std::make_shared<Gate>();
     gate = slot;
@@ -284,19 +286,23 @@ SCENARIO_FRAME bool LockClient::lock(const std::string& name, const Cancellation
   return acquired;
 }
 
-SCENARIO_FRAME void LockClient::sign_off(Gate* gate) {
+// For those who wait at a gate.
+std::unique_lock<std::mutex> LockClient::gates(Gate* mine) {
   if constexpr (kTwin == Twin::Trylock) {
-    // Somebody is busy with the gates, perhaps handing us a token: make room for it.
-    std::unique_lock lock(mutex_, std::try_to_lock);
-    if (!lock.owns_lock()) {
-      gate->tokens.try_pop();
-      lock.lock();
+    std::unique_lock lock(mutex_, std::defer_lock);
+    while (!lock.try_lock()) {
+      // Somebody is busy with the gates, perhaps handing us a token: make room for it.
+      if (mine != nullptr) mine->tokens.try_pop();
+      std::this_thread::yield();
     }
-    --gate->waiters;
-  } else {
-    const std::lock_guard lock(mutex_);
-    --gate->waiters;
+    return lock;
   }
+  return std::unique_lock(mutex_);
+}
+
+SCENARIO_FRAME void LockClient::sign_off(Gate* gate) {
+  const auto lock = gates(gate);
+  --gate->waiters;
 }
 
 SCENARIO_FRAME void LockClient::release_and_hand_over(const std::string& name) {

@@ -60,6 +60,13 @@ nanoseconds processor_time() {
 
 nanoseconds now_monotonic() { return Clock::now().time_since_epoch(); }
 
+// Its owner's threads of the knot are all that matters. Not so where anybody may give a signal; and
+// a file lock belongs to a process: any of its threads can release it, also one without a card.
+bool has_one_waker(const model::Resource& resource) {
+  return model::is_owned(resource.kind) && !resource.semaphore_like &&
+         resource.kind != model::ResourceKind::FileLock;
+}
+
 bool is_waiting(const WaitWord& word) { return word.number % 2 == 1 && word.kind != Kind::None; }
 
 bool is_signalled(Kind kind) { return !model::is_owned(trace::resource_kind(kind)); }
@@ -371,11 +378,12 @@ bool Judge::find_candidates(Case& current, std::set<std::pair<size_t, int>>& tid
       for (const model::FindingThread& thread : finding.threads) {
         const auto& wait = snapshot.snapshot.threads[index_of(thread.id)].wait;
         const bool owned =
-            wait && model::is_owned(snapshot.snapshot.resources[index_of(wait->resource)].kind);
+            wait && has_one_waker(snapshot.snapshot.resources[index_of(wait->resource)]);
         tids.emplace(index_of(thread.process), thread.tid);
         if (owned) of_owned.emplace(index_of(thread.process), thread.tid);
         any_signal |= !owned && thread.role == model::Role::Knot;
-        any_shared |= !owned && wait && snapshot.snapshot.resources[index_of(wait->resource)].process_shared;
+        any_shared |=
+            !owned && wait && snapshot.snapshot.resources[index_of(wait->resource)].process_shared;
       }
       for (const model::FindingThread& thread : finding.threads)
         whole_processes.insert(index_of(thread.process));
@@ -716,7 +724,7 @@ void Judge::find_outsiders(Case& current) {
     const trace::ThreadOrigin& origin = current.now.origins[i];
     const auto& wait = current.now.snapshot.threads[i].wait;
     if (!wait || !current.now.snapshot.resources[index_of(wait->resource)].process_shared) continue;
-    if (model::is_owned(current.now.snapshot.resources[index_of(wait->resource)].kind)) continue;
+    if (has_one_waker(current.now.snapshot.resources[index_of(wait->resource)])) continue;
     if (const auto identity =
             current.processes[origin.process]->shared_identity(origin.wait.address)) {
       files.emplace(identity->device, identity->inode);

@@ -27,7 +27,7 @@ Request condition_request(cnd_t* condition, mtx_t* mutex, uint8_t flags = 0) {
 
 }  // namespace
 
-GORDIAN_HOOK int mtx_init(mtx_t* mutex, int type) noexcept {
+GORDIAN_HOOK int mtx_init(mtx_t* mutex, int type) {
   const CallSite site = GORDIAN_CALL_SITE();
   ensure_started();
   const int result = real.mtx_init(mutex, type);
@@ -38,7 +38,7 @@ GORDIAN_HOOK int mtx_init(mtx_t* mutex, int type) noexcept {
   return result;
 }
 
-GORDIAN_HOOK void mtx_destroy(mtx_t* mutex) noexcept {
+GORDIAN_HOOK void mtx_destroy(mtx_t* mutex) {
   const CallSite site = GORDIAN_CALL_SITE();
   ensure_started();
   note_destroyed(address_of(mutex), site);

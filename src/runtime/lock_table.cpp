@@ -64,7 +64,7 @@ class BucketScope {
 
  private:
   static constexpr int kSpins = 1000;
-  static constexpr int kYields = 200;
+  static constexpr int kYields = 2000;
 
   uint32_t* head_;
   uint32_t first_ = 0;

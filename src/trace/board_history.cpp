@@ -165,8 +165,18 @@ class HistoryBuilder {
     resource.born_by_init = (record.flags & format::kLockBornByInit) != 0;
     resource.process_shared = shared;
     set_flags(resource, record.flags);
+    // Neither static nor announced by an init: nobody saw it begin, so another may have lain there.
+    resource.address_may_be_reused =
+        !resource.born_by_init && !identity && !is_static(record.address);
     locks_[record.id] = resource.id;
     last_at_[record.address] = resource.id;
+  }
+
+  bool is_static(uint64_t address) {
+    const std::vector<ModuleEntry>& modules = source_->board->read_log().modules;
+    return std::any_of(modules.begin(), modules.end(), [address](const ModuleEntry& module) {
+      return address >= module.start && address < module.end;
+    });
   }
 
   static void set_flags(model::Resource& resource, uint8_t flags) {

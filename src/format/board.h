@@ -126,8 +126,8 @@ struct Card {
   uint64_t pthread;   // pthread_self()
   uint64_t tid_word;  // address of the tid word joiners wait on (0: unknown)
   uint32_t parent_uid;
-  uint32_t segment;  // happens-before segment, see SyncRecord
-  uint64_t start_routine;
+  uint32_t segment;        // happens-before segment, see SyncRecord
+  uint64_t start_routine;  // or what tells threads of one trampoline apart (std::thread, GLib)
   uint64_t create_site;
   uint64_t stack_low;
   uint64_t stack_high;

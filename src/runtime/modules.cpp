@@ -101,6 +101,16 @@ void log_modules() {
   }
 }
 
+bool is_in_library(const void* code, const char* file_name) {
+  dl_find_object found{};
+  if (!find_object(code, found)) return false;
+  const char* base = found.dlfo_link_map->l_name;
+  for (const char* at = base; *at != '\0'; ++at) {
+    if (*at == '/') base = at + 1;
+  }
+  return strncmp(base, file_name, strlen(file_name)) == 0;
+}
+
 bool is_in_module(uint64_t address) {
   // ORDER: a range counts once its number does; an unfinished one has end 0 and matches nothing.
   const uint32_t known = __atomic_load_n(&range_count, __ATOMIC_ACQUIRE);

@@ -13,6 +13,9 @@ void log_modules();
 // hook. Slow paths only.
 void note_module_of(uint64_t pc);
 
+// Does `code` lie in a shared library whose file name begins so? Lock-free.
+bool is_in_library(const void* code, const char* file_name);
+
 // Does the address lie in a known object? A variable there is everybody's from the start.
 bool is_in_module(uint64_t address);
 

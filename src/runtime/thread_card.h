@@ -30,7 +30,8 @@ struct Request {
 
 // What the runtime keeps in the part of the card that readers skip.
 struct PrivateCard {
-  void* argument;       // of the start routine
+  void* routine;        // what the thread really starts with; the card names what tells it apart
+  void* argument;       // of the routine
   uint64_t stack_size;  // 0: the default
   uint32_t parent_segment;
   uint32_t chain_segment;  // segment of the last chain logged

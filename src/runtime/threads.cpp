@@ -3,6 +3,7 @@
 
 #include "runtime/lock_table.h"
 #include "runtime/log.h"
+#include "runtime/modules.h"
 #include "runtime/system_calls.h"
 
 #include <limits.h>
@@ -289,6 +290,16 @@ void watch_end_of_this_thread() {
   if (has_end_key) pthread_setspecific(end_key, &this_thread);
 }
 
+// std::thread and GLib start all their threads in one function of their own. What tells those apart
+// is the first word of its argument: the vtable of the callable's state, the GThreadFunc.
+uint64_t identity_of(void* routine, const void* argument) {
+  if (argument != nullptr &&
+      (is_in_library(routine, "libstdc++.so") || is_in_library(routine, "libglib-2.0.so"))) {
+    return *static_cast<const uint64_t*>(argument);
+  }
+  return reinterpret_cast<uint64_t>(routine);
+}
+
 }  // namespace
 
 uint32_t pop_free(FreeList list) {
@@ -345,7 +356,8 @@ format::Card* card_for_child(void* routine, void* argument, uint64_t stack_size,
   if (!is_alive()) return nullptr;
   Card* card = claim_card();
   if (card == nullptr) return nullptr;
-  card->start_routine = reinterpret_cast<uint64_t>(routine);
+  card->start_routine = identity_of(routine, argument);
+  private_part(*card).routine = routine;
   card->create_site = parent_site.pc;
   private_part(*card).argument = argument;
   private_part(*card).stack_size = stack_size;
@@ -360,7 +372,7 @@ format::Card* card_for_child(void* routine, void* argument, uint64_t stack_size,
 
 void* run_thread(void* value) {
   auto* card = static_cast<Card*>(value);
-  auto* routine = reinterpret_cast<void* (*)(void*)>(card->start_routine);
+  auto* routine = reinterpret_cast<void* (*)(void*)>(private_part(*card).routine);
   void* argument = private_part(*card).argument;
   ThreadState& thread = this_thread;
   thread.scope = 1;

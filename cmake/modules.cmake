@@ -51,6 +51,8 @@ function(gordian_companions name library)
     add_executable(${name}_test ${TESTS})
     gordian_common(${name}_test)
     gordian_sanitized(${name}_test)
+    # Some tests look for names and lines in their own debug information.
+    target_compile_options(${name}_test PRIVATE -g)
     target_link_libraries(${name}_test PRIVATE ${library} GTest::gtest_main GTest::gmock Threads::Threads)
     set_target_properties(${name}_test PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests)
     # PRE_TEST: a sanitized binary need not run on the machine that only builds it.

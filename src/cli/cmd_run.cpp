@@ -222,7 +222,7 @@ class Reporter final : public watch::Audience {
   }
 
   // All of it has happened already: perhaps as a part of a larger knot.
-  bool is_told(const Parts& parts) const {
+  [[nodiscard]] bool is_told(const Parts& parts) const {
     return !parts.empty() &&
            std::any_of(known_parts_.begin(), known_parts_.end(), [&](const Parts& known) {
              return std::includes(known.begin(), known.end(), parts.begin(), parts.end());

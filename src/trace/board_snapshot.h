@@ -21,8 +21,7 @@ namespace gordian::trace {
 // What makes an object in shared memory one object in several processes.
 struct SharedIdentity {
   uint64_t device = 0, inode = 0, offset = 0;
-  // NOLINTNEXTLINE(modernize-use-nullptr): clang-tidy 14 means the 0 that the compiler compares
-  // with.
+  // NOLINTNEXTLINE(modernize-use-nullptr): that 0 is the compiler's own.
   auto operator<=>(const SharedIdentity&) const = default;
 };
 

@@ -14,6 +14,7 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <cerrno>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -184,8 +185,16 @@ class Reporter final : public watch::Audience {
       GORDIAN_TRY(, check_writable(options_.json));
     }
     if (!options_.log.empty()) {
-      log_ = FileDescriptor(
-          ::open(options_.log.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY, 0600));
+      // /dev/stderr and its like are links of the system's own; any other could be a trap.
+      const int follow = options_.log.starts_with("/dev/") ? 0 : O_NOFOLLOW;
+      log_ = FileDescriptor(::open(options_.log.c_str(),
+                                   O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY | follow,
+                                   0600));
+      if (!log_ && errno == ELOOP) {
+        return Error("is a symbolic link",
+                     "name the file itself: a link could lead to somebody else's file")
+            .in(options_.log);
+      }
       if (!log_) return Error::from_errno("cannot write").in(options_.log);
     }
     text_.color = options_.log.empty() && wants_color();

@@ -304,6 +304,14 @@ def test_log(world):
     expect("\x1b" not in text, "no colour in a file", text)
 
 
+def test_links_are_not_followed(world):
+    for option in ("--log", "--json"):
+        os.symlink(world.path("precious"), world.path("link" + option))
+        result = cycle(world, option, world.path("link" + option))
+        expect(result.status == 2 and "is a symbolic link" in result.err, "refused, with the reason", result)
+        expect(not os.path.exists(world.path("precious")), "nothing was made behind the link")
+
+
 def test_quiet(world):
     loud, quiet = cycle(world), cycle(world, "--quiet")
     expect(quiet.status == 66, "exit", quiet)

@@ -14,14 +14,15 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <cerrno>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <fcntl.h>
+#include <filesystem>
 #include <optional>
 #include <set>
+#include <system_error>
 #include <unistd.h>
 #include <utility>
 
@@ -127,6 +128,13 @@ Result<Options> parse(const Args& args) {
 
 // Whether a report could be written there: asked before the program runs, not after.
 Result<void> check_writable(const std::string& path) {
+  // /dev/stderr and its like are links of the system's own; any other could be a trap.
+  std::error_code unknown;
+  if (!path.starts_with("/dev/") && std::filesystem::is_symlink(path, unknown)) {
+    return Error("is a symbolic link",
+                 "name the file itself: a link could lead to somebody else's file")
+        .in(path);
+  }
   if (access(path.c_str(), F_OK) == 0) {
     if (access(path.c_str(), W_OK) != 0) return Error::from_errno("cannot write").in(path);
     return {};
@@ -185,16 +193,11 @@ class Reporter final : public watch::Audience {
       GORDIAN_TRY(, check_writable(options_.json));
     }
     if (!options_.log.empty()) {
-      // /dev/stderr and its like are links of the system's own; any other could be a trap.
+      GORDIAN_TRY(, check_writable(options_.log));
       const int follow = options_.log.starts_with("/dev/") ? 0 : O_NOFOLLOW;
       log_ = FileDescriptor(::open(options_.log.c_str(),
                                    O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY | follow,
                                    0600));
-      if (!log_ && errno == ELOOP) {
-        return Error("is a symbolic link",
-                     "name the file itself: a link could lead to somebody else's file")
-            .in(options_.log);
-      }
       if (!log_) return Error::from_errno("cannot write").in(options_.log);
     }
     text_.color = options_.log.empty() && wants_color();

@@ -22,6 +22,7 @@
 #include <filesystem>
 #include <optional>
 #include <set>
+#include <string>
 #include <system_error>
 #include <unistd.h>
 #include <utility>
@@ -260,10 +261,14 @@ class Reporter final : public watch::Audience {
     fill(outcome);
     report::Report hazards = report_;
     hazards.findings.clear();
+    std::set<std::string> told_hazards;
     for (model::Finding& hazard : outcome.hazards) {
       hazard.fingerprint = report::fingerprint(hazard);
       const bool known = known_.contains(hazard.fingerprint) || is_told(parts_of(hazard));
       if (known || is_told_as_orphan(hazard) || is_suppressed(hazard)) continue;
+      // Same locks by name, same functions: the same bug in another instance.
+      const bool is_possible = hazard.verdict == model::Verdict::Possible;
+      if (is_possible && !told_hazards.insert(hazard.fingerprint).second) continue;
       hazards.findings.push_back(hazard);
       report_.findings.push_back(std::move(hazard));
     }

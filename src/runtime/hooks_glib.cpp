@@ -57,10 +57,11 @@ Request rwlock_request(void* lock, uint8_t flags) {
 
 // A bit lock is an address and a bit. Bits share a word, so the bit goes where no address has one.
 constexpr int kBitShift = 56;
-Request bit_request(const volatile void* address, int bit) {
+Request bit_request(const volatile void* address, int bit, uint8_t flags = 0) {
   return {.address = address_of(address) | static_cast<uint64_t>(bit & 63) << kBitShift,
           .object = static_cast<uint64_t>(bit),
-          .kind = Kind::GlibBit};
+          .kind = Kind::GlibBit,
+          .flags = flags};
 }
 
 }  // namespace
@@ -338,11 +339,7 @@ GORDIAN_GLIB_HOOK(g_bit_trylock, int, (volatile int* address, int bit)) {
   const CallSite site = GORDIAN_CALL_SITE();
   ensure_started();
   const int taken = real_glib.g_bit_trylock(address, bit);
-  if (taken) {
-    Request request = bit_request(address, bit);
-    request.flags = kTry;
-    note_acquired(request, site);
-  }
+  if (taken) note_acquired(bit_request(address, bit, kTry), site);
   return taken;
 }
 
@@ -370,11 +367,7 @@ GORDIAN_GLIB_HOOK(g_pointer_bit_trylock, int, (void* address, int bit)) {
   const CallSite site = GORDIAN_CALL_SITE();
   ensure_started();
   const int taken = real_glib.g_pointer_bit_trylock(address, bit);
-  if (taken) {
-    Request request = bit_request(address, bit);
-    request.flags = kTry;
-    note_acquired(request, site);
-  }
+  if (taken) note_acquired(bit_request(address, bit, kTry), site);
   return taken;
 }
 

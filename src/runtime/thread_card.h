@@ -37,8 +37,6 @@ struct PrivateCard {
   uint32_t chain_segment;  // segment of the last chain logged
   uint32_t closing_round;  // destructor rounds seen, see threads.cpp
   uint32_t blocks_used;
-  uint64_t wait_began_ns;
-  uint64_t last_sync;           // (poster, segment) of the last SyncRecord written
   uint64_t known_segments[32];  // uid << 32 | segment that this thread is known to come after
 };
 static_assert(sizeof(PrivateCard) <= sizeof(format::Card::reserved));

@@ -19,7 +19,7 @@ import time
 import traceback
 import uuid
 
-MARKER = "GORDIAN_TEST_RUN"
+from run_scenario import MARKER, marked_processes
 
 
 class Skip(Exception):
@@ -108,18 +108,7 @@ class World:
         return report
 
     def processes(self):
-        wanted = f"{MARKER}={self.marker}".encode()
-        found = []
-        for name in os.listdir("/proc"):
-            if not name.isdigit() or int(name) == os.getpid():
-                continue
-            try:
-                with open(f"/proc/{name}/environ", "rb") as file:
-                    if wanted in file.read().split(b"\0"):
-                        found.append(int(name))
-            except OSError:
-                pass
-        return found
+        return marked_processes(self.marker)
 
     def wait_for(self, condition, what, timeout=20):
         end = time.monotonic() + timeout

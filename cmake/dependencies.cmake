@@ -32,6 +32,22 @@ else()
   list(APPEND gordian_missing libdw-dev libelf-dev)
 endif()
 
+# What core files are compressed by.
+macro(gordian_require_library name header library debian)
+  find_path(${name}_INCLUDE_DIR ${header})
+  find_library(${name}_LIBRARY ${library})
+  if(${name}_INCLUDE_DIR AND ${name}_LIBRARY)
+    add_library(${name}::${name} INTERFACE IMPORTED)
+    target_include_directories(${name}::${name} SYSTEM INTERFACE ${${name}_INCLUDE_DIR})
+    target_link_libraries(${name}::${name} INTERFACE ${${name}_LIBRARY})
+  else()
+    list(APPEND gordian_missing ${debian})
+  endif()
+endmacro()
+gordian_require_library(zstd zstd.h zstd libzstd-dev)
+gordian_require_library(lz4 lz4frame.h lz4 liblz4-dev)
+gordian_require_library(lzma lzma.h lzma liblzma-dev)
+
 if(gordian_missing)
   list(JOIN gordian_missing " " gordian_missing)
   message(FATAL_ERROR "Missing libraries. Install them with\n"

@@ -16,6 +16,15 @@ namespace {
 
 constexpr size_t kMaxFullThreads = 64;
 
+std::optional<RegisterSet> read_registers(int pid, int tid) {
+  const std::optional<ThreadReading> reading = read_thread(pid, tid);
+  if (!reading || reading->sp == 0) return std::nullopt;
+  RegisterSet registers;
+  registers.set(kRegisterPc, reading->pc);
+  registers.set(kRegisterRsp, reading->sp);
+  return registers;
+}
+
 // What was found out about one thread of the finding.
 struct ThreadStack {
   ProcessView* view = nullptr;
@@ -72,7 +81,7 @@ class Completion {
     ThreadStack& words = stacks_[index];
     words.view = view_of(thread.process);
     if (words.view == nullptr) return;
-    const MemoryReader* live = words.view->is_gone() ? nullptr : &words.view->memory();
+    const MemoryReader* live = words.view->memory();
     const model::FindingWant* want = thread.wants ? &*thread.wants : nullptr;
     if (want && !want->stack_slice.empty())
       words.slice = std::make_unique<StackSlice>(want->registers.rsp, want->stack_slice);
@@ -86,10 +95,9 @@ class Completion {
       registers = RegisterSet(want->registers);
     } else if (live) {
       // Not watched from its start, or blocked outside our hooks: what the kernel shows.
-      const std::optional<ThreadReading> reading = read_thread(words.view->pid(), thread.tid);
-      if (!reading || reading->sp == 0) return;
-      registers.set(kRegisterPc, reading->pc);
-      registers.set(kRegisterRsp, reading->sp);
+      const std::optional<RegisterSet> shown = words.view->registers(thread.tid);
+      if (!shown) return;
+      registers = *shown;
     } else {
       return;
     }
@@ -175,7 +183,18 @@ class Completion {
 }  // namespace
 
 ProcessView::ProcessView(int pid, std::vector<Module> modules)
-    : pid_(pid), symbols_(pid, std::move(modules)), memory_(pid) {}
+    : pid_(pid),
+      symbols_(pid, std::move(modules)),
+      live_memory_(std::make_unique<ProcessMemory>(pid)),
+      memory_(live_memory_.get()),
+      registers_([pid](int tid) { return read_registers(pid, tid); }) {}
+
+ProcessView::ProcessView(std::vector<Module> modules, const MemoryReader& memory,
+                         FindRegisters registers)
+    : pid_(0),
+      symbols_(0, std::move(modules)),
+      memory_(&memory),
+      registers_(std::move(registers)) {}
 
 void FindingCompleter::name_statics(model::Finding& finding) const {
   for (model::Resource& resource : finding.resources) {

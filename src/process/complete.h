@@ -6,9 +6,11 @@
 #include "process/memory.h"
 #include "process/modules.h"
 #include "process/symbols.h"
+#include "process/unwind.h"
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <vector>
 
 namespace gordian::process {
@@ -17,21 +19,29 @@ namespace gordian::process {
 // tables and debug information are read once.
 class ProcessView {
  public:
+  // Of a thread; absent: nobody knows them.
+  using FindRegisters = std::function<std::optional<RegisterSet>(int tid)>;
+
   // `pid` as we see it. While it lives its memory is read; afterwards set gone().
   ProcessView(int pid, std::vector<Module> modules);
+  // A process that is over, but was written down. `memory` must outlive the view.
+  ProcessView(std::vector<Module> modules, const MemoryReader& memory, FindRegisters registers);
 
   Symbols& symbols() { return symbols_; }
   [[nodiscard]] const Symbols& symbols() const { return symbols_; }
   [[nodiscard]] int pid() const { return pid_; }
-  [[nodiscard]] bool is_gone() const { return gone_; }
   void set_gone() { gone_ = true; }
-  [[nodiscard]] const ProcessMemory& memory() const { return memory_; }
+  // Null: gone.
+  [[nodiscard]] const MemoryReader* memory() const { return gone_ ? nullptr : memory_; }
+  [[nodiscard]] std::optional<RegisterSet> registers(int tid) const { return registers_(tid); }
 
  private:
   int pid_;
   bool gone_ = false;
   Symbols symbols_;
-  ProcessMemory memory_;
+  std::unique_ptr<MemoryReader> live_memory_;
+  const MemoryReader* memory_;
+  FindRegisters registers_;
 };
 
 class FindingCompleter {

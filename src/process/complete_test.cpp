@@ -99,7 +99,7 @@ TEST_F(Complete, UnwindsASliceOfAProcessThatHasGone) {
   model::Finding finding = finding_of(child_);
   model::FindingWant& want = *finding.threads[0].wants;
   want.stack_slice.resize(1024);
-  ASSERT_TRUE(view_.memory().read(want.registers.rsp, want.stack_slice));
+  ASSERT_TRUE(view_.memory()->read(want.registers.rsp, want.stack_slice));
   view_.set_gone();
 
   completer_.complete(finding);
@@ -112,7 +112,7 @@ TEST_F(Complete, ABorrowedSliceNamesTheLockAtItsPlace) {
   model::Finding finding = finding_of(child_);
   model::FindingWant& want = *finding.threads[0].wants;
   want.stack_slice.resize(1024);
-  ASSERT_TRUE(view_.memory().read(want.registers.rsp, want.stack_slice));
+  ASSERT_TRUE(view_.memory()->read(want.registers.rsp, want.stack_slice));
   finding.resources[0].address = 0x1234000;  // another room's
   want.slice_address = child_.facts().address;
 

@@ -20,18 +20,21 @@ namespace {
 constexpr size_t kMaxProgramHeaders = 512;
 constexpr size_t kMaxNotes = 64 << 10;
 constexpr size_t kMaxVdso = 64 << 10;
+constexpr uint64_t kPageBytes = 4096;
 
 bool read_at(int fd, uint64_t offset, void* to, size_t size) {
   return pread(fd, to, size, static_cast<off_t>(offset)) == static_cast<ssize_t>(size);
 }
 
+bool is_understood(const Elf64_Ehdr& header) {
+  return std::memcmp(header.e_ident, ELFMAG, SELFMAG) == 0 &&
+         header.e_ident[EI_CLASS] == ELFCLASS64 && header.e_ident[EI_DATA] == ELFDATA2LSB &&
+         header.e_phentsize == sizeof(Elf64_Phdr) && header.e_phnum <= kMaxProgramHeaders;
+}
+
 std::vector<Elf64_Phdr> read_program_headers(int fd) {
   Elf64_Ehdr header;
-  if (!read_at(fd, 0, &header, sizeof header) ||
-      std::memcmp(header.e_ident, ELFMAG, SELFMAG) != 0 || header.e_ident[EI_CLASS] != ELFCLASS64 ||
-      header.e_ident[EI_DATA] != ELFDATA2LSB || header.e_phentsize != sizeof(Elf64_Phdr) ||
-      header.e_phnum > kMaxProgramHeaders)
-    return {};
+  if (!read_at(fd, 0, &header, sizeof header) || !is_understood(header)) return {};
   std::vector<Elf64_Phdr> headers(header.e_phnum);
   if (!read_at(fd, header.e_phoff, headers.data(), headers.size() * sizeof(Elf64_Phdr)))
     headers.clear();
@@ -118,6 +121,7 @@ std::string map_files_path(int pid, uint64_t start, uint64_t end) {
 // Where the file of a module may be found, best first.
 std::vector<std::string> list_roads(const Module& module, int pid,
                                     const std::vector<Mapping>& mappings) {
+  if (!module.file.empty()) return {module.file};
   std::vector<std::string> roads;
   const std::string proc = "/proc/" + std::to_string(pid);
   if (pid != 0 && module.path.empty()) {
@@ -140,7 +144,8 @@ std::vector<std::string> list_roads(const Module& module, int pid,
 Result<FileDescriptor> open_mapped(const Module& module, int pid,
                                    const std::vector<Mapping>& mappings) {
   if (module.path == "[vdso]" && pid != 0) return copy_vdso(module, pid);
-  if (!module.path.empty() && module.path[0] == '[') return Error("no file").in(module.path);
+  if (module.file.empty() && !module.path.empty() && module.path[0] == '[')
+    return Error("no file").in(module.path);
 
   std::optional<Error> first_error;
   for (const std::string& road : list_roads(module, pid, mappings)) {
@@ -165,6 +170,39 @@ std::string read_build_id(int fd) {
     if (!id.empty()) return id;
   }
   return {};
+}
+
+std::optional<LoadedElf> read_loaded_elf(const MemoryReader& memory, uint64_t start) {
+  Elf64_Ehdr header;
+  if (!memory.read(start, std::as_writable_bytes(std::span(&header, 1))) || !is_understood(header))
+    return std::nullopt;
+  std::vector<Elf64_Phdr> headers(header.e_phnum);
+  if (!memory.read(start + header.e_phoff, std::as_writable_bytes(std::span(headers))))
+    return std::nullopt;
+  LoadedElf loaded;
+  const auto first = std::find_if(headers.begin(), headers.end(),
+                                  [](const Elf64_Phdr& part) { return part.p_type == PT_LOAD; });
+  if (first == headers.end() || first->p_offset >= kPageBytes) return std::nullopt;
+  loaded.bias = start - (first->p_vaddr & ~(kPageBytes - 1));
+  for (const Elf64_Phdr& part : headers) {
+    if (part.p_type == PT_LOAD)
+      loaded.end = std::max(loaded.end, loaded.bias + part.p_vaddr + part.p_memsz);
+    if (part.p_type != PT_NOTE || part.p_filesz > kMaxNotes || !loaded.build_id.empty()) continue;
+    std::vector<char> notes(part.p_filesz);
+    if (memory.read(loaded.bias + part.p_vaddr, std::as_writable_bytes(std::span(notes))))
+      loaded.build_id = find_build_id(notes);
+  }
+  if (loaded.end <= start) return std::nullopt;
+  return loaded;
+}
+
+std::vector<ConstantPart> read_constant_parts(int fd) {
+  std::vector<ConstantPart> parts;
+  for (const Elf64_Phdr& header : read_program_headers(fd))
+    if (header.p_type == PT_LOAD && (header.p_flags & PF_W) == 0)
+      parts.push_back(
+          {.address = header.p_vaddr, .size = header.p_filesz, .offset = header.p_offset});
+  return parts;
 }
 
 Result<std::vector<Module>> read_modules(int pid) {

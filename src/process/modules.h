@@ -4,8 +4,10 @@
 
 #include "base/file.h"
 #include "base/result.h"
+#include "process/memory.h"
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -17,6 +19,7 @@ struct Module {
   uint64_t bias = 0;
   std::string path = {};      // as the process names it; "[vdso]" for the vdso
   std::string build_id = {};  // raw bytes; empty: unknown
+  std::string file = {};      // where its file lies on this machine, if not at `path`
 
   [[nodiscard]] bool contains(uint64_t address) const { return address >= start && address < end; }
 };
@@ -37,5 +40,22 @@ Result<FileDescriptor> open_module(const Module& module, int pid);
 
 // Of an ELF file; empty: it has none. Bounded, never trusts the file.
 std::string read_build_id(int fd);
+
+// An ELF object as the loader laid it out in memory.
+struct LoadedElf {
+  uint64_t bias = 0;
+  uint64_t end = 0;      // of its last segment, zero-filled part included
+  std::string build_id;  // raw bytes; empty: none, or out of reach
+};
+// `start`: where its first segment was mapped. Absent: no ELF header can be read there.
+std::optional<LoadedElf> read_loaded_elf(const MemoryReader& memory, uint64_t start);
+
+// Of an ELF file: the parts that no process changes, as the loader maps them.
+struct ConstantPart {
+  uint64_t address = 0;  // without the bias
+  uint64_t size = 0;
+  uint64_t offset = 0;  // in the file
+};
+std::vector<ConstantPart> read_constant_parts(int fd);
 
 }  // namespace gordian::process

@@ -290,11 +290,13 @@ void watch_end_of_this_thread() {
   if (has_end_key) pthread_setspecific(end_key, &this_thread);
 }
 
-// std::thread and GLib start all their threads in one function of their own. What tells those apart
-// is the first word of its argument: the vtable of the callable's state, the GThreadFunc.
+// std::thread, Boost and GLib start all their threads in one function of their own. What tells
+// those apart is the first word of its argument: the vtable of the callable's state, the
+// GThreadFunc.
 uint64_t identity_of(void* routine, const void* argument) {
   if (argument != nullptr &&
-      (is_in_library(routine, "libstdc++.so") || is_in_library(routine, "libglib-2.0.so"))) {
+      (is_in_library(routine, "libstdc++.so") || is_in_library(routine, "libboost_thread.so") ||
+       is_in_library(routine, "libglib-2.0.so"))) {
     return *static_cast<const uint64_t*>(argument);
   }
   return reinterpret_cast<uint64_t>(routine);

@@ -40,7 +40,8 @@ constexpr std::chrono::microseconds kSpinningNap{200};
 bool is_trampoline(const process::Symbols& symbols, uint64_t start_routine) {
   const process::Module* const module = process::find_module(symbols.modules(), start_routine);
   if (module != nullptr) {
-    for (const char* const library : {"/libstdc++.so", "/libc++.so", "/libglib-2.0.so"}) {
+    for (const char* const library :
+         {"/libstdc++.so", "/libc++.so", "/libboost_thread.so", "/libglib-2.0.so"}) {
       if (module->path.find(library) != std::string::npos) return true;
     }
   }

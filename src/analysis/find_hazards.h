@@ -7,7 +7,8 @@
 //     do joiners of its siblings (same start routine; if unknown, same creation site): reason
 //     SiblingThread;
 //   - who signals a condition or posts a semaphore holds that signal until it is given, so a waiter
-//     depends on the locks its signallers hold when they signal, and, weakly, on others they take;
+//     depends on the locks its signallers hold when they signal, and, weakly, on those they took
+//     and gave back on the way to the signal;
 //   - every thread that comes to a barrier holds it until it arrives.
 // A chain with an empty `held` says merely "this thread asks for that lock"; joins and barriers
 // need such chains, since the lock a joined thread takes is often its only one.
@@ -17,8 +18,8 @@
 // request was a try or timed, all are readers, the lock was not published yet, or the user said so.
 // What is left is `possible`: memory was not recorded, so a flag or a queue may forbid it. It is
 // weak, and ranks last, if nobody saw who created a lock that only one thread had touched, if a
-// signaller was only seen to take the lock at some time, or if another signaller needs none of the
-// locks (WakerMayExist).
+// signaller no longer held the lock when it signalled, or if the signal was also given without any
+// of the locks (WakerMayExist).
 //
 // A bug is one finding: cycles over the same lock classes, request sites and hold sites are the
 // same bug, however many threads and lock instances made it.

@@ -405,6 +405,22 @@ TEST(FindHazards, AThreadThatTookTheLockBeforeTheJoinWasPossibleIsOrdered) {
   EXPECT_EQ(refuted(it), ReasonCode::OrderedBySignal);
 }
 
+// Of two threads with one routine, one joins the other under a lock that only it was seen to take:
+// that the joined one takes it too is a guess.
+TEST(FindHazards, TheJoinerIsNoExampleOfWhatTheJoinedThreadTakes) {
+  TestHistory it;
+  const ThreadId joiner = it.thread(), joined = it.thread(), third = it.thread();
+  for (const ThreadId thread : {joiner, joined, third}) it.of(thread).start_routine = 0x4000;
+  const ResourceId a = it.resource();
+  it.chain(joiner, {}, a);
+  it.join(joiner, {a}, joined);
+  EXPECT_THAT(hazards(it), IsEmpty());
+  it.chain(third, {}, a);
+  const auto findings = hazards(it);
+  ASSERT_THAT(findings, SizeIs(1));
+  EXPECT_EQ(findings[0].reason.code, ReasonCode::SiblingThread);
+}
+
 TEST(FindHazards, JoiningAThreadThatJoinsMe) {
   TestHistory it;
   const ThreadId left = it.thread(), right = it.thread();
@@ -439,32 +455,68 @@ TEST(FindHazards, WaitingForASignalUnderALockTheSignallerTakes) {
   EXPECT_EQ(weak[0].reason.code, ReasonCode::WakerMayExist);
 }
 
-TEST(FindHazards, ALockASignallerTakesAtSomeTimeIsAWeakHazard) {
-  TestHistory it;
-  const ThreadId waiter = it.thread(), signaller = it.thread();
-  const ResourceId outer = it.resource(), mutex = it.resource();
-  const ResourceId signal = it.resource(ResourceKind::Condition);
-  it.chain(signaller, {}, outer);
-  it.chain(waiter, {outer}, signal);
+// Waits for a signal while holding `outer`, which the signaller holds with `mutex` when it signals,
+// or does not.
+struct WaitUnderALock : TestHistory {
+  WaitUnderALock() {
+    model::Chain& wait = chain(waiter, {outer, mutex}, signalled);
+    wait.has_companion = true;
+    wait.companion = mutex;
+  }
+  const ThreadId waiter = thread(), signaller = thread();
+  const ResourceId outer = resource(), mutex = resource();
+  const ResourceId signalled = resource(ResourceKind::Condition);
+};
+
+TEST(FindHazards, ALockASignallerTakesOnItsWayIsAWeakHazard) {
+  WaitUnderALock it;
+  it.chain(it.signaller, {}, it.outer);
   EXPECT_THAT(hazards(it), IsEmpty());
-  it.signal(signaller, signal, {mutex});
+  it.signal(it.signaller, it.signalled, {it.mutex});
   const auto findings = hazards(it);
   ASSERT_THAT(findings, SizeIs(1));
   EXPECT_EQ(findings[0].kind, FindingKind::Condition);
+  EXPECT_THAT(threads(findings[0]), testing::UnorderedElementsAre(it.waiter, it.signaller));
   EXPECT_TRUE(findings[0].rank_last);
 }
 
-TEST(FindHazards, SignalsLoggedLockByLockAreOne) {
-  TestHistory it;
-  const ThreadId waiter = it.thread(), signaller = it.thread();
-  const ResourceId outer = it.resource(), mutex = it.resource();
-  const ResourceId signal = it.resource(ResourceKind::Condition);
-  it.chain(waiter, {outer}, signal);
-  it.signal(signaller, signal, {outer}).site = 1;
-  it.signal(signaller, signal, {mutex}).site = 1;
+TEST(FindHazards, ALockASignallerTakesAfterItsSignalIsNotOnItsWay) {
+  WaitUnderALock it;
+  it.signal(it.signaller, it.signalled, {it.mutex});
+  it.chain(it.signaller, {}, it.outer);
+  EXPECT_THAT(hazards(it), IsEmpty());
+}
+
+TEST(FindHazards, ALockASignallerTookInAnEarlierSectionIsNotOnItsWay) {
+  WaitUnderALock it;
+  it.chain(it.signaller, {}, it.outer);
+  it.segment = 2;
+  it.signal(it.signaller, it.signalled, {it.mutex});
+  EXPECT_THAT(hazards(it), IsEmpty());
+}
+
+TEST(FindHazards, ALockTakenInAFunctionThatReturnedIsNotOnTheWayToASignal) {
+  WaitUnderALock it;
+  model::Chain& before = it.chain(it.signaller, {}, it.outer);
+  before.call_frame = 0x1000;
+  model::Signal& signal = it.signal(it.signaller, it.signalled, {it.mutex});
+  signal.frame = 0x1800;  // of a function further out
+  EXPECT_THAT(hazards(it), IsEmpty());
+  signal.frame = 0x1000;
+  EXPECT_THAT(hazards(it), SizeIs(1));
+  signal.frame = 0x800;
+  EXPECT_THAT(hazards(it), SizeIs(1));
+}
+
+// The way to wake a waiter that may hold the lock: first the signal, then the lock.
+TEST(FindHazards, ASignallerThatSignalsWithoutTheLockTooIsWeak) {
+  WaitUnderALock it;
+  it.signal(it.signaller, it.signalled, {it.mutex}).site = 1;
+  it.signal(it.signaller, it.signalled, {it.outer, it.mutex}).site = 1;
   const auto findings = hazards(it);
   ASSERT_THAT(findings, SizeIs(1));
-  EXPECT_FALSE(findings[0].rank_last);
+  EXPECT_TRUE(findings[0].rank_last);
+  EXPECT_EQ(findings[0].reason.code, ReasonCode::WakerMayExist);
 }
 
 TEST(FindHazards, TheLockASignallerNeedsMayBeHeldByAThird) {

@@ -24,8 +24,11 @@ HazardGraph::HazardGraph(const model::History& history, const std::vector<uint64
     : history_(history) {
   edges_.resize(history.resources.size() + history.threads.size());
   find_siblings(trampolines);
-  merge_signals();
+  for (const model::Signal& signal : history.signals) {
+    signals_[index_of(signal.object)].push_back(&signal);
+  }
   add_chains();
+  add_requests_before_signals();
   add_signallers();
   add_barriers();
 }
@@ -36,10 +39,10 @@ const std::vector<uint32_t>& HazardGraph::steps_between(uint32_t from, uint32_t 
   return found == between_.end() ? k_none : found->second;
 }
 
-const std::vector<HazardGraph::Signaller>& HazardGraph::signallers_of(uint32_t node) const {
-  static const std::vector<Signaller> k_none;
-  const auto found = signallers_.find(node);
-  return found == signallers_.end() ? k_none : found->second;
+const HazardGraph::Signals& HazardGraph::signals_of(uint32_t node) const {
+  static const Signals k_none;
+  const auto found = signals_.find(node);
+  return found == signals_.end() ? k_none : found->second;
 }
 
 void HazardGraph::find_siblings(const std::vector<uint64_t>& trampolines) {
@@ -69,28 +72,6 @@ void HazardGraph::find_siblings(const std::vector<uint64_t>& trampolines) {
   class_is_joined_.assign(history_.threads.size(), 0);
   for (const Chain& chain : history_.chains) {
     if (chain.has_joined) class_is_joined_[class_of_[index_of(chain.joined)]] = 1;
-  }
-}
-
-// A log may name the held locks one record each. A record without any is a signal given freely, and
-// stays one of its own.
-void HazardGraph::merge_signals() {
-  for (const model::Signal& signal : history_.signals) {
-    std::vector<Signaller>& known = signallers_[index_of(signal.object)];
-    const auto same = std::find_if(known.begin(), known.end(), [&](const Signaller& other) {
-      return other.thread == index_of(signal.thread) && other.site == signal.site &&
-             other.held.empty() == signal.held.empty();
-    });
-    if (same == known.end()) {
-      known.push_back({index_of(signal.thread), signal.site, signal.held});
-      continue;
-    }
-    for (const ChainHold& hold : signal.held) {
-      const bool is_known =
-          std::any_of(same->held.begin(), same->held.end(),
-                      [&](const ChainHold& other) { return other.lock == hold.lock; });
-      if (!is_known) same->held.push_back(hold);
-    }
   }
 }
 
@@ -181,35 +162,49 @@ void HazardGraph::add_holds_as_requests(uint32_t index) {
   }
 }
 
-// To give the signal, a signaller must first get each lock it holds then. Other locks it takes may
-// come before the signal too, or have nothing to do with it.
-void HazardGraph::add_signallers() {
-  // A semaphore that is held is used as a lock: what its poster takes elsewhere has no part in it.
-  // So is one that nobody but its holders ever posted.
-  const auto is_lock = [this](uint32_t object) {
-    const model::Resource& resource = history_.resources[object];
-    return resource.kind == ResourceKind::Semaphore && !resource.semaphore_like;
-  };
-  std::set<uint32_t> waited_with_locks, used_as_lock;
+// Nobody but its holders ever posted it: what its poster takes elsewhere has no part in it.
+bool HazardGraph::is_used_as_lock(uint32_t object) const {
+  const model::Resource& resource = history_.resources[object];
+  return resource.kind == ResourceKind::Semaphore && !resource.semaphore_like;
+}
+
+// What a signaller took and gave back on its way to the signal, it needs for the signal as much as
+// what it holds then. On the way is what it asked for since it last signalled, joined or was woken,
+// in the function that signals or one of its callers: what other functions took and returned from
+// has as little to do with the signal as what comes after it.
+void HazardGraph::add_requests_before_signals() {
+  std::set<uint32_t> waited_with_locks, held;
   for (const Request& request : requests_) {
     if (!request.held.empty()) waited_with_locks.insert(wanted_node(request));
-    for (const ChainHold& hold : request.held) used_as_lock.insert(index_of(hold.lock));
+    for (const ChainHold& hold : request.held) held.insert(index_of(hold.lock));
   }
-  std::map<uint32_t, std::set<uint32_t>> objects_of;  // by thread; only those that matter
-  for (const auto& [object, signallers] : signallers_) {
-    if (waited_with_locks.count(object) == 0 || used_as_lock.count(object) != 0 || is_lock(object))
+  std::map<std::pair<uint32_t, uint32_t>, Signals> signals_in;  // by thread and segment
+  for (const auto& [object, signals] : signals_) {
+    if (waited_with_locks.count(object) == 0 || held.count(object) != 0 || is_used_as_lock(object))
       continue;
-    for (const Signaller& signaller : signallers) objects_of[signaller.thread].insert(object);
+    for (const model::Signal* signal : signals) {
+      signals_in[{index_of(signal->thread), signal->segment}].push_back(signal);
+    }
   }
   const auto chains = static_cast<uint32_t>(requests_.size());
   for (uint32_t i = 0; i < chains; ++i) {
-    const auto objects = objects_of.find(requests_[i].thread);
-    if (objects == objects_of.end()) continue;
-    for (const uint32_t object : objects->second) {
-      if (wanted_node(requests_[i]) != object) add_step(object, -1, i);
+    const Chain* const chain = requests_[i].chain;
+    if (chain == nullptr) continue;
+    const auto signals = signals_in.find({index_of(chain->thread), chain->segment});
+    if (signals == signals_in.end()) continue;
+    for (const model::Signal* signal : signals->second) {
+      const bool is_on_the_way =
+          chain->order < signal->order && chain->call_frame >= signal->frame &&
+          std::none_of(signal->held.begin(), signal->held.end(),
+                       [&](const ChainHold& hold) { return hold.lock == chain->wanted; });
+      const uint32_t object = index_of(signal->object);
+      if (is_on_the_way && wanted_node(requests_[i]) != object) add_step(object, -1, i);
     }
   }
+}
 
+// To give the signal, a signaller must first get each lock it holds then.
+void HazardGraph::add_signallers() {
   std::map<std::pair<uint32_t, uint32_t>, const Chain*> last;  // thread, lock -> asked for here
   std::map<std::pair<uint32_t, uint32_t>, uint32_t> seen;      // thread, lock -> segment
   for (const Chain& chain : history_.chains) {
@@ -218,15 +213,15 @@ void HazardGraph::add_signallers() {
     seen[{thread, index_of(chain.wanted)}] = chain.segment;
     for (const ChainHold& hold : chain.held) seen[{thread, index_of(hold.lock)}] = chain.segment;
   }
-  for (const auto& [object, signallers] : signallers_) {
-    if (is_lock(object)) continue;
-    for (const Signaller& signaller : signallers) {
-      for (size_t i = 0; i < signaller.held.size(); ++i) {
-        const ChainHold& hold = signaller.held[i];
+  for (const auto& [object, signals] : signals_) {
+    if (is_used_as_lock(object)) continue;
+    for (const model::Signal* signal : signals) {
+      for (size_t i = 0; i < signal->held.size(); ++i) {
+        const ChainHold& hold = signal->held[i];
         if (index_of(hold.lock) == object) continue;
-        const std::pair key(signaller.thread, index_of(hold.lock));
+        const std::pair key(index_of(signal->thread), index_of(hold.lock));
         Request request;
-        request.thread = signaller.thread;
+        request.thread = index_of(signal->thread);
         if (const auto chain = last.find(key); chain != last.end()) request.chain = chain->second;
         if (const auto segment = seen.find(key); segment != seen.end()) {
           request.segment = segment->second;
@@ -235,11 +230,11 @@ void HazardGraph::add_signallers() {
         request.mode = hold.mode;
         request.site = hold.site != 0             ? hold.site
                        : request.chain != nullptr ? request.chain->site
-                                                  : signaller.site;
+                                                  : signal->site;
         request.gives_up = hold.by_try;
         request.for_signal = true;
-        request.held.assign(signaller.held.begin(),
-                            signaller.held.begin() + static_cast<std::ptrdiff_t>(i));
+        request.held.assign(signal->held.begin(),
+                            signal->held.begin() + static_cast<std::ptrdiff_t>(i));
         const auto index = static_cast<uint32_t>(requests_.size());
         requests_.push_back(std::move(request));
         add_step(object, -1, index);

@@ -54,20 +54,17 @@ class HazardGraph {
     return history_.resources[node];
   }
 
-  // What every known signaller of a condition or semaphore held: one entry a thread and site.
-  struct Signaller {
-    uint32_t thread = 0;
-    uint64_t site = 0;
-    std::vector<model::ChainHold> held;
-  };
-  [[nodiscard]] const std::vector<Signaller>& signallers_of(uint32_t node) const;
+  // Every way in which a condition or semaphore was seen to be signalled.
+  using Signals = std::vector<const model::Signal*>;
+  [[nodiscard]] const Signals& signals_of(uint32_t node) const;
 
  private:
   void find_siblings(const std::vector<uint64_t>& trampolines);
-  void merge_signals();
   void add_chains();
   void add_holds_as_requests(uint32_t request);
   void add_signallers();
+  void add_requests_before_signals();
+  [[nodiscard]] bool is_used_as_lock(uint32_t object) const;
   void add_barriers();
   void add_step(uint32_t from, int held_at, uint32_t request);
   [[nodiscard]] uint32_t wanted_node(const Request& request) const;
@@ -76,7 +73,7 @@ class HazardGraph {
   const model::History& history_;
   std::vector<uint32_t> class_of_;  // by thread: the smallest sibling
   std::vector<char> class_is_joined_;
-  std::map<uint32_t, std::vector<Signaller>> signallers_;
+  std::map<uint32_t, Signals> signals_;  // by object
   std::vector<Request> requests_;
   std::vector<Step> steps_;
   std::map<std::pair<uint32_t, uint32_t>, std::vector<uint32_t>> between_;

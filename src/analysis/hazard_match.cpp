@@ -143,6 +143,8 @@ std::optional<Actor> HazardMatcher::actor_for(const Attempt& attempt, size_t don
   const std::optional<uint32_t> joined =
       request_of(attempt.actors[(at + count - 1) % count]).joined;
   if (!joined || *joined == thread) return Actor{request, thread};
+  // The joiner may be a sibling of the thread it joins: no example of what that one does.
+  if (attempt.actors[(at + count - 1) % count].thread == thread) return {};
   for (const uint32_t own : step(attempt.steps[at]).requests) {
     if (graph_.requests()[own].thread == *joined) return {};
   }
@@ -215,26 +217,24 @@ std::optional<Reason> HazardMatcher::other_signaller(const std::vector<uint32_t>
   for (size_t i = 0; i < steps.size(); ++i) {
     const Step& one = step(steps[i]);
     if (graph_.is_thread(one.to) || !is_signalled(graph_.resource(one.to))) continue;
-    const std::vector<HazardGraph::Signaller>& signallers = graph_.signallers_of(one.to);
+    const HazardGraph::Signals& signals = graph_.signals_of(one.to);
     const size_t next = (i + 1) % steps.size();
     if (step(steps[next]).held_at >= 0) {
       // A semaphore used as a lock is posted by the thread that took it; else others end the wait.
-      const bool is_lock = std::any_of(signallers.begin(), signallers.end(),
-                                       [&](const HazardGraph::Signaller& signaller) {
-                                         return signaller.thread == request_of(actors[next]).thread;
-                                       });
-      if (is_lock || signallers.empty()) continue;
+      const bool is_lock =
+          std::any_of(signals.begin(), signals.end(), [&](const model::Signal* signal) {
+            return static_cast<uint32_t>(signal->thread) == request_of(actors[next]).thread;
+          });
+      if (is_lock || signals.empty()) continue;
     }
-    for (const HazardGraph::Signaller& signaller : signallers) {
-      if (signaller.thread == actors[i].thread) continue;
+    for (const model::Signal* signal : signals) {
+      if (static_cast<uint32_t>(signal->thread) == actors[i].thread) continue;
       const bool blocked =
-          std::any_of(signaller.held.begin(), signaller.held.end(),
+          std::any_of(signal->held.begin(), signal->held.end(),
                       [&](const ChainHold& hold) { return taken.count(hold.lock) != 0; });
       if (!blocked) {
-        return Reason{ReasonCode::WakerMayExist,
-                      static_cast<ResourceId>(one.to),
-                      static_cast<ThreadId>(signaller.thread),
-                      {}};
+        return Reason{
+            ReasonCode::WakerMayExist, static_cast<ResourceId>(one.to), signal->thread, {}};
       }
     }
   }

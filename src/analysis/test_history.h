@@ -48,7 +48,7 @@ class TestHistory {
     model::Chain& chain = history.chains.emplace_back();
     chain.thread = thread;
     chain.segment = segment;
-    chain.order = history.chains.size();
+    chain.order = ++last_order;
     chain.wanted = wanted;
     chain.site = site != 0 ? site : 0x1000 + static_cast<uint64_t>(wanted) * 0x100;
     for (const model::ResourceId lock : held) {
@@ -79,6 +79,8 @@ class TestHistory {
     model::Signal& signal = history.signals.emplace_back();
     signal.thread = thread;
     signal.object = object;
+    signal.segment = segment;
+    signal.order = ++last_order;
     signal.site = 0x8000 + history.signals.size();
     for (const model::ResourceId lock : held) signal.held.push_back(hold(lock));
     return signal;
@@ -100,7 +102,8 @@ class TestHistory {
   }
 
   model::History history;
-  uint32_t segment = 1;  // of the chains added from now on
+  uint32_t segment = 1;  // of the chains and signals added from now on
+  uint64_t last_order = 0;
 };
 
 }  // namespace gordian::analysis

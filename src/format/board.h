@@ -298,13 +298,15 @@ enum class MarkType : uint32_t {
   AssertedNothingHeld = 2,  // the thread held `a` at an "assert nothing held" annotation; site
   ReleasedByOther = 3,      // lock a was released by a thread that did not hold it; site
   SelfDeadlockError = 4,    // a real call returned EDEADLK for lock a; site
-  Signalled = 5,  // condition/semaphore a signalled while holding lock set: see ChainRecord kind
+  Signalled = 5,  // condition/semaphore a signalled with nothing held; else it is a ChainRecord
 };
 struct MarkRecord {
   RecordHeader header;
   MarkType mark;
   uint32_t a, b;
+  uint32_t segment;  // Signalled: of the thread, and the frame of the call
   uint64_t site;
+  uint64_t frame;
 };
 
 struct WakerRecord {  // annotation: only these threads wake lock

@@ -63,7 +63,8 @@ struct Chain {
   bool has_companion = false;
   ResourceId companion{};  // condition wait: its mutex (released while waiting, not in `held`)
   uint64_t site = 0;
-  uint64_t frame = 0;
+  uint64_t frame = 0;           // in the stack slice, see ChainHold
+  uint64_t call_frame = 0;      // of the request itself, on the thread's own stack; 0 unknown
   std::vector<ChainHold> held;  // outermost first
   Registers registers;
   std::vector<std::byte> stack_slice;  // memory from registers.rsp upwards; may be empty
@@ -80,12 +81,15 @@ struct HappensBefore {
   ResourceKind kind = ResourceKind::Thread;
 };
 
-// A thread signalled or posted `object` (condition, semaphore) while holding locks, or after
-// taking `mutexes` at some time: what its waiters depend on.
+// A thread signalled or posted `object` (condition, semaphore) while holding `held`, all of it. The
+// first of its kind: once per thread, object, site and set of locks.
 struct Signal {
   ThreadId thread{};
   ResourceId object{};
+  uint32_t segment = 0;  // it ends with the signal
+  uint64_t order = 0;    // in the log, comparable with Chain::order
   uint64_t site = 0;
+  uint64_t frame = 0;  // of the call, see Chain::call_frame; 0 unknown
   std::vector<ChainHold> held;
 };
 

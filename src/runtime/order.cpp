@@ -52,11 +52,12 @@ bool is_known(format::Card& card, uint32_t uid, uint32_t segment) {
 }
 
 // Which locks a signaller held: what those who wait for the signal depend on. Once per thread,
-// object and set of locks.
+// object, set of locks and place: what the thread took on its way there differs from place to
+// place.
 void log_signal(ThreadState& thread, const Request& request, format::LockEntry* object,
                 const CallSite& site) {
   const uint32_t held = thread.card->hold_count;
-  uint64_t key = uint64_t{thread.uid} << 32 | object->id;
+  uint64_t key = (uint64_t{thread.uid} << 32 | object->id) + site.pc * 0xD6E8FEB86659FD93U;
   for (uint32_t i = 0; i < held; ++i) key += mark_of(*thread.hold_at(i));
   if (!is_news(key)) return;
   if (held > 0) {
@@ -70,7 +71,9 @@ void log_signal(ThreadState& thread, const Request& request, format::LockEntry* 
   if (auto* mark = begin_record<format::MarkRecord>(format::RecordType::Mark, thread.uid)) {
     mark->mark = format::MarkType::Signalled;
     mark->a = logged_id(object);
+    mark->segment = thread.card->segment;
     mark->site = site.pc;
+    mark->frame = site.frame;
     commit(mark);
   }
 }

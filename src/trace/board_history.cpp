@@ -67,7 +67,7 @@ class HistoryBuilder {
     }
     for (const ChainEntry& chain : log.chains) add_chain(chain);
     for (const format::SyncRecord& sync : log.syncs) add_sync(sync);
-    for (const format::MarkRecord& mark : log.marks) add_mark(mark);
+    for (const MarkEntry& mark : log.marks) add_mark(mark);
   }
 
   ThreadId thread(uint32_t uid) {
@@ -271,7 +271,10 @@ class HistoryBuilder {
       // See MarkType::Signalled: the giving side of a signal.
       history_.signals.push_back({.thread = thread(record.header.uid),
                                   .object = lock(record.lock, record.kind),
+                                  .segment = record.segment,
+                                  .order = entry.order,
                                   .site = record.site,
+                                  .frame = record.frame,
                                   .held = holds_of(entry)});
       return;
     }
@@ -291,6 +294,7 @@ class HistoryBuilder {
     chain.by_try = (record.flags & format::kTry) != 0;
     chain.site = record.site;
     chain.frame = record.frame;
+    chain.call_frame = record.frame;
     chain.publication = publication_of(record.visitors);
     chain.held = holds_of(entry);
     chain.registers = {.rip = record.registers.rip,
@@ -351,7 +355,8 @@ class HistoryBuilder {
                               .kind = resource_kind(sync.kind)});
   }
 
-  void add_mark(const format::MarkRecord& mark) {
+  void add_mark(const MarkEntry& entry) {
+    const format::MarkRecord& mark = entry.record;
     const auto a = locks_.find(mark.a);
     const auto b = locks_.find(mark.b);
     switch (mark.mark) {
@@ -364,12 +369,13 @@ class HistoryBuilder {
         return;
       case format::MarkType::Signalled:
         if (a != locks_.end()) {
-          model::Signal signal{.thread = thread(mark.header.uid),
-                               .object = a->second,
-                               .site = mark.site,
-                               .held = {}};
-          if (b != locks_.end()) signal.held.push_back({.lock = b->second});
-          history_.signals.push_back(std::move(signal));
+          history_.signals.push_back({.thread = thread(mark.header.uid),
+                                      .object = a->second,
+                                      .segment = mark.segment,
+                                      .order = entry.order,
+                                      .site = mark.site,
+                                      .frame = mark.frame,
+                                      .held = {}});
         }
         return;
       case format::MarkType::AssertedNothingHeld:

@@ -403,7 +403,7 @@ void BoardReader::parse_record(uint64_t offset, std::span<const std::byte> bytes
       return;
     }
     case RecordType::Mark:
-      log_.marks.push_back(load<format::MarkRecord>(bytes));
+      log_.marks.push_back({order, load<format::MarkRecord>(bytes)});
       return;
     case RecordType::Waker:
       log_.wakers.push_back(load<format::WakerRecord>(bytes));

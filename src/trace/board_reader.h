@@ -87,6 +87,11 @@ struct NameEntry {
   std::string text;
 };
 
+struct MarkEntry {
+  uint64_t order = 0;
+  format::MarkRecord record{};
+};
+
 // The log as far as it was complete.
 struct BoardLog {
   std::vector<ModuleEntry> modules;
@@ -96,7 +101,7 @@ struct BoardLog {
   std::vector<ChainEntry> chains;
   std::vector<format::SyncRecord> syncs;
   std::vector<NameEntry> names;
-  std::vector<format::MarkRecord> marks;
+  std::vector<MarkEntry> marks;
   std::vector<format::WakerRecord> wakers;
   uint64_t unfinished = 0;  // begun, never committed (so far): at most one per thread that died
   uint64_t damaged = 0;     // sizes or counts that cannot be

@@ -26,6 +26,13 @@
 // RUN(lucky-outer-lock): gordian run -- %program %case
 // EXIT(lucky-outer-lock): 0
 // JSON(lucky-outer-lock): verdict=possible kind=condition|mixed locks=outer
+//
+// The one who signals takes that lock and gives it back on its way to the signal. Its twin takes it
+// when it has signalled: no wait depends on that.
+// RUN(lock-then-signal, signal-then-lock): gordian run -- %program %case
+// EXIT(lock-then-signal, signal-then-lock): 0
+// JSON(lock-then-signal): verdict=possible kind=condition|mixed locks=outer
+// JSON(signal-then-lock): findings=0
 #include "support/blocked.h"
 #include "support/cases.h"
 #include "support/steps.h"
@@ -310,6 +317,27 @@ void lucky_outer_lock() {
   });
 }
 
+void outer_around_a_signal(bool before_signal) {
+  Tid waiter_tid;
+  Steps step;
+  Thread signaller("signaller", [&] {
+    if (before_signal) std::lock_guard hold(outer);
+    step.advance();
+    scenario::wait_until_blocked_on(waiter_tid.get(), arrived);
+    make_ready();
+    if (!before_signal) std::lock_guard hold(outer);
+  });
+  Thread waiter("waiter", [&] {
+    step.wait_for(1);
+    std::lock_guard hold(outer);
+    waiter_tid.set(gettid());
+    wait_ready();
+  });
+}
+
+void lock_then_signal() { outer_around_a_signal(true); }
+void signal_then_lock() { outer_around_a_signal(false); }
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -326,5 +354,7 @@ int main(int argc, char** argv) {
                              {"clock", clock},
                              {"missed-but-timed", missed_but_timed},
                              {"broadcast", broadcast},
-                             {"lucky-outer-lock", lucky_outer_lock}});
+                             {"lucky-outer-lock", lucky_outer_lock},
+                             {"lock-then-signal", lock_then_signal},
+                             {"signal-then-lock", signal_then_lock}});
 }

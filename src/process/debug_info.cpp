@@ -121,6 +121,26 @@ std::optional<ElfSymbol> scan_tables(Elf* elf, uint64_t address) {
   return best;
 }
 
+std::optional<uint64_t> find_in_tables(Elf* elf, std::string_view name) {
+  Elf_Scn* section = nullptr;
+  while ((section = elf_nextscn(elf, section)) != nullptr) {
+    GElf_Shdr header;
+    if (gelf_getshdr(section, &header) == nullptr || header.sh_entsize == 0) continue;
+    if (header.sh_type != SHT_SYMTAB && header.sh_type != SHT_DYNSYM) continue;
+    Elf_Data* data = elf_getdata(section, nullptr);
+    if (data == nullptr) continue;
+    const size_t count = data->d_size / header.sh_entsize;
+    for (size_t i = 1; i < count; ++i) {
+      GElf_Sym symbol;
+      if (gelf_getsym(data, static_cast<int>(i), &symbol) == nullptr) break;
+      if (symbol.st_shndx == SHN_UNDEF) continue;
+      const char* text = elf_strptr(elf, header.sh_link, symbol.st_name);
+      if (text != nullptr && name == text) return symbol.st_value;
+    }
+  }
+  return std::nullopt;
+}
+
 // Goes down from `parent` to the function that contains `pc`, pushing what is inside it.
 bool descend(Dwarf_Die& parent, uint64_t pc, int depth, size_t& steps,
              std::vector<Dwarf_Die>& scopes) {
@@ -255,6 +275,27 @@ std::optional<ElfSymbol> DebugInfo::find_symbol_everywhere(uint64_t address) {
                    .start = address - offset,
                    .size = symbol.st_size,
                    .is_object = GELF_ST_TYPE(symbol.st_info) == STT_OBJECT};
+}
+
+std::optional<uint64_t> DebugInfo::find_address(uint64_t address, std::string_view name) {
+  const Loaded* loaded = load(address);
+  if (loaded == nullptr) return std::nullopt;
+  GElf_Addr bias = 0;
+  Elf* elf = dwfl_module_getelf(loaded->module, &bias);
+  if (elf == nullptr) return std::nullopt;
+  const std::optional<uint64_t> value = find_in_tables(elf, name);
+  if (!value) return std::nullopt;
+  return *value + bias;
+}
+
+std::string_view DebugInfo::file_bytes(uint64_t address) {
+  const Loaded* loaded = load(address);
+  if (loaded == nullptr) return {};
+  GElf_Addr bias = 0;
+  Elf* elf = dwfl_module_getelf(loaded->module, &bias);
+  size_t size = 0;
+  const char* bytes = elf ? elf_rawfile(elf, &size) : nullptr;
+  return bytes ? std::string_view(bytes, size) : std::string_view();
 }
 
 std::optional<CallFrameInfo> DebugInfo::find_cfi(uint64_t pc) {

@@ -58,6 +58,11 @@ class DebugInfo {
   // Also those of separate debug files.
   std::optional<ElfSymbol> find_symbol_everywhere(uint64_t address);
 
+  // The address of a symbol of the module at `address`, by its name; own symbol tables only.
+  std::optional<uint64_t> find_address(uint64_t address, std::string_view name);
+  // The bytes of the module's file, as long as this lives; empty: not there.
+  std::string_view file_bytes(uint64_t address);
+
   std::optional<CallFrameInfo> find_cfi(uint64_t pc);
   Dwfl_Module* find_dwfl(uint64_t address);  // null: no such file
   Dwarf* find_dwarf(uint64_t address, uint64_t* bias);

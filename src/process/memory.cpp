@@ -64,6 +64,32 @@ void ProcessMemory::read_all(std::span<MemoryRange> ranges) const {
   }
 }
 
+const std::array<std::byte, CachedMemory::kPage>* CachedMemory::find_page(uint64_t start) const {
+  const auto [place, is_new] = pages_.try_emplace(start);
+  if (is_new) {
+    auto page = std::make_unique<std::array<std::byte, kPage>>();
+    if (source_.read(start, *page)) place->second = std::move(page);
+  }
+  return place->second.get();
+}
+
+bool CachedMemory::read(uint64_t address, std::span<std::byte> to) const {
+  for (size_t done = 0; done < to.size();) {
+    const uint64_t at = address + done;
+    if (at < address) return false;
+    const uint64_t start = at & ~uint64_t{kPage - 1};
+    const size_t size = std::min<size_t>(to.size() - done, start + kPage - at);
+    const auto* const page = find_page(start);
+    if (page == nullptr) {
+      if (!source_.read(at, to.subspan(done, size))) return false;
+    } else {
+      std::memcpy(to.data() + done, page->data() + (at - start), size);
+    }
+    done += size;
+  }
+  return true;
+}
+
 bool StackSlice::read(uint64_t address, std::span<std::byte> to) const {
   if (address < start_) return false;
   const uint64_t offset = address - start_;

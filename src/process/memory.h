@@ -2,11 +2,14 @@
 // Memory of somebody else: a live process, or a slice of a stack that was kept.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 namespace gordian::process {
@@ -41,6 +44,22 @@ class ProcessMemory : public MemoryReader {
 
  private:
   int pid_;
+};
+
+// Remembers the pages it has read: many small reads in few system calls, all of one instant. Pages
+// that cannot be read whole are read as asked for.
+class CachedMemory : public MemoryReader {
+ public:
+  explicit CachedMemory(const MemoryReader& source) : source_(source) {}
+  [[nodiscard]] bool read(uint64_t address, std::span<std::byte> to) const override;
+  void forget() { pages_.clear(); }
+
+ private:
+  static constexpr size_t kPage = 4096;
+  const std::array<std::byte, kPage>* find_page(uint64_t start) const;
+
+  const MemoryReader& source_;
+  mutable std::unordered_map<uint64_t, std::unique_ptr<std::array<std::byte, kPage>>> pages_;
 };
 
 // A slice of a stack, starting at `start`. Does not own the bytes.

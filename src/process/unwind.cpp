@@ -158,6 +158,22 @@ void RegisterSet::forget(int number) {
   if (number >= 0 && number < kRegisterCount) known_ &= ~(1u << number);
 }
 
+bool is_same_code(const Symbols& symbols, uint64_t start, uint64_t pc) {
+  constexpr int kMaxRows = 256;
+  DebugInfo& info = symbols.debug_info();
+  const std::optional<CallFrameInfo> cfi = info.find_cfi(pc);
+  for (int row = 0; cfi && row < kMaxRows && pc >= start; ++row) {
+    const FramePointer rules = find_frame_rules(info, pc);
+    Dwarf_Addr row_start = 0;
+    Dwarf_Addr row_end = 0;
+    bool is_signal = false;
+    if (!rules || dwarf_frame_info(rules.get(), &row_start, &row_end, &is_signal) < 0) return false;
+    if (row_start + cfi->bias <= start) return row_start + cfi->bias == start;
+    pc = row_start + cfi->bias - 1;
+  }
+  return false;
+}
+
 UnwoundStack unwind(const Symbols& symbols, const RegisterSet& registers,
                     const MemoryReader& memory, size_t max_frames) {
   UnwoundStack stack;

@@ -56,6 +56,10 @@ inline constexpr size_t kMaxFrames = 512;
 UnwoundStack unwind(const Symbols& symbols, const RegisterSet& registers,
                     const MemoryReader& memory, size_t max_frames = kMaxFrames);
 
+// Whether the unwind tables go on without a gap from `start` to `pc`: both belong to one function,
+// as far as that can be told without a symbol.
+bool is_same_code(const Symbols& symbols, uint64_t start, uint64_t pc);
+
 // Where the lock was taken, as far as the thread's stack still tells: the frame that covers `frame`
 // (the stack pointer after the acquiring call) is the one that took it, and it and all outside it
 // are still there. When it has returned, only the site and the frames outside are left, and the

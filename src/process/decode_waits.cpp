@@ -1,0 +1,663 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "process/decode_waits.h"
+
+#include "process/call_site.h"
+#include "process/debug_info.h"
+#include "process/glibc_layout.h"
+#include "process/wait_function.h"
+
+#include <algorithm>
+#include <array>
+#include <map>
+#include <optional>
+#include <tuple>
+#include <unordered_map>
+
+namespace gordian::process {
+namespace {
+
+using model::Activity;
+using model::Mode;
+using model::Resource;
+using model::ResourceId;
+using model::ResourceKind;
+using model::ThreadId;
+
+constexpr size_t kEverywhere = SIZE_MAX;  // "process" of what several processes share
+constexpr size_t kNearFrames = 10;        // between the system call and the function that waits
+constexpr uint64_t kNearStack = 4096;     // and its bytes
+
+// linux/futex.h
+constexpr uint64_t kFutexWait = 0;
+constexpr uint64_t kFutexLockPi = 6;
+constexpr uint64_t kFutexWaitBitset = 9;
+constexpr uint64_t kFutexWaitRequeuePi = 11;
+constexpr uint64_t kFutexLockPi2 = 13;
+constexpr uint64_t kFutexPrivate = 128;
+constexpr uint64_t kFutexRealtime = 256;
+constexpr uint32_t kFutexTidMask = 0x3fffffff;
+constexpr int64_t kSysFutex = 202;
+
+struct FutexCall {
+  uint64_t address = 0;
+  uint64_t command = 0;
+  uint32_t value = 0;
+  bool is_private = false;
+  bool timed = false;
+};
+
+std::optional<FutexCall> futex_call(const ThreadFacts& thread) {
+  if (!thread.blocked || thread.syscall != kSysFutex) return std::nullopt;
+  const uint64_t operation = thread.args[1] & 0xffffffff;
+  const FutexCall call{.address = thread.args[0],
+                       .command = operation & ~(kFutexPrivate | kFutexRealtime),
+                       .value = static_cast<uint32_t>(thread.args[2]),
+                       .is_private = (operation & kFutexPrivate) != 0,
+                       .timed = thread.args[3] != 0};
+  switch (call.command) {
+    case kFutexWait:
+    case kFutexWaitBitset:
+    case kFutexLockPi:
+    case kFutexLockPi2:
+    case kFutexWaitRequeuePi:
+      return call;
+    default:
+      return std::nullopt;
+  }
+}
+
+// What a thread waits for, before it is a resource of the snapshot.
+struct Found {
+  ResourceKind kind = ResourceKind::Futex;
+  uint64_t address = 0;
+  Mode mode = Mode::Exclusive;
+  bool definite = true;
+  std::string doubt = {};
+};
+
+// Who owns a resource, as its bytes say.
+struct Owner {
+  uint32_t tid = 0;  // in the owner's process; 0: nobody
+};
+
+struct FunctionAt {
+  std::string name;          // plain; empty: no symbol
+  bool is_plumbing = false;  // libc and its like
+};
+
+class Decoder {
+ public:
+  explicit Decoder(std::span<const ProcessFacts> processes) : processes_(processes) {}
+
+  DecodedWaits decode() {
+    for (size_t i = 0; i < processes_.size(); ++i) read_process(i);
+    for (const PendingOwner& owner : owners_) give(owner);
+    for (const PendingJoin& join : joins_) link_join(join);
+    add_handler_facts();
+    return std::move(result_);
+  }
+
+ private:
+  struct PendingOwner {
+    ResourceId resource;
+    size_t process;
+    uint32_t tid;
+    bool shared;
+    bool definite;
+  };
+  struct PendingJoin {
+    ResourceId resource;
+    size_t process;
+    uint32_t tid;
+  };
+  using ResourceKey = std::tuple<size_t, ResourceKind, uint64_t, uint64_t, uint64_t>;
+
+  void read_process(size_t index) {
+    const ProcessFacts& facts = processes_[index];
+    model::Process process = facts.process;
+    process.id = model::ProcessId{static_cast<uint32_t>(index)};
+    result_.snapshot.processes.push_back(std::move(process));
+    layout_ = facts.symbols ? find_glibc_layout(*facts.symbols, *facts.memory) : GlibcLayout{};
+    if (!layout_.known) {
+      result_.notes.push_back("unknown glibc" +
+                              (layout_.version.empty() ? "" : " " + layout_.version) +
+                              ", lock owners may be missing");
+    }
+    functions_.clear();
+    called_.clear();
+    for (const ThreadFacts& thread : facts.threads) read_thread(index, thread);
+  }
+
+  void read_thread(size_t process, const ThreadFacts& facts) {
+    model::Thread thread;
+    thread.id = ThreadId{static_cast<uint32_t>(result_.snapshot.threads.size())};
+    thread.process = model::ProcessId{static_cast<uint32_t>(process)};
+    thread.tid = facts.tid;
+    thread.name = facts.name;
+    if (facts.gone) thread.activity = Activity::Gone;
+    thread.busy = !facts.blocked && !facts.gone;
+    DecodedThread decoded;
+    decoded.process = process;
+    decoded.own_tid = facts.own_tid;
+    if (facts.blocked) decoded.call = syscall_name(facts.syscall);
+    if (const auto call = futex_call(facts)) {
+      decoded.futex = call->address;
+      decoded.private_futex = call->is_private;
+      add_wait(process, facts, *call, thread, decoded);
+    }
+    threads_by_tid_.emplace(std::pair(process, facts.own_tid), thread.id);
+    result_.snapshot.threads.push_back(std::move(thread));
+    result_.threads.push_back(std::move(decoded));
+  }
+
+  // --- Which function, which object
+  // ------------------------------------------------------------------------------------------
+
+  const FunctionAt& function_at(const ProcessFacts& process, uint64_t pc) {
+    const auto [place, is_new] = functions_.try_emplace(pc);
+    if (is_new) {
+      DebugInfo& info = process.symbols->debug_info();
+      if (const auto symbol = info.find_symbol(pc)) place->second.name = plain_name(symbol->name);
+      const Module* const module = info.find_module(pc);
+      place->second.is_plumbing = module != nullptr && is_plumbing("", module->path);
+      if (place->second.name.empty() && place->second.is_plumbing)
+        place->second.name = name_of_half(process, pc);
+    }
+    return place->second;
+  }
+
+  // glibc splits these in two: the part that waits has no symbol, and the caller may have jumped
+  // there.
+  static std::string name_of_half(const ProcessFacts& process, uint64_t pc) {
+    for (const char* const name :
+         {"sem_wait", "sem_timedwait", "sem_clockwait", "pthread_join", "pthread_timedjoin_np",
+          "pthread_clockjoin_np", "pthread_once", "g_mutex_lock"}) {
+      if (is_half_of(*process.symbols, *process.memory, name, pc)) return name;
+    }
+    return {};
+  }
+
+  const std::string& called_before(const ProcessFacts& process, uint64_t return_address) {
+    const auto [place, is_new] = called_.try_emplace(return_address);
+    if (is_new) {
+      const auto symbol = called_function(*process.symbols, *process.memory, return_address);
+      if (symbol) place->second = plain_name(*symbol);
+    }
+    return place->second;
+  }
+
+  struct Near {
+    std::optional<WaitTarget> target;
+    std::string name;        // of the function that waits
+    uint64_t stack_end = 0;  // the frames of libraries lie below
+  };
+
+  // From the system call outwards to the first function known to wait, but not past the first frame
+  // of the program's own: a callback of pthread_once that sleeps does not wait for the once.
+  Near find_function(const ProcessFacts& process, const ThreadFacts& thread) {
+    Near near;
+    if (process.symbols == nullptr) return near;
+    const UnwoundStack stack =
+        unwind(*process.symbols, thread.registers, *process.memory, kNearFrames);
+    for (size_t i = 0; i < stack.frames.size(); ++i) {
+      const UnwoundFrame& frame = stack.frames[i];
+      const FunctionAt& at = function_at(process, frame.lookup_pc());
+      if (i > 0 && !at.is_plumbing && !is_internal(at.name)) break;
+      near.stack_end = frame.cfa;
+      if (consider(at.name, near)) continue;
+      if (i + 1 < stack.frames.size() && stack.frames[i + 1].is_return_address)
+        consider(called_before(process, stack.frames[i + 1].pc), near);
+    }
+    return near;
+  }
+
+  // In a static program libc's inner functions stand beside the program's own.
+  static bool is_internal(const std::string& name) {
+    return find_wait_target(name).has_value() || name.starts_with("lll_lock_wait") ||
+           name.starts_with("futex_") || name == "syscall";
+  }
+
+  // True: this name says it all. GLib's wrappers lie around pthread's functions: the wrapper
+  // counts.
+  static bool consider(const std::string& name, Near& near) {
+    if (name.empty()) return false;
+    const auto target = find_wait_target(name);
+    if (!target) {
+      if (near.name.empty() && name != "syscall") near.name = name;
+      return false;
+    }
+    if (!near.target) {
+      near.target = target;
+      near.name = name;
+      return true;
+    }
+    const bool wraps =
+        (*near.target == WaitTarget::Mutex && *target == WaitTarget::RecMutex) ||
+        (*near.target == WaitTarget::ReadLock && *target == WaitTarget::GlibReadLock) ||
+        (*near.target == WaitTarget::WriteLock && *target == WaitTarget::GlibWriteLock);
+    if (wraps) {
+      near.target = target;
+      near.name = name;
+    }
+    return wraps;
+  }
+
+  void add_wait(size_t process, const ThreadFacts& facts, const FutexCall& call,
+                model::Thread& thread, DecodedThread& decoded) {
+    const Near near = find_function(processes_[process], facts);
+    if (!near.name.empty()) decoded.call = near.name;
+    const Found found = identify(processes_[process], facts, call, near);
+    const ResourceId id = resource(process, found.kind, found.address, !call.is_private);
+    model::Wait wait;
+    wait.resource = id;
+    wait.mode = found.mode;
+    wait.timed = call.timed;
+    wait.definite = found.definite;
+    wait.doubt = found.doubt;
+    wait.since = facts.since;
+    thread.activity = Activity::Waiting;
+    thread.wait = std::move(wait);
+    if (!read_object(process, found, call, id)) {
+      // It is being handed over this very moment.
+      thread.activity = Activity::Running;
+      thread.busy = true;
+      thread.wait.reset();
+    }
+  }
+
+  Found identify(const ProcessFacts& process, const ThreadFacts& thread, const FutexCall& call,
+                 const Near& near) {
+    if (!near.target) return identify_by_bytes(process, call);
+    switch (*near.target) {
+      case WaitTarget::Mutex:
+      case WaitTarget::RecMutex:
+        return identify_mutex(process, thread, call, near);
+      case WaitTarget::Condition:
+        // The second half of the wait is one for the mutex, by another kind of futex call.
+        if (call.command != kFutexWaitBitset && call.command != kFutexWaitRequeuePi)
+          return identify_mutex(process, thread, call, near);
+        return {.kind = ResourceKind::Condition,
+                .address = (call.address & ~uint64_t{7}) - layout_.condition_signals};
+      case WaitTarget::ReadLock:
+      case WaitTarget::GlibReadLock:
+        return {.kind = rwlock_kind(near), .address = rwlock_of(call), .mode = Mode::Shared};
+      case WaitTarget::WriteLock:
+      case WaitTarget::GlibWriteLock:
+        return {.kind = rwlock_kind(near), .address = rwlock_of(call)};
+      case WaitTarget::Semaphore:
+        return {.kind = ResourceKind::Semaphore, .address = call.address};
+      case WaitTarget::Barrier:
+        return {.kind = ResourceKind::Barrier,
+                .address = call.address - GlibcLayout::kBarrierRound};
+      case WaitTarget::Join:
+        return {.kind = ResourceKind::Thread, .address = call.address - layout_.tid_offset};
+      case WaitTarget::Once:
+        return {.kind = ResourceKind::Once, .address = call.address};
+      case WaitTarget::Guard:
+        return {.kind = ResourceKind::Guard, .address = call.address & ~uint64_t{7}};
+      case WaitTarget::Future:
+        return {.kind = ResourceKind::Future, .address = call.address};
+      case WaitTarget::GlibMutex:
+        return {.kind = ResourceKind::GlibMutex, .address = call.address};
+      case WaitTarget::GlibCondition:
+        return {.kind = ResourceKind::GlibCond, .address = call.address};
+      case WaitTarget::GlibBit:
+        return {.kind = ResourceKind::GlibBit, .address = call.address};
+      case WaitTarget::Spin:
+        break;  // spins, does not sleep
+    }
+    return identify_by_bytes(process, call);
+  }
+
+  static ResourceKind rwlock_kind(const Near& near) {
+    const bool glib =
+        *near.target == WaitTarget::GlibReadLock || *near.target == WaitTarget::GlibWriteLock;
+    return glib ? ResourceKind::GlibRwLock : ResourceKind::RwLock;
+  }
+
+  // Readers and writers sleep on three of its words; the value tells the first from the third.
+  static uint64_t rwlock_of(const FutexCall& call) {
+    if (call.address % 8 == 4) return call.address - GlibcLayout::kRwLockWriters;
+    if ((call.value & GlibcLayout::kRwLockReaderWaiting) != 0) return call.address;
+    return call.address - GlibcLayout::kRwLockWriterPhase;
+  }
+
+  Found identify_mutex(const ProcessFacts& process, const ThreadFacts& thread,
+                       const FutexCall& call, const Near& near) {
+    const ResourceKind kind =
+        near.target == WaitTarget::RecMutex ? ResourceKind::GlibRecMutex : ResourceKind::Mutex;
+    const uint64_t sp = thread.registers.get(kRegisterRsp).value_or(0);
+    const bool on_own_stack =
+        call.command == kFutexWaitBitset && call.address >= sp && call.address - sp < kNearStack;
+    if (!on_own_stack) return {.kind = kind, .address = call.address};
+    const auto mutex = find_priority_mutex(process, thread, near);
+    if (mutex) return {.kind = kind, .address = *mutex};
+    return {.kind = kind,
+            .address = call.address,
+            .definite = false,
+            .doubt = "which mutex of a priority-inheriting cycle it wants is not known"};
+  }
+
+  // The thread that closes a cycle of priority-inheriting mutexes gets EDEADLK from the kernel, and
+  // glibc then lets it sleep for ever on a word of its own stack. The mutex is still in a register
+  // or in the frames in between: the only pointer there to a priority-inheriting mutex that is
+  // taken.
+  std::optional<uint64_t> find_priority_mutex(const ProcessFacts& process,
+                                              const ThreadFacts& thread, const Near& near) const {
+    std::optional<uint64_t> found;
+    bool several = false;
+    const auto consider_word = [&](uint64_t word) {
+      if (word % 8 != 0 || word < 4096 || found == word) return;
+      const auto kind = process.memory->read_word(word + GlibcLayout::kMutexKind, 4);
+      const auto owner = process.memory->read_word(word, 4);
+      if (!kind || !owner || (*kind & GlibcLayout::kMutexPriority) == 0 ||
+          *kind > GlibcLayout::kMutexKindMax || (*owner & kFutexTidMask) == 0)
+        return;
+      if (!is_thread(process, static_cast<uint32_t>(*owner & kFutexTidMask))) return;
+      several |= found.has_value();
+      found = word;
+    };
+    for (int number = 0; number < kRegisterCount; ++number) {
+      if (const auto value = thread.registers.get(number)) consider_word(*value);
+    }
+    const uint64_t sp = thread.registers.get(kRegisterRsp).value_or(0);
+    const uint64_t end = std::min(std::max(near.stack_end, sp), sp + kNearStack);
+    for (uint64_t at = sp; at + 8 <= end; at += 8) {
+      if (const auto word = process.memory->read_word(at)) consider_word(*word);
+    }
+    return several ? std::nullopt : found;
+  }
+
+  static bool is_thread(const ProcessFacts& process, uint32_t own_tid) {
+    return std::any_of(process.threads.begin(), process.threads.end(),
+                       [own_tid](const ThreadFacts& thread) { return thread.own_tid == own_tid; });
+  }
+
+  // Without a name. A join cannot be mistaken: the word is inside a thread descriptor and holds the
+  // number of the thread. A mutex can.
+  Found identify_by_bytes(const ProcessFacts& process, const FutexCall& call) const {
+    const MemoryReader& memory = *process.memory;
+    if (call.command == kFutexWaitBitset && !call.is_private && call.value != 0 &&
+        call.address > layout_.tid_offset) {
+      const uint64_t descriptor = call.address - layout_.tid_offset;
+      if (memory.read_word(descriptor) == descriptor &&
+          memory.read_word(descriptor + GlibcLayout::kDescriptorSelf) == descriptor)
+        return {.kind = ResourceKind::Thread, .address = descriptor};
+    }
+    if (call.command == kFutexWait && call.value == 2) {
+      const auto word = memory.read_word(call.address, 4);
+      const auto owner = memory.read_word(call.address + GlibcLayout::kMutexOwner, 4);
+      const auto kind = memory.read_word(call.address + GlibcLayout::kMutexKind, 4);
+      const auto users = memory.read_word(call.address + 12, 4);
+      const bool is_mutex = word == 2 && owner && kind && *kind <= GlibcLayout::kMutexKindMax &&
+                            users && *users >= 1 && *users < 4096 &&
+                            is_thread(process, static_cast<uint32_t>(*owner));
+      if (is_mutex)
+        return {.kind = ResourceKind::Mutex,
+                .address = call.address,
+                .definite = false,
+                .doubt = "what it waits for was recognised by its bytes alone"};
+      if (const auto thread = stdio_owner(memory, call.address); thread && *thread != 0)
+        return {.kind = ResourceKind::Custom, .address = call.address};
+    }
+    return {.kind = ResourceKind::Futex, .address = call.address};
+  }
+
+  // stdio's and the dynamic loader's recursive locks: lock word, count, descriptor of the owner.
+  [[nodiscard]] std::optional<uint32_t> stdio_owner(const MemoryReader& memory,
+                                                    uint64_t address) const {
+    const auto count = memory.read_word(address + 4, 4);
+    const auto descriptor = memory.read_word(address + 8);
+    if (!count || *count == 0 || !descriptor || *descriptor < 4096) return std::nullopt;
+    if (memory.read_word(*descriptor) != *descriptor ||
+        memory.read_word(*descriptor + GlibcLayout::kDescriptorSelf) != *descriptor)
+      return std::nullopt;
+    const auto tid = memory.read_word(*descriptor + layout_.tid_offset, 4);
+    if (!tid) return std::nullopt;
+    return static_cast<uint32_t>(*tid);
+  }
+
+  // --- Its bytes
+  // ------------------------------------------------------------------------------------------
+
+  // False: the object's own words say that nobody has it.
+  bool read_object(size_t process, const Found& found, const FutexCall& call, ResourceId id) {
+    const MemoryReader& memory = *processes_[process].memory;
+    Resource& resource = result_.snapshot.resources[static_cast<size_t>(id)];
+    const auto word = [&](size_t offset) { return memory.read_word(found.address + offset, 4); };
+    switch (found.kind) {
+      case ResourceKind::Mutex:
+      case ResourceKind::GlibRecMutex: {
+        const auto kind = word(GlibcLayout::kMutexKind);
+        if (!kind || *kind > GlibcLayout::kMutexKindMax) return true;
+        const bool priority = (*kind & GlibcLayout::kMutexPriority) != 0;
+        resource.recursive = (*kind & GlibcLayout::kMutexTypeMask) == GlibcLayout::kMutexRecursive;
+        const auto owner = word(priority ? 0 : GlibcLayout::kMutexOwner);
+        if (!owner) return true;
+        const auto tid = static_cast<uint32_t>(*owner & kFutexTidMask);
+        if (tid == 0) return false;
+        own(id, process, tid, (*kind & GlibcLayout::kMutexShared) != 0 || !call.is_private,
+            (*kind & GlibcLayout::kMutexRobust) != 0);
+        return true;
+      }
+      case ResourceKind::RwLock:
+      case ResourceKind::GlibRwLock: {
+        resource.prefers_writers =
+            word(GlibcLayout::kRwLockFlags) == GlibcLayout::kRwLockPrefersWriters;
+        const auto writer = word(GlibcLayout::kRwLockOwner);
+        if (writer && *writer != 0)
+          own(id, process, static_cast<uint32_t>(*writer), !call.is_private, false);
+        return true;
+      }
+      case ResourceKind::Thread:
+        joins_.push_back({id, process, call.value});
+        return true;
+      case ResourceKind::Semaphore:
+        return word(0).value_or(0) == 0;
+      case ResourceKind::GlibMutex:
+        return word(0).value_or(1) != 0;
+      case ResourceKind::Barrier: {
+        const auto in = word(0);
+        const auto round = word(GlibcLayout::kBarrierRound);
+        const auto count = word(GlibcLayout::kBarrierCount);
+        if (!in || !round || !count) return true;
+        const auto arrived = static_cast<uint32_t>(*in - *round);
+        if (arrived < *count) resource.needed = static_cast<uint32_t>(*count - arrived);
+        return true;
+      }
+      case ResourceKind::Custom:
+        if (const auto tid = stdio_owner(memory, found.address))
+          own(id, process, *tid, false, false);
+        return true;
+      default:
+        return true;
+    }
+  }
+
+  void own(ResourceId id, size_t process, uint32_t tid, bool shared, bool robust) {
+    const auto known = std::find_if(owners_.begin(), owners_.end(), [&](const PendingOwner& owner) {
+      return owner.resource == id;
+    });
+    // A robust mutex of a dead owner goes to the next who asks: that wait is about to end.
+    if (known == owners_.end()) owners_.push_back({id, process, tid, shared, !robust});
+  }
+
+  ResourceId resource(size_t process, ResourceKind kind, uint64_t address, bool shared) {
+    ResourceKey key{process, kind, address, 0, 0};
+    if (shared && kind != ResourceKind::Thread && processes_[process].shared_place) {
+      const auto place = processes_[process].shared_place(address);
+      shared = place.has_value();
+      if (place) key = {kEverywhere, kind, place->device, place->inode, place->offset};
+    } else {
+      shared = false;
+    }
+    const auto [entry, is_new] = resources_.try_emplace(key, ResourceId{0});
+    if (is_new) {
+      Resource resource;
+      resource.id = ResourceId{static_cast<uint32_t>(result_.snapshot.resources.size())};
+      resource.kind = kind;
+      resource.process = model::ProcessId{static_cast<uint32_t>(process)};
+      resource.address = address;
+      resource.process_shared = shared;
+      entry->second = resource.id;
+      result_.snapshot.resources.push_back(std::move(resource));
+    }
+    return entry->second;
+  }
+
+  // --- Owners, once all threads are known
+  // ------------------------------------------------------------------------------------------
+
+  [[nodiscard]] std::optional<ThreadId> find_thread(size_t process, uint32_t tid,
+                                                    bool shared) const {
+    const auto here = threads_by_tid_.find({process, tid});
+    if (here != threads_by_tid_.end()) return here->second;
+    for (size_t other = 0; shared && other < processes_.size(); ++other) {
+      const auto there = threads_by_tid_.find({other, tid});
+      if (there != threads_by_tid_.end()) return there->second;
+    }
+    return std::nullopt;
+  }
+
+  void give(const PendingOwner& owner) {
+    Resource& resource = result_.snapshot.resources[static_cast<size_t>(owner.resource)];
+    if (const auto thread = find_thread(owner.process, owner.tid, owner.shared)) {
+      result_.snapshot.threads[static_cast<size_t>(*thread)].holds.push_back(
+          {.resource = owner.resource});
+      return;
+    }
+    const ProcessFacts& process = processes_[owner.process];
+    if (process.has_thread && process.has_thread(owner.tid)) return;  // begun meanwhile
+    const bool nowhere =
+        process.is_alive_elsewhere && !process.is_alive_elsewhere(owner.tid).value_or(true);
+    if (owner.shared || !owner.definite || nowhere) {
+      resource.owner_gone = owner.definite && nowhere;
+      return;
+    }
+    // Lost in fork, it seems: the owner lives on in another process. What the forking thread held,
+    // its copy, the main thread here, may still let go.
+    const auto main =
+        std::find_if(result_.snapshot.threads.begin(), result_.snapshot.threads.end(),
+                     [&](const model::Thread& thread) {
+                       return static_cast<size_t>(thread.process) == owner.process &&
+                              thread.tid == result_.snapshot.processes[owner.process].pid;
+                     });
+    const bool main_waits = main != result_.snapshot.threads.end() && main->wait &&
+                            main->wait->resource == owner.resource;
+    if (main == result_.snapshot.threads.end() || main_waits) {
+      resource.owner_gone = true;
+    } else {
+      main->holds.push_back({.resource = owner.resource, .definite = false});
+    }
+  }
+
+  void link_join(const PendingJoin& join) {
+    Resource& resource = result_.snapshot.resources[static_cast<size_t>(join.resource)];
+    if (const auto thread = find_thread(join.process, join.tid, false)) {
+      resource.joined = *thread;
+      resource.joined_known = true;
+      return;
+    }
+    // A thread that ends wakes its joiners before it disappears. So one who still sleeps, on the
+    // number of a thread that is no more, sleeps for ever: the second of two joiners.
+    const ProcessFacts& process = processes_[join.process];
+    resource.owner_gone = !process.has_thread || !process.has_thread(join.tid);
+  }
+
+  // Of all wakers only sem_post and the raw futex call are allowed in a signal handler.
+  void add_handler_facts() {
+    const auto& processes = result_.snapshot.processes;
+    const bool any =
+        std::any_of(processes.begin(), processes.end(),
+                    [](const model::Process& process) { return process.handles_signals; });
+    for (Resource& resource : result_.snapshot.resources) {
+      if (resource.kind != ResourceKind::Semaphore && resource.kind != ResourceKind::Futex)
+        continue;
+      resource.posts_from_handler_possible =
+          resource.process_shared
+              ? any
+              : processes[static_cast<size_t>(resource.process)].handles_signals;
+    }
+  }
+
+  std::span<const ProcessFacts> processes_;
+  DecodedWaits result_;
+  GlibcLayout layout_;  // of the process at hand
+  std::unordered_map<uint64_t, FunctionAt> functions_;
+  std::unordered_map<uint64_t, std::string> called_;
+  std::map<ResourceKey, ResourceId> resources_;
+  std::map<std::pair<size_t, uint32_t>, ThreadId> threads_by_tid_;
+  std::vector<PendingOwner> owners_;
+  std::vector<PendingJoin> joins_;
+};
+
+struct SyscallName {
+  int64_t number;
+  std::string_view name;
+};
+
+constexpr SyscallName kSyscalls[] = {
+    {0, "read"},
+    {1, "write"},
+    {7, "poll"},
+    {17, "pread64"},
+    {18, "pwrite64"},
+    {19, "readv"},
+    {20, "writev"},
+    {23, "select"},
+    {34, "pause"},
+    {35, "nanosleep"},
+    {42, "connect"},
+    {43, "accept"},
+    {44, "sendto"},
+    {45, "recvfrom"},
+    {46, "sendmsg"},
+    {47, "recvmsg"},
+    {61, "wait4"},
+    {65, "semop"},
+    {70, "msgrcv"},
+    {72, "fcntl"},
+    {73, "flock"},
+    {74, "fsync"},
+    {128, "rt_sigtimedwait"},
+    {130, "rt_sigsuspend"},
+    {202, "futex"},
+    {220, "semtimedop"},
+    {230, "clock_nanosleep"},
+    {232, "epoll_wait"},
+    {243, "mq_timedreceive"},
+    {247, "waitid"},
+    {270, "pselect6"},
+    {271, "ppoll"},
+    {281, "epoll_pwait"},
+    {288, "accept4"},
+    {299, "recvmmsg"},
+    {208, "io_getevents"},
+    {426, "io_uring_enter"},
+    {441, "epoll_pwait2"},
+    {449, "futex_waitv"},
+};
+
+}  // namespace
+
+DecodedWaits decode_waits(std::span<const ProcessFacts> processes) {
+  return Decoder(processes).decode();
+}
+
+void keep_steady(DecodedWaits& decoded, const std::function<bool(size_t thread)>& is_steady) {
+  for (size_t i = 0; i < decoded.snapshot.threads.size(); ++i) {
+    model::Thread& thread = decoded.snapshot.threads[i];
+    if (!thread.wait || is_steady(i)) continue;
+    thread.activity = Activity::Running;
+    thread.busy = true;
+    thread.wait.reset();
+  }
+}
+
+std::string_view syscall_name(int64_t number) {
+  for (const SyscallName& known : kSyscalls)
+    if (known.number == number) return known.name;
+  return {};
+}
+
+}  // namespace gordian::process

@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "process/decode_waits.h"
+
+#include "process/blocked_child.h"
+#include "process/live_facts.h"
+
+#include <gtest/gtest.h>
+#include <memory>
+#include <pthread.h>
+#include <semaphore.h>
+#include <string>
+
+namespace gordian::process {
+namespace {
+
+using model::ResourceKind;
+
+// Decodes a child of ours whose main thread is the last to block.
+struct Decoded {
+  explicit Decoded(const BlockedChild& child) {
+    Result<std::unique_ptr<LiveProcess>> opened = LiveProcess::open(child.pid());
+    live = std::move(*opened);
+    const ProcessFacts& facts = live->read();
+    waits = decode_waits({&facts, 1});
+    for (size_t i = 0; i < facts.threads.size(); ++i) live->read_again(i);
+    keep_steady(waits, [this](size_t thread) { return live->is_steady(thread); });
+  }
+  [[nodiscard]] const model::Thread& main() const { return waits.snapshot.threads.front(); }
+  [[nodiscard]] const model::Resource& wanted() const {
+    return waits.snapshot.resources[static_cast<size_t>(main().wait->resource)];
+  }
+
+  std::unique_ptr<LiveProcess> live;
+  DecodedWaits waits;
+};
+
+TEST(DecodeWaits, TheOwnerOfAMutexIsInItsBytes) {
+  const BlockedChild child([](ChildFacts& facts) { block_on(facts, facts.mutex); });
+  const Decoded decoded(child);
+  ASSERT_TRUE(decoded.main().wait);
+  EXPECT_EQ(decoded.waits.threads[0].call, "pthread_mutex_lock");
+  EXPECT_EQ(decoded.wanted().kind, ResourceKind::Mutex);
+  EXPECT_EQ(decoded.wanted().address, child.facts().address);
+  EXPECT_TRUE(decoded.main().wait->definite);
+  ASSERT_EQ(decoded.main().holds.size(), 1U);
+  EXPECT_EQ(decoded.main().holds[0].resource, decoded.wanted().id);
+  EXPECT_TRUE(decoded.main().holds[0].definite);
+}
+
+TEST(DecodeWaits, AJoinKnowsItsThread) {
+  const BlockedChild child([](ChildFacts& facts) {
+    static ChildFacts* told;
+    told = &facts;
+    pthread_t thread{};
+    pthread_mutex_lock(&facts.mutex);
+    pthread_create(
+        &thread, nullptr,
+        [](void*) -> void* {
+          pthread_mutex_lock(&told->mutex);
+          return nullptr;
+        },
+        nullptr);
+    facts.address = thread;
+    pthread_join(thread, nullptr);
+  });
+  const Decoded decoded(child);
+  ASSERT_TRUE(decoded.main().wait);
+  EXPECT_EQ(decoded.wanted().kind, ResourceKind::Thread);
+  EXPECT_EQ(decoded.wanted().address, child.facts().address);
+  ASSERT_TRUE(decoded.wanted().joined_known);
+  EXPECT_EQ(static_cast<size_t>(decoded.wanted().joined), 1U);
+}
+
+TEST(DecodeWaits, ARwLockTakenToWriteNamesItsWriter) {
+  const BlockedChild child([](ChildFacts& facts) {
+    static pthread_rwlock_t lock = PTHREAD_RWLOCK_INITIALIZER;
+    facts.address = reinterpret_cast<uint64_t>(&lock);
+    pthread_t thread{};
+    pthread_create(
+        &thread, nullptr,
+        [](void*) -> void* {
+          pthread_rwlock_wrlock(&lock);
+          for (;;) pause();
+        },
+        nullptr);
+    while (pthread_rwlock_tryrdlock(&lock) == 0) {
+      pthread_rwlock_unlock(&lock);
+      sched_yield();
+    }
+    pthread_rwlock_rdlock(&lock);
+  });
+  const Decoded decoded(child);
+  ASSERT_TRUE(decoded.main().wait);
+  EXPECT_EQ(decoded.wanted().kind, ResourceKind::RwLock);
+  EXPECT_EQ(decoded.wanted().address, child.facts().address);
+  EXPECT_EQ(decoded.main().wait->mode, model::Mode::Shared);
+  ASSERT_EQ(decoded.waits.snapshot.threads.size(), 2U);
+  EXPECT_EQ(decoded.waits.snapshot.threads[1].holds.size(), 1U);
+}
+
+TEST(DecodeWaits, TheFunctionTellsASemaphoreFromACondition) {
+  const BlockedChild waiting([](ChildFacts& facts) {
+    static sem_t semaphore;
+    facts.address = reinterpret_cast<uint64_t>(&semaphore);
+    sem_wait(&semaphore);
+  });
+  const Decoded semaphore(waiting);
+  ASSERT_TRUE(semaphore.main().wait);
+  EXPECT_EQ(semaphore.wanted().kind, ResourceKind::Semaphore);
+  EXPECT_EQ(semaphore.wanted().address, waiting.facts().address);
+
+  const BlockedChild sleeping([](ChildFacts& facts) {
+    static pthread_cond_t condition = PTHREAD_COND_INITIALIZER;
+    facts.address = reinterpret_cast<uint64_t>(&condition);
+    pthread_mutex_lock(&facts.mutex);
+    pthread_cond_wait(&condition, &facts.mutex);
+  });
+  const Decoded condition(sleeping);
+  ASSERT_TRUE(condition.main().wait);
+  EXPECT_EQ(condition.wanted().kind, ResourceKind::Condition);
+  EXPECT_EQ(condition.wanted().address, sleeping.facts().address);
+}
+
+TEST(DecodeWaits, ABarrierCountsWhoIsMissing) {
+  const BlockedChild child([](ChildFacts& facts) {
+    static pthread_barrier_t barrier;
+    pthread_barrier_init(&barrier, nullptr, 3);
+    facts.address = reinterpret_cast<uint64_t>(&barrier);
+    pthread_barrier_wait(&barrier);
+  });
+  const Decoded decoded(child);
+  ASSERT_TRUE(decoded.main().wait);
+  EXPECT_EQ(decoded.wanted().kind, ResourceKind::Barrier);
+  EXPECT_EQ(decoded.wanted().address, child.facts().address);
+  EXPECT_EQ(decoded.wanted().needed, 2U);
+}
+
+TEST(DecodeWaits, TheLastOfAPriorityCycleSleepsOnItsStack) {
+  const BlockedChild child([](ChildFacts& facts) {
+    pthread_mutexattr_t attributes;
+    pthread_mutexattr_init(&attributes);
+    pthread_mutexattr_setprotocol(&attributes, PTHREAD_PRIO_INHERIT);
+    pthread_mutex_init(&facts.mutex, &attributes);
+    block_on(facts, facts.mutex);
+  });
+  const Decoded decoded(child);
+  ASSERT_TRUE(decoded.main().wait);
+  EXPECT_EQ(decoded.wanted().kind, ResourceKind::Mutex);
+  EXPECT_EQ(decoded.wanted().address, child.facts().address);
+  EXPECT_EQ(decoded.main().holds.size(), 1U);
+}
+
+TEST(DecodeWaits, ATimedWaitSaysSo) {
+  const BlockedChild child([](ChildFacts& facts) {
+    pthread_mutex_lock(&facts.mutex);
+    timespec until{};
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += 1000;
+    pthread_mutex_timedlock(&facts.mutex, &until);
+  });
+  const Decoded decoded(child);
+  ASSERT_TRUE(decoded.main().wait);
+  EXPECT_EQ(decoded.wanted().kind, ResourceKind::Mutex);
+  EXPECT_TRUE(decoded.main().wait->timed);
+}
+
+}  // namespace
+}  // namespace gordian::process

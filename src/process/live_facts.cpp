@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "process/live_facts.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <ctime>
+#include <unistd.h>
+
+namespace gordian::process {
+namespace {
+
+using std::chrono::nanoseconds;
+
+bool path_exists(const std::string& path) { return access(path.c_str(), F_OK) == 0; }
+
+// Milliseconds with a fraction, as /proc/PID/sched prints them.
+std::optional<nanoseconds> last_run(const std::string& task) {
+  const Result<std::string> text = read_file(task + "/sched", 1 << 14);
+  if (!text) return std::nullopt;
+  constexpr std::string_view kKey = "se.exec_start";
+  const size_t at = text->find(kKey);
+  const size_t colon = at == std::string::npos ? at : text->find(':', at);
+  if (colon == std::string::npos) return std::nullopt;
+  double milliseconds = 0;
+  if (std::sscanf(text->c_str() + colon + 1, "%lf", &milliseconds) != 1 || milliseconds <= 0)
+    return std::nullopt;
+  return nanoseconds(static_cast<int64_t>(milliseconds * 1e6));
+}
+
+ThreadFacts to_facts(const ThreadReading& reading) {
+  ThreadFacts facts;
+  facts.tid = reading.tid;
+  facts.own_tid = static_cast<uint32_t>(reading.inner_tid);
+  facts.name = reading.comm;
+  facts.gone = reading.state == 'Z' || reading.state == 'X';
+  facts.blocked = !reading.on_cpu && (reading.state == 'S' || reading.state == 'D');
+  if (!facts.blocked || !reading.readable) return facts;
+  facts.syscall = reading.syscall;
+  facts.args = reading.args;
+  facts.registers.set(kRegisterPc, reading.pc);
+  facts.registers.set(kRegisterRsp, reading.sp);
+  return facts;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<LiveProcess>> LiveProcess::open(int pid) {
+  GORDIAN_TRY(TaskDirectory tasks, TaskDirectory::open(pid));
+  std::unique_ptr<LiveProcess> process(new LiveProcess(std::move(tasks), pid));
+  const std::optional<ProcessStatus> status = read_status(pid);
+  process->namespaced_ = status && status->namespaced;
+  process->facts_.process.pid = pid;
+  process->facts_.process.exe = read_exe(pid);
+  process->facts_.process.argv = read_argv(pid);
+  // Unknown is taken for yes: it only turns a `deadlock` into a `stall`.
+  process->facts_.process.handles_signals = !status || helpful_signals(status->caught_signals) != 0;
+  process->symbols_ =
+      std::make_unique<Symbols>(pid, read_modules(pid).value_or(std::vector<Module>{}));
+  process->facts_.memory = &process->cache_;
+  process->facts_.symbols = process->symbols_.get();
+  LiveProcess* const self = process.get();
+  process->facts_.shared_place = [self](uint64_t address) { return self->shared_place(address); };
+  process->facts_.has_thread = [self](uint32_t tid) { return self->has_thread(tid); };
+  process->facts_.is_alive_elsewhere = [self](uint32_t tid) {
+    return self->is_alive_elsewhere(tid);
+  };
+  return process;
+}
+
+const ProcessFacts& LiveProcess::read() {
+  cache_.forget();
+  maps_read_ = false;
+  first_.clear();
+  facts_.threads.clear();
+  for (const int tid : tasks_.list()) {
+    std::optional<ThreadReading> reading = tasks_.read(tid);
+    if (!reading) continue;
+    facts_.threads.push_back(to_facts(*reading));
+    first_.push_back(std::move(*reading));
+  }
+  second_.assign(first_.size(), std::nullopt);
+  return facts_;
+}
+
+void LiveProcess::read_again(size_t thread) { second_[thread] = tasks_.read(first_[thread].tid); }
+
+bool LiveProcess::is_steady(size_t thread) const {
+  return second_[thread] && facts_.threads[thread].blocked &&
+         first_[thread].same_moment(*second_[thread]);
+}
+
+bool LiveProcess::stands_still(size_t thread) const {
+  const std::optional<ThreadReading> now = tasks_.read(first_[thread].tid);
+  return now && first_[thread].same_moment(*now);
+}
+
+std::optional<nanoseconds> LiveProcess::sleeping_for(size_t thread) const {
+  // The scheduler's clock has no zero that anybody knows; our own last run shows where it stands.
+  const std::optional<nanoseconds> now = last_run("/proc/thread-self");
+  const std::optional<nanoseconds> then =
+      last_run("/proc/" + std::to_string(pid()) + "/task/" + std::to_string(first_[thread].tid));
+  if (!now || !then) return std::nullopt;
+  return std::max(nanoseconds(0), *now - *then);
+}
+
+bool LiveProcess::has_thread(uint32_t own_tid) const {
+  int outer = static_cast<int>(own_tid);
+  if (namespaced_) {
+    const auto known = map_inner_tids(pid());
+    const auto found = known.find(outer);
+    if (found == known.end()) return false;
+    outer = found->second;
+  }
+  return path_exists("/proc/" + std::to_string(pid()) + "/task/" + std::to_string(outer));
+}
+
+std::optional<bool> LiveProcess::is_alive_elsewhere(uint32_t own_tid) const {
+  // The numbers of another pid namespace say nothing to us.
+  if (namespaced_) return std::nullopt;
+  return path_exists("/proc/" + std::to_string(own_tid));
+}
+
+std::optional<SharedPlace> LiveProcess::shared_place(uint64_t address) {
+  if (!maps_read_) maps_ = read_maps(pid()).value_or(std::vector<Mapping>{});
+  maps_read_ = true;
+  for (const Mapping& mapping : maps_) {
+    if (address < mapping.start || address >= mapping.end) continue;
+    if (!mapping.shared) return std::nullopt;
+    return SharedPlace{mapping.device, mapping.inode, address - mapping.start + mapping.offset};
+  }
+  return std::nullopt;
+}
+
+}  // namespace gordian::process

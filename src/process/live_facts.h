@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+// The facts of a live process for decode_waits(), taken from /proc and by process_vm_readv: nothing
+// is stopped. read(), decode, read_again(): who is_steady() then did not run in between, so all
+// that was decoded of such threads was true at one instant.
+#pragma once
+
+#include "base/result.h"
+#include "process/live.h"
+#include "process/memory.h"
+#include "process/modules.h"
+#include "process/symbols.h"
+#include "process/thread_facts.h"
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+namespace gordian::process {
+
+class LiveProcess {
+ public:
+  // Error: no such process. What may not be read is told by `obstacle`.
+  static Result<std::unique_ptr<LiveProcess>> open(int pid);
+
+  [[nodiscard]] int pid() const { return tasks_.pid(); }
+  // Why memory or system calls cannot be read, in words with the way out; empty: they can.
+  [[nodiscard]] const std::string& obstacle() const { return obstacle_; }
+
+  // Takes all threads down anew. The facts live as long as this, until the next read().
+  const ProcessFacts& read();
+  [[nodiscard]] const ProcessFacts& facts() const { return facts_; }
+
+  // The second reading of the thread at this index of the facts.
+  void read_again(size_t thread);
+  // Both readings are equal: it slept at the same place all the while.
+  [[nodiscard]] bool is_steady(size_t thread) const;
+  // Whether a third look shows it where the first one did: it has not moved since.
+  [[nodiscard]] bool stands_still(size_t thread) const;
+
+  // How long ago it fell asleep; nullopt: the kernel does not tell.
+  [[nodiscard]] std::optional<std::chrono::nanoseconds> sleeping_for(size_t thread) const;
+
+  [[nodiscard]] const Symbols& symbols() const { return *symbols_; }
+  [[nodiscard]] const ProcessMemory& memory() const { return memory_; }
+
+ private:
+  LiveProcess(TaskDirectory tasks, int pid)
+      : tasks_(std::move(tasks)), memory_(pid), cache_(memory_) {}
+  void find_obstacle();
+  [[nodiscard]] bool has_thread(uint32_t own_tid) const;
+  [[nodiscard]] std::optional<bool> is_alive_elsewhere(uint32_t own_tid) const;
+  [[nodiscard]] std::optional<SharedPlace> shared_place(uint64_t address);
+
+  TaskDirectory tasks_;
+  ProcessMemory memory_;
+  CachedMemory cache_;
+  std::unique_ptr<Symbols> symbols_;
+  std::string obstacle_;
+  bool namespaced_ = false;
+  ProcessFacts facts_;
+  std::vector<ThreadReading> first_;
+  std::vector<std::optional<ThreadReading>> second_;
+  std::vector<Mapping> maps_;
+  bool maps_read_ = false;
+};
+
+}  // namespace gordian::process

@@ -109,7 +109,10 @@ class Finder {
     }
     if (match->verdict == Verdict::Refuted) {
       if (!options_.refuted || known != found_.end()) return;
-      if (++refuted_ > options_.max_findings) return;
+      if (++refuted_ > options_.max_findings) {
+        capped_ = true;
+        return;
+      }
     } else if (known == found_.end() || known->second.verdict == Verdict::Refuted) {
       ++possible_;
     } else if (match->weak) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // gordian run: watch a program, report the deadlock the moment it happens, warn of those that did
 // not.
+#include "analysis/told.h"
 #include "base/file.h"
 #include "base/text.h"
 #include "cli/command.h"
@@ -21,7 +22,6 @@
 #include <fcntl.h>
 #include <filesystem>
 #include <optional>
-#include <set>
 #include <string>
 #include <system_error>
 #include <unistd.h>
@@ -165,22 +165,6 @@ bool is_certain(model::Verdict verdict) {
          verdict == model::Verdict::Proved;
 }
 
-// What a knot is made of in this run: its threads and the locks they want. The same knot seen live
-// and in the history may differ in what could be named, and so in its fingerprint; not in this.
-using Parts = std::set<std::pair<uint64_t, uint64_t>>;
-
-Parts parts_of(const model::Finding& finding) {
-  Parts parts;
-  for (const model::FindingThread& thread : finding.threads) {
-    if (thread.role != model::Role::Knot || !thread.wants) continue;
-    for (const model::Resource& resource : finding.resources) {
-      if (resource.id == thread.wants->resource)
-        parts.insert({static_cast<uint64_t>(thread.tid), resource.address});
-    }
-  }
-  return parts;
-}
-
 // Prints as things happen, and keeps what the report at the end needs.
 class Reporter final : public watch::Audience {
  public:
@@ -224,31 +208,10 @@ class Reporter final : public watch::Audience {
     if (is_suppressed(finding)) return false;
     if (suppressions_) say(report::headline(finding, text_));
     say(report::story(finding, text_));
-    known_.insert(finding.fingerprint);
-    if (const Parts parts = parts_of(finding); !parts.empty()) known_parts_.insert(parts);
-    if (finding.kind == model::FindingKind::Orphan) {
-      for (const model::Resource& resource : finding.resources) orphans_.insert(resource.address);
-    }
+    told_.add(finding);
     report_.findings.push_back(std::move(finding));
     if (options_.run.on_deadlock == watch::OnDeadlock::Keep) write_json();
     return true;
-  }
-
-  // All of it has happened already: perhaps as a part of a larger knot.
-  [[nodiscard]] bool is_told(const Parts& parts) const {
-    return !parts.empty() &&
-           std::any_of(known_parts_.begin(), known_parts_.end(), [&](const Parts& known) {
-             return std::includes(known.begin(), known.end(), parts.begin(), parts.end());
-           });
-  }
-
-  // A lock that a thread took with it, and another waited for until the end: told once.
-  [[nodiscard]] bool is_told_as_orphan(const model::Finding& hazard) const {
-    return hazard.kind == model::FindingKind::HeldAtExit &&
-           std::all_of(hazard.resources.begin(), hazard.resources.end(),
-                       [this](const model::Resource& resource) {
-                         return orphans_.contains(resource.address);
-                       });
   }
 
   void on_notice(const std::string& notice) override {
@@ -261,14 +224,9 @@ class Reporter final : public watch::Audience {
     fill(outcome);
     report::Report hazards = report_;
     hazards.findings.clear();
-    std::set<std::string> told_hazards;
     for (model::Finding& hazard : outcome.hazards) {
       hazard.fingerprint = report::fingerprint(hazard);
-      const bool known = known_.contains(hazard.fingerprint) || is_told(parts_of(hazard));
-      if (known || is_told_as_orphan(hazard) || is_suppressed(hazard)) continue;
-      // Same locks by name, same functions: the same bug in another instance.
-      const bool is_possible = hazard.verdict == model::Verdict::Possible;
-      if (is_possible && !told_hazards.insert(hazard.fingerprint).second) continue;
+      if (!told_.is_news(hazard) || is_suppressed(hazard)) continue;
       hazards.findings.push_back(hazard);
       report_.findings.push_back(std::move(hazard));
     }
@@ -320,7 +278,9 @@ class Reporter final : public watch::Audience {
           return finding.verdict != model::Verdict::Refuted || options_.run.refuted;
         });
     return shown ||
-           dropped.threads + dropped.locks + dropped.holds + dropped.chains + dropped.blocks > 0 ||
+           dropped.threads + dropped.locks + dropped.holds + dropped.chains + dropped.blocks +
+                   dropped.searches >
+               0 ||
            !report_.suppressed.empty() || !report_.unused_suppressions.empty();
   }
 
@@ -343,7 +303,8 @@ class Reporter final : public watch::Audience {
                        .chains = totals.dropped_chains,
                        .blocks = totals.dropped_blocks,
                        .repeats = totals.dropped_repeats,
-                       .inexact_events = totals.inexact_events};
+                       .inexact_events = totals.inexact_events,
+                       .searches = totals.capped_searches};
     report_.run = {.threads = totals.threads,
                    .locks = totals.locks,
                    .acquisitions = totals.acquisitions,
@@ -383,9 +344,7 @@ class Reporter final : public watch::Audience {
   report::TextOptions text_;
   report::Report report_;
   FileDescriptor log_;
-  std::set<std::string> known_;
-  std::set<Parts> known_parts_;
-  std::set<uint64_t> orphans_;  // addresses of locks that a finding calls orphaned
+  analysis::Told told_;
   bool noticed_ = false;
   bool write_failed_ = false;
 };

@@ -78,6 +78,11 @@ std::vector<std::string> dropped_lines(const Dropped& dropped) {
   say(dropped.inexact_events, "event",
       "not recorded (signals, cancelled waits or longjmp in the middle of a step): the threads "
       "concerned give no certain verdict");
+  if (dropped.searches > 0) {
+    lines.emplace_back(
+        "the search for possible deadlocks was ended early, too many cycles of locks: there may be "
+        "more");
+  }
   return lines;
 }
 

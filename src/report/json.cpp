@@ -168,6 +168,7 @@ Json dropped_json(const Dropped& dropped) {
   out["blocks"] = dropped.blocks;
   out["repeats"] = dropped.repeats;
   out["inexact_events"] = dropped.inexact_events;
+  out["searches"] = dropped.searches;
   return out;
 }
 

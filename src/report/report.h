@@ -38,6 +38,7 @@ struct Dropped {
   uint64_t blocks = 0;          // blocks of the log or of further holds
   uint64_t repeats = 0;         // lock orders already logged by enough threads: harmless
   uint64_t inexact_events = 0;  // records skipped by re-entry, cancellation or longjmp
+  uint64_t searches = 0;        // searches for hazards that were ended at a limit
 };
 
 struct RunSummary {

@@ -191,7 +191,14 @@ TEST(Closing, SaysWhatWasDropped) {
 
   EXPECT_THAT(text, HasSubstr("gordian: 1 thread not watched"));
   EXPECT_THAT(text, HasSubstr("gordian: 2,000 lock orders not recorded"));
+  EXPECT_THAT(text, testing::Not(HasSubstr("ended early")));
   EXPECT_THAT(text, HasSubstr("gordian: nothing found"));
+}
+
+TEST(Closing, SaysThatThereMayBeMore) {
+  Report report = sample::report_of({});
+  report.dropped.searches = 1;
+  EXPECT_THAT(closing(report), HasSubstr("search for possible deadlocks was ended early"));
 }
 
 }  // namespace

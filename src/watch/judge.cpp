@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "watch/judge.h"
 
-#include "analysis/find_hazards.h"
 #include "analysis/find_stuck.h"
 #include "process/file_locks.h"
 #include "trace/board_history.h"
@@ -858,7 +857,7 @@ void Judge::complete(model::Finding& finding) {
   }).complete(finding);
 }
 
-std::vector<model::Finding> Judge::find_hazards(bool refuted) {
+analysis::Hazards Judge::find_hazards(bool refuted) {
   std::vector<trace::ProcessLog> logs;
   for (const auto& process : processes_) logs.push_back(process->history_source());
   const model::History history = trace::read_history(logs);
@@ -873,11 +872,11 @@ std::vector<model::Finding> Judge::find_hazards(bool refuted) {
       options.trampolines.push_back(thread.start_routine);
     }
   }
-  std::vector<model::Finding> findings = analysis::find_hazards(history, options).findings;
+  analysis::Hazards hazards = analysis::find_hazards(history, options);
   const process::FindingCompleter completer(
       [&](const model::Process& process) { return view_of(process, true); });
-  for (model::Finding& finding : findings) completer.complete(finding);
-  return findings;
+  for (model::Finding& finding : hazards.findings) completer.complete(finding);
+  return hazards;
 }
 
 }  // namespace gordian::watch

@@ -7,6 +7,7 @@
 // threads, /proc is.
 #pragma once
 
+#include "analysis/find_hazards.h"
 #include "model/finding.h"
 #include "watch/evidence.h"
 #include "watch/watched_process.h"
@@ -47,7 +48,7 @@ class Judge {
   // Stacks, and names of all locks.
   void complete(model::Finding& finding);
   // What the run did not hit but could have, over all processes seen.
-  std::vector<model::Finding> find_hazards(bool refuted);
+  analysis::Hazards find_hazards(bool refuted);
 
   [[nodiscard]] uint64_t examinations() const { return examinations_; }
 

@@ -281,7 +281,9 @@ RunOutcome Session::outcome() {
     }
     break;
   }
-  outcome.hazards = judge_.find_hazards(options_.refuted);
+  analysis::Hazards hazards = judge_.find_hazards(options_.refuted);
+  outcome.hazards = std::move(hazards.findings);
+  outcome.totals.capped_searches = hazards.capped ? 1 : 0;
 
   rusage usage{};
   getrusage(RUSAGE_SELF, &usage);

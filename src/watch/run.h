@@ -54,7 +54,7 @@ struct Totals {
            chains = 0, waits = 0;
   std::chrono::nanoseconds longest_wait{0};
   uint64_t dropped_threads = 0, dropped_locks = 0, dropped_holds = 0, dropped_chains = 0,
-           dropped_blocks = 0, dropped_repeats = 0, inexact_events = 0;
+           dropped_blocks = 0, dropped_repeats = 0, inexact_events = 0, capped_searches = 0;
 };
 
 struct RunOutcome {

@@ -228,6 +228,17 @@ std::optional<ThreadReading> read_thread(int pid, int tid) {
   return tasks ? tasks->read(tid) : std::nullopt;
 }
 
+int find_memory_thread(int pid) {
+  const Result<TaskDirectory> tasks = TaskDirectory::open(pid);
+  if (!tasks) return 0;
+  for (const int tid : tasks->list()) {
+    if (tid == pid) continue;
+    const std::optional<ThreadReading> reading = tasks->read(tid);
+    if (reading && reading->state != 'Z' && reading->state != 'X') return tid;
+  }
+  return 0;
+}
+
 std::vector<Mapping> parse_maps(std::string_view text) {
   std::vector<Mapping> mappings;
   for (size_t at = 0; at < text.size() && mappings.size() < kMaxMappings;) {
@@ -264,7 +275,12 @@ std::vector<Mapping> parse_maps(std::string_view text) {
 }
 
 Result<std::vector<Mapping>> read_maps(int pid) {
-  GORDIAN_TRY(const std::string text, read_file(proc_path(pid, "maps")));
+  GORDIAN_TRY(std::string text, read_file(proc_path(pid, "maps")));
+  if (text.empty()) {
+    if (const int tid = find_memory_thread(pid); tid != 0) {
+      GORDIAN_TRY(text =, read_file(proc_path(tid, "maps")));
+    }
+  }
   return parse_maps(text);
 }
 

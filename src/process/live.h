@@ -66,6 +66,9 @@ class TaskDirectory {
 
 std::vector<int> list_threads(int pid);
 std::optional<ThreadReading> read_thread(int pid, int tid);
+// The thread through which the kernel shows the process's memory when `pid` itself does not: the
+// first one may have ended (pthread_exit in main) while others run. 0: none.
+int find_memory_thread(int pid);
 
 // One line of /proc/PID/maps.
 struct Mapping {

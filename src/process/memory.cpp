@@ -1,12 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "process/memory.h"
 
+#include "process/live.h"
+
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <cstring>
 #include <sys/uio.h>
 
 namespace gordian::process {
+namespace {
+
+ssize_t read_process(int pid, const iovec* local, size_t count, const iovec* remote) {
+  const ssize_t got = process_vm_readv(pid, local, count, remote, count, 0);
+  if (got >= 0 || errno != ESRCH) return got;
+  const int tid = find_memory_thread(pid);
+  return tid == 0 ? got : process_vm_readv(tid, local, count, remote, count, 0);
+}
+
+}  // namespace
 
 std::optional<uint64_t> MemoryReader::read_word(uint64_t address, size_t size) const {
   uint64_t word = 0;
@@ -37,7 +50,7 @@ bool ProcessMemory::read(uint64_t address, std::span<std::byte> to) const {
   if (to.empty()) return true;
   iovec local{to.data(), to.size()};
   iovec remote{reinterpret_cast<void*>(address), to.size()};
-  return process_vm_readv(pid_, &local, 1, &remote, 1, 0) == static_cast<ssize_t>(to.size());
+  return read_process(pid_, &local, 1, &remote) == static_cast<ssize_t>(to.size());
 }
 
 void ProcessMemory::read_all(std::span<MemoryRange> ranges) const {
@@ -52,7 +65,7 @@ void ProcessMemory::read_all(std::span<MemoryRange> ranges) const {
       local[i] = {range.to.data(), range.to.size()};
       remote[i] = {reinterpret_cast<void*>(range.address), range.to.size()};
     }
-    ssize_t got = process_vm_readv(pid_, local.data(), count, remote.data(), count, 0);
+    ssize_t got = read_process(pid_, local.data(), count, remote.data());
     // The kernel stops at the first range it cannot read whole; that one is lost, the next call
     // goes on behind it.
     size_t done = 0;

@@ -6,13 +6,18 @@
 #include "trace/board_history.h"
 
 #include <algorithm>
+#include <cerrno>
+#include <csignal>
 #include <ctime>
 #include <fcntl.h>
 #include <poll.h>
 #include <string>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <thread>
 #include <unistd.h>
+#include <unordered_map>
+#include <utility>
 
 namespace gordian::watch {
 namespace {
@@ -79,13 +84,20 @@ size_t index_of(ThreadId id) { return static_cast<size_t>(id); }
 size_t index_of(ResourceId id) { return static_cast<size_t>(id); }
 size_t index_of(model::ProcessId id) { return static_cast<size_t>(id); }
 
-bool task_exists(int pid, uint32_t tid) {
-  const std::string path = "/proc/" + std::to_string(pid) + "/task/" + std::to_string(tid);
-  return access(path.c_str(), F_OK) == 0;
+// A thread that has ended may stay for long, as a zombie: the first one of a process while others
+// run, and a whole process until its parent asks. By then it has woken whoever waited for its end.
+// Asked with a signal that is none, because /proc may hide what belongs to others.
+bool has_ended(int pid, uint32_t tid) {
+  if (syscall(SYS_tgkill, pid, tid, 0) != 0 && errno == ESRCH) return true;
+  const auto reading = process::read_thread(pid, static_cast<int>(tid));
+  return reading && (reading->state == 'Z' || reading->state == 'X');
 }
 
-bool any_task_exists(uint32_t tid) {
-  return access(("/proc/" + std::to_string(tid)).c_str(), F_OK) == 0;
+bool has_ended(uint32_t tid) {
+  if (kill(static_cast<pid_t>(tid), 0) != 0 && errno == ESRCH) return true;
+  // /proc shows every thread under its own number too.
+  const auto reading = process::read_thread(static_cast<int>(tid), static_cast<int>(tid));
+  return reading && (reading->state == 'Z' || reading->state == 'X');
 }
 
 // Whether the descriptor that a thread waits on is the file its card names.
@@ -334,12 +346,13 @@ std::vector<model::Finding> Judge::examine() {
   std::vector<WaitFacts> facts(current.now.snapshot.threads.size());
   std::vector<bool> gone(facts.size(), false);
   gather_objects(current, facts, gone);
-  find_outsiders(current);
+  gather_outsiders(current);
   attest_spinning(current, facts);
   read_all(current, tids, true);
 
   apply(current, facts, gone);
   enrich(current);
+  settle_contradictions(current, facts);
   note_signal_handlers(current);
   add_outsiders(current);
   add_unknown_threads(current, tids);
@@ -496,8 +509,7 @@ void Judge::gather_objects(Case& current, std::vector<WaitFacts>& facts, std::ve
     const auto outer = static_cast<uint32_t>(current.processes[origin.process]->outer_tid(owner));
     // The owner of a shared lock may be in another pid namespace, where its number says nothing to
     // us.
-    gone[i] =
-        shared ? outer != 0 && !any_task_exists(outer) : outer == 0 || !task_exists(pid, outer);
+    gone[i] = shared ? outer != 0 && has_ended(outer) : outer == 0 || has_ended(pid, outer);
   }
 }
 
@@ -611,6 +623,63 @@ void Judge::apply_owner(Case& current, size_t index, const Testimony& testimony,
   if (!confirmed && owner_gone) resource.owner_gone = true;
 }
 
+// The memory of a lock that was never released may be used anew, and nobody hears of it: then two
+// cards claim what one thread can have, or more claim to read than the lock counts. Who can move
+// probably tells the truth, since the other would wait for itself; if nobody can, nothing is
+// certain.
+void Judge::settle_contradictions(Case& current, const std::vector<WaitFacts>& facts) {
+  model::Snapshot& snapshot = current.now.snapshot;
+  struct Claims {
+    std::vector<std::pair<model::Thread*, model::Hold*>> all;
+    uint32_t exclusive = 0;
+    uint32_t reads = 0;
+    uint32_t readers = UINT32_MAX;  // that the lock counts
+  };
+  std::unordered_map<uint64_t, Claims> locks;
+  for (size_t i = 0; i < facts.size(); ++i) {
+    const model::Thread& thread = snapshot.threads[i];
+    if (!thread.wait || !thread.wait->definite) continue;
+    Claims& claims = locks[index_of(thread.wait->resource)];
+    const Kind kind = facts[i].wait.kind;
+    const bool counts = (kind == Kind::RwLock || kind == Kind::GlibRwLock) &&
+                        !facts[i].object.bytes.empty() && !read_owner(kind, facts[i].object).known;
+    if (counts) claims.readers = count_nameless_holders(kind, facts[i].object);
+  }
+  for (model::Thread& thread : snapshot.threads) {
+    for (model::Hold& hold : thread.holds) {
+      const auto lock = locks.find(index_of(hold.resource));
+      if (lock == locks.end()) continue;
+      lock->second.all.emplace_back(&thread, &hold);
+      if (hold.mode == model::Mode::Exclusive) {
+        ++lock->second.exclusive;
+      } else {
+        lock->second.reads += hold.count;
+      }
+    }
+  }
+  for (auto& [id, claims] : locks) {
+    const bool is_contradictory = claims.exclusive > 1 ||
+                                  (claims.exclusive == 1 && claims.all.size() > 1) ||
+                                  claims.reads > claims.readers;
+    if (!is_contradictory) continue;
+    const auto definite = std::count_if(claims.all.begin(), claims.all.end(),
+                                        [](const auto& claim) { return claim.second->definite; });
+    const bool any_moves = std::any_of(claims.all.begin(), claims.all.end(), [](const auto& claim) {
+      return claim.first->activity == model::Activity::Running;
+    });
+    for (const auto& [thread, hold] : claims.all) {
+      // The lock itself has named one of them.
+      const bool is_refuted = definite == 1 && !hold->definite;
+      const bool waits = thread->activity == model::Activity::Waiting;
+      if (is_refuted || (definite != 1 && any_moves && waits)) hold->count = 0;
+      if (definite != 1) hold->definite = false;
+    }
+  }
+  // Only now: until here others pointed to them.
+  for (model::Thread& thread : snapshot.threads)
+    std::erase_if(thread.holds, [](const model::Hold& hold) { return hold.count == 0; });
+}
+
 // Whether all the holders that the object counts are threads that ended with it.
 bool Judge::is_left_held(Case& current, size_t process, Kind kind, uint64_t address,
                          uint32_t holders) {
@@ -674,8 +743,8 @@ void Judge::enrich(Case& current) {
     // As in gather_objects: nothing is known of other pid namespaces.
     resource.owner_gone =
         resource.process_shared
-            ? outer != 0 && !any_task_exists(outer)
-            : outer == 0 || !task_exists(current.processes[origin.process]->pid(), outer);
+            ? outer != 0 && has_ended(outer)
+            : outer == 0 || has_ended(current.processes[origin.process]->pid(), outer);
   }
 }
 
@@ -716,51 +785,45 @@ void Judge::add_file_lock_holders(Case& current) {
   }
 }
 
-// Whoever has the memory in which a semaphore lies can post it, watched or not: also a child that
-// has only just been forked, and has not yet called anything that we hook.
-void Judge::find_outsiders(Case& current) {
-  std::set<std::pair<uint64_t, uint64_t>> files;
+// Asked between the readings, as all that could free a thread.
+void Judge::gather_outsiders(Case& current) {
+  std::vector<SignalPlace> places;
   for (size_t i = 0; i < current.now.origins.size(); ++i) {
     const trace::ThreadOrigin& origin = current.now.origins[i];
-    const auto& wait = current.now.snapshot.threads[i].wait;
-    if (!wait || !current.now.snapshot.resources[index_of(wait->resource)].process_shared) continue;
-    if (has_one_waker(current.now.snapshot.resources[index_of(wait->resource)])) continue;
-    if (const auto identity =
-            current.processes[origin.process]->shared_identity(origin.wait.address)) {
-      files.emplace(identity->device, identity->inode);
-    }
+    const model::Thread& thread = current.now.snapshot.threads[i];
+    const auto& wait = thread.wait;
+    if (!wait || wait->timed || !current.readings.contains({origin.process, thread.tid})) continue;
+    const model::Resource& resource = current.now.snapshot.resources[index_of(wait->resource)];
+    if (has_one_waker(resource) || trace::is_file_lock(origin.wait.kind)) continue;
+    places.push_back({.process = current.processes[origin.process],
+                      .address = origin.wait.address,
+                      .shared = resource.process_shared});
   }
-  if (files.empty()) return;
-  for (const int pid : process::list_processes()) {
-    const bool watched =
-        std::any_of(current.processes.begin(), current.processes.end(),
-                    [pid](const WatchedProcess* process) { return process->pid() == pid; });
-    if (watched || pid == getpid()) continue;
-    const auto maps = process::read_maps(pid);
-    if (!maps) continue;
-    if (std::any_of(maps->begin(), maps->end(), [&](const process::Mapping& mapping) {
-          return mapping.shared && files.contains({mapping.device, mapping.inode});
-        })) {
-      current.outsiders.push_back(pid);
-    }
-  }
+  if (!places.empty()) current.outsiders = find_outsiders(current.processes, places);
 }
 
 void Judge::add_outsiders(Case& current) {
-  for (const int pid : current.outsiders) {
-    model::Process process;
-    process.id = model::ProcessId{static_cast<uint32_t>(current.now.snapshot.processes.size())};
-    process.pid = pid;
-    process.exe = process::read_exe(pid);
-    process.argv = process::read_argv(pid);
+  model::Snapshot& snapshot = current.now.snapshot;
+  for (Outsider& outsider : current.outsiders) {
     model::Thread thread;
-    thread.id = ThreadId{static_cast<uint32_t>(current.now.snapshot.threads.size())};
-    thread.process = process.id;
-    thread.tid = pid;
-    thread.name = process.exe.substr(process.exe.rfind('/') + 1);
+    thread.id = ThreadId{static_cast<uint32_t>(snapshot.threads.size())};
+    thread.tid = outsider.pid;
+    thread.name = std::move(outsider.name);
     thread.busy = true;
-    current.now.snapshot.processes.push_back(std::move(process));
-    current.now.snapshot.threads.push_back(std::move(thread));
+    const auto host = std::find_if(
+        snapshot.processes.begin(), snapshot.processes.end(), [&](const model::Process& process) {
+          return outsider.memory_of != 0 && process.pid == outsider.memory_of;
+        });
+    if (host != snapshot.processes.end()) {
+      thread.process = host->id;
+    } else {
+      thread.process = model::ProcessId{static_cast<uint32_t>(snapshot.processes.size())};
+      snapshot.processes.push_back({.id = thread.process,
+                                    .pid = outsider.pid,
+                                    .exe = std::move(outsider.exe),
+                                    .argv = std::move(outsider.argv)});
+    }
+    snapshot.threads.push_back(std::move(thread));
     current.now.origins.push_back({.process = SIZE_MAX});
   }
 }

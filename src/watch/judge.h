@@ -10,6 +10,7 @@
 #include "analysis/find_hazards.h"
 #include "model/finding.h"
 #include "watch/evidence.h"
+#include "watch/outsiders.h"
 #include "watch/watched_process.h"
 
 #include <chrono>
@@ -65,7 +66,7 @@ class Judge {
     std::vector<trace::ProcessBoard> boards;
     trace::BoardSnapshot now;
     std::map<std::pair<size_t, int>, Reading> readings;  // process, tid
-    std::vector<int> outsiders;  // unwatched processes that can reach what is waited for
+    std::vector<Outsider> outsiders;  // unwatched, and able to reach what is waited for
   };
   struct Look {
     bool worth = false;      // something could be a knot
@@ -84,10 +85,11 @@ class Judge {
   void apply(Case& current, const std::vector<WaitFacts>& facts, const std::vector<bool>& gone);
   void apply_owner(Case& current, size_t index, const Testimony& testimony, bool owner_gone);
   void enrich(Case& current);
+  void settle_contradictions(Case& current, const std::vector<WaitFacts>& facts);
   bool is_left_held(Case& current, size_t process, format::Kind kind, uint64_t address,
                     uint32_t holders);
   void add_file_lock_holders(Case& current);
-  void find_outsiders(Case& current);
+  void gather_outsiders(Case& current);
   void add_outsiders(Case& current);
   void note_signal_handlers(Case& current);
   void add_unknown_threads(Case& current, const std::set<std::pair<size_t, int>>& tids);

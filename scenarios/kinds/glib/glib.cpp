@@ -19,6 +19,13 @@
 // EXIT(consistent, recursive, try, timed, work-queue, cleared): 0
 // JSON(consistent, recursive, try, timed, work-queue, cleared): findings=0
 //
+// The memory of a lock that was never released is used anew: its old owner does not wait for
+// itself.
+// RUN(reused): gordian run -- %program %case
+// EXIT(reused): 0
+// JSON(reused): no verdict=deadlock
+// JSON(reused): no verdict=stall
+//
 // RUN(lucky): gordian run -- %program %case
 // EXIT(lucky): 0
 // JSON(lucky): verdict=possible kind=lock-order knot=left,right locks=sessions,streams
@@ -26,6 +33,7 @@
 #include "support/cases.h"
 #include "support/steps.h"
 
+#include <cstring>
 #include <glib.h>
 #include <mutex>
 
@@ -279,6 +287,23 @@ void work_queue() {
 }
 
 // Two locks that lived at one address, one after the other.
+void reused() {
+  alignas(GMutex) static char arena[sizeof(GMutex)];
+  static Steps turn;
+  auto* mutex = reinterpret_cast<GMutex*>(arena);
+  g_mutex_lock(mutex);
+  std::memset(arena, 0, sizeof arena);
+  Thread owner("owner", [mutex] {
+    g_mutex_lock(mutex);
+    turn.advance();
+    g_usleep(1000000);  // longer than a judge needs
+    g_mutex_unlock(mutex);
+  });
+  turn.wait_for(1);
+  g_mutex_lock(mutex);
+  g_mutex_unlock(mutex);
+}
+
 void cleared() {
   static GMutex reused;
   Steps turn;
@@ -340,6 +365,7 @@ int main(int argc, char** argv) {
                              {"try", try_other},
                              {"timed", timed},
                              {"work-queue", work_queue},
+                             {"reused", reused},
                              {"cleared", cleared},
                              {"lucky", lucky}});
 }

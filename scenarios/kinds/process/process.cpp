@@ -11,6 +11,18 @@
 // JSON(exec-cycle): verdict=deadlock kind=lock-order knot=left,right locks=settings,cache
 // JSON(spawn-cycle): verdict=deadlock kind=lock-order knot=left,right locks=settings,cache
 //
+// The owner has ended and is still in the way: as the first thread of a process that goes on, or as
+// a process whose parent has not asked yet.
+// RUN(main-gone, zombie-owner): gordian run -- %program %case
+// EXIT(main-gone, zombie-owner): 66
+// JSON(main-gone): verdict=deadlock kind=orphan knot=heir locks=settings
+// JSON(zombie-owner): verdict=deadlock kind=orphan
+//
+// Woken by a process that has no card, but lives in the same memory.
+// RUN(same-memory): gordian run -- %program %case
+// EXIT(same-memory): 0
+// JSON(same-memory): findings=0
+//
 // RUN(held): gordian run -- %program %case
 // EXIT(held): 0
 // JSON(held): findings=1
@@ -31,10 +43,16 @@
 #include <cstdlib>
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <spawn.h>
+#include <string>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <thread>
+#include <time.h>
 #include <unistd.h>
 #include <vector>
 
@@ -105,6 +123,59 @@ void thread_orphan() {
     Thread holder("holder", [] { pthread_mutex_lock(&settings); });
   }
   Thread heir("heir", [] { pthread_mutex_lock(&settings); });
+}
+
+// main leaves by pthread_exit and takes the lock with it.
+void main_gone() {
+  pthread_mutex_lock(&settings);
+  static const pid_t main_tid = getpid();
+  std::thread([] {
+    pthread_setname_np(pthread_self(), "heir");
+    const std::string path = "/proc/self/task/" + std::to_string(main_tid) + "/stat";
+    for (char state = 0; state != 'Z'; sched_yield()) {
+      std::FILE* file = std::fopen(path.c_str(), "re");
+      if (file == nullptr || std::fscanf(file, "%*d (%*[^)]) %c", &state) != 1) std::abort();
+      std::fclose(file);
+    }
+    pthread_mutex_lock(&settings);
+  }).detach();
+  pthread_exit(nullptr);
+}
+
+void zombie_owner() {
+  auto* shared = static_cast<pthread_mutex_t*>(mmap(
+      nullptr, sizeof(pthread_mutex_t), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
+  pthread_mutexattr_t attributes;
+  pthread_mutexattr_init(&attributes);
+  pthread_mutexattr_setpshared(&attributes, PTHREAD_PROCESS_SHARED);
+  pthread_mutex_init(shared, &attributes);
+  const pid_t child = fork();
+  if (child == 0) {
+    pthread_mutex_lock(shared);
+    _exit(0);
+  }
+  siginfo_t end;
+  waitid(P_PID, static_cast<id_t>(child), &end, WEXITED | WNOWAIT);
+  pthread_mutex_lock(shared);
+}
+
+sem_t woken;
+
+// Sleeps for longer than a judge needs.
+int post_later(void*) {
+  const timespec later{.tv_sec = 1, .tv_nsec = 0};
+  syscall(SYS_nanosleep, &later, nullptr);
+  sem_post(&woken);
+  return 0;
+}
+
+void same_memory() {
+  alignas(16) static char stack[65536];
+  sem_init(&woken, 0, 0);
+  const pid_t child = clone(post_later, stack + sizeof stack, CLONE_VM | SIGCHLD, nullptr);
+  if (child < 0) std::exit(1);
+  sem_wait(&woken);
+  wait_for(child);
 }
 
 void held() {
@@ -279,6 +350,9 @@ int main(int argc, char** argv) {
                              {"fork-orphan", fork_orphan},
                              {"thread-orphan", thread_orphan},
                              {"held", held},
+                             {"main-gone", main_gone},
+                             {"zombie-owner", zombie_owner},
+                             {"same-memory", same_memory},
                              {"in-child", in_child},
                              {"in-grandchild", in_grandchild},
                              {"exec-cycle", exec_cycle},

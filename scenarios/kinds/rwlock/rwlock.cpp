@@ -17,6 +17,13 @@
 // JSON(read-read, nested-readers, recursive-read, timed, shared-mutex): findings=0
 // STDOUT(write-twice): EDEADLK
 //
+// The memory of a lock that was never released is used anew: its old reader does not wait for
+// itself.
+// RUN(reused): gordian run -- %program %case
+// EXIT(reused): 0
+// JSON(reused): no verdict=deadlock
+// JSON(reused): no verdict=stall
+//
 // Hazards: a writer in the knot makes one; readers of a lock that prefers writers need a third
 // thread.
 //
@@ -34,6 +41,7 @@
 #include <mutex>
 #include <pthread.h>
 #include <shared_mutex>
+#include <unistd.h>
 
 pthread_rwlock_t map_lock = PTHREAD_RWLOCK_INITIALIZER;
 pthread_rwlock_t index_lock = PTHREAD_RWLOCK_INITIALIZER;
@@ -235,6 +243,21 @@ void one_after_the_other(void (*left_body)(), void (*right_body)()) {
   });
 }
 
+void reused() {
+  static Steps turn;
+  pthread_rwlock_rdlock(&map_lock);
+  map_lock = PTHREAD_RWLOCK_INITIALIZER;
+  Thread reader("reader", [] {
+    pthread_rwlock_rdlock(&map_lock);
+    turn.advance();
+    sleep(1);  // longer than a judge needs
+    pthread_rwlock_unlock(&map_lock);
+  });
+  turn.wait_for(1);
+  pthread_rwlock_wrlock(&map_lock);
+  pthread_rwlock_unlock(&map_lock);
+}
+
 void lucky_write_read() {
   one_after_the_other([] { take_both(kWrite, &map_lock, kRead, &index_lock); },
                       [] { take_both(kWrite, &index_lock, kRead, &map_lock); });
@@ -261,6 +284,7 @@ int main(int argc, char** argv) {
                              {"timed", timed},
                              {"shared-mutex", shared},
                              {"write-twice", write_twice},
+                             {"reused", reused},
                              {"lucky-write-read", lucky_write_read},
                              {"lucky-writer-first", lucky_writer_first}});
 }

@@ -19,6 +19,11 @@
 // EXIT(signal, consistent, timed, try, between-processes): 0
 // JSON(signal, consistent, timed, try, between-processes): findings=0
 //
+// Posted by a program that nobody watches, and that opens it only later.
+// RUN(named-outside): gordian run --no-children -- %program %case
+// EXIT(named-outside): 0
+// JSON(named-outside): findings=0
+//
 // RUN(lucky): gordian run -- %program %case
 // EXIT(lucky): 0
 // JSON(lucky): verdict=possible kind=semaphore|lock-order knot=left,right locks=slot_a,slot_b
@@ -101,6 +106,23 @@ void named() {
   sem_unlink((name + "-a").c_str());
   sem_unlink((name + "-b").c_str());
   cross(a, b);
+}
+
+void named_outside() {
+  const std::string name = "/gordian-scenario-" + std::to_string(getpid());
+  const pid_t child = fork();
+  if (child == 0) {
+    sleep(1);  // longer than a judge needs
+    sem_t* semaphore = sem_open(name.c_str(), 0);
+    _exit(semaphore != SEM_FAILED && sem_post(semaphore) == 0 ? 0 : 1);
+  }
+  sem_t* semaphore = sem_open(name.c_str(), O_CREAT | O_EXCL, 0600, 0);
+  if (semaphore == SEM_FAILED) std::exit(1);
+  sem_wait(semaphore);
+  sem_unlink(name.c_str());
+  int status = 0;
+  waitpid(child, &status, 0);
+  if (status != 0) std::exit(1);
 }
 
 void nobody_posts() {
@@ -257,6 +279,7 @@ int main(int argc, char** argv) {
                              {"with-mutex", with_mutex},
                              {"self", self},
                              {"named", named},
+                             {"named-outside", named_outside},
                              {"nobody-posts", nobody_posts},
                              {"handler-posts", handler_posts},
                              {"signal", signal_only},

@@ -14,3 +14,5 @@ install(FILES ${gordian_man} DESTINATION share/man/man1)
 install(FILES ${PROJECT_SOURCE_DIR}/completion/gordian.bash
   DESTINATION share/bash-completion/completions RENAME gordian OPTIONAL)
 install(FILES ${PROJECT_SOURCE_DIR}/completion/_gordian DESTINATION share/zsh/site-functions OPTIONAL)
+# (gdb) source PREFIX/share/gordian/gdb/gordian.py; it finds PREFIX/bin/gordian from there.
+install(FILES ${PROJECT_SOURCE_DIR}/gdb/gordian.py DESTINATION share/gordian/gdb)

@@ -6,7 +6,20 @@ _gordian() {
   COMPREPLY=()
 
   if ((COMP_CWORD == 1)); then
-    mapfile -t COMPREPLY < <(compgen -W "run --help --version" -- "$word")
+    mapfile -t COMPREPLY < <(compgen -W "run core --help --version" -- "$word")
+    return
+  fi
+  if [[ ${COMP_WORDS[1]} == core ]]; then
+    [[ $word == = ]] && word=
+    [[ $before == = ]] && before=${COMP_WORDS[COMP_CWORD - 2]}
+    if [[ $word == -* ]]; then
+      mapfile -t COMPREPLY < <(compgen -W "--exe= --sysroot= --json= --stall --threads --strict \
+        --redact-argv --help" -- "$word")
+      [[ ${COMPREPLY[0]-} == *= ]] && compopt -o nospace 2>/dev/null
+    else
+      mapfile -t COMPREPLY < <(compgen "$([[ $before == --sysroot ]] && echo -d || echo -f)" -- "$word")
+      compopt -o filenames 2>/dev/null
+    fi
     return
   fi
   [[ ${COMP_WORDS[1]} == run ]] || return

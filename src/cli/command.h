@@ -20,5 +20,6 @@ struct Command {
 };
 
 extern const Command kRunCommand;
+extern const Command kCoreCommand;
 
 }  // namespace gordian::cli

@@ -13,6 +13,7 @@ namespace {
 
 constexpr const Command* kCommands[] = {
     &kRunCommand,
+    &kCoreCommand,
 };
 
 void print_usage(FILE* to) {

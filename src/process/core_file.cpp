@@ -16,10 +16,10 @@
 namespace gordian::process {
 namespace {
 
-// What a process can have, with room: vm.max_map_count is 65,530 unless somebody raised it, and a
-// pid has 22 bits. Memory for all of it stays far below the 2 GiB a core may cost us.
+// What a process can have, with room: vm.max_map_count is 65,530 unless somebody raised it. Memory
+// for all of it stays far below the 2 GiB a core may cost us.
 constexpr size_t kMaxSegments = 1 << 20;
-constexpr size_t kMaxThreads = 1 << 20;
+constexpr size_t kMaxThreads = 1 << 17;
 constexpr size_t kMaxMappings = 1 << 20;
 constexpr size_t kMaxNotes = 1 << 22;  // in all: a loop over them must end soon
 constexpr uint64_t kMaxMappingNote = 128 << 20;
@@ -172,13 +172,17 @@ Result<void> CoreFile::read_headers() {
     if (header.e_phoff > size_ || !read_bytes(header.e_phoff + i * sizeof program,
                                               std::as_writable_bytes(std::span(&program, 1)))) {
       damage_ = "cut off within its headers";
+      all_threads_ = false;
       break;
     }
     const uint64_t in_file =
         program.p_offset > size_ ? 0 : std::min(program.p_filesz, size_ - program.p_offset);
     if (program.p_filesz <= UINT64_MAX - program.p_offset)
       needed = std::max(needed, program.p_offset + program.p_filesz);
-    if (program.p_type == PT_NOTE) notes.emplace_back(program.p_offset, in_file);
+    if (program.p_type == PT_NOTE) {
+      notes.emplace_back(program.p_offset, in_file);
+      all_threads_ = all_threads_ && in_file == program.p_filesz;
+    }
     if (program.p_type != PT_LOAD || program.p_memsz == 0 ||
         program.p_memsz > UINT64_MAX - program.p_vaddr)
       continue;
@@ -202,32 +206,33 @@ Result<void> CoreFile::read_headers() {
     end = segment.end();
     return false;
   });
-  for (const auto& [offset, size] : notes) read_notes(offset, size);
+  for (const auto& [offset, size] : notes) all_threads_ = read_notes(offset, size) && all_threads_;
   return {};
 }
 
-void CoreFile::read_notes(uint64_t offset, uint64_t size) {
+bool CoreFile::read_notes(uint64_t offset, uint64_t size) {
   const uint64_t end = offset + size;  // inside the file
   while (offset < end && end - offset >= sizeof(Elf64_Nhdr) && notes_seen_++ < kMaxNotes) {
     Elf64_Nhdr header = {};
-    if (!read_bytes(offset, std::as_writable_bytes(std::span(&header, 1)))) return;
+    if (!read_bytes(offset, std::as_writable_bytes(std::span(&header, 1)))) return false;
     offset += sizeof header;
     const uint64_t name_size = (uint64_t{header.n_namesz} + 3) & ~uint64_t{3};
     const uint64_t contents_size = (uint64_t{header.n_descsz} + 3) & ~uint64_t{3};
-    if (name_size > end - offset) return;
+    if (name_size > end - offset) return false;
     std::array<char, 8> name{};
     if (header.n_namesz != 0 && header.n_namesz <= name.size() &&
         !read_bytes(offset, std::as_writable_bytes(std::span(name).first(header.n_namesz))))
-      return;
+      return false;
     offset += name_size;
     const uint64_t there = std::min<uint64_t>(header.n_descsz, end - offset);
     read_note({.type = header.n_type,
                .name = std::string_view(name.data(), strnlen(name.data(), name.size())),
                .offset = offset,
                .size = there});
-    if (contents_size > end - offset) return;
+    if (contents_size > end - offset) return false;
     offset += contents_size;
   }
+  return offset >= end || end - offset < sizeof(Elf64_Nhdr);
 }
 
 void CoreFile::read_note(const Note& note) {

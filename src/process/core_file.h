@@ -68,6 +68,8 @@ class CoreFile : public MemoryReader {
   [[nodiscard]] std::optional<uint64_t> auxiliary(uint64_t type) const;
   // "cut off: 3 of 17 MiB are there"; empty: whole.
   [[nodiscard]] const std::string& damage() const { return damage_; }
+  // False: notes are missing, and so there may have been threads that threads() does not have.
+  [[nodiscard]] bool has_all_threads() const { return all_threads_; }
 
   // Memory that is in the core. Nothing is made up for what is not.
   [[nodiscard]] bool read(uint64_t address, std::span<std::byte> to) const override;
@@ -77,7 +79,7 @@ class CoreFile : public MemoryReader {
   CoreFile() = default;
   struct Note;
   Result<void> read_headers();
-  void read_notes(uint64_t offset, uint64_t size);
+  bool read_notes(uint64_t offset, uint64_t size);  // false: they do not end as they should
   void read_note(const Note& note);
   void read_status(const Note& note);
   void read_identity(const Note& note);
@@ -97,6 +99,7 @@ class CoreFile : public MemoryReader {
   std::vector<CoreSegment> segments_;  // sorted, apart from each other
   std::vector<std::pair<uint64_t, uint64_t>> auxiliary_;
   std::string damage_;
+  bool all_threads_ = true;
 };
 
 }  // namespace gordian::process

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // A core file that somebody else wrote: headers, notes, memory, modules.
+// Reads: core_modules modules
 #include "process/core_file.h"
 #include "process/core_modules.h"
 

@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: Apache-2.0
+// gordian core: why the threads of a core file waited, and for whom.
+#include "analysis/find_stuck.h"
+#include "base/file.h"
+#include "base/text.h"
+#include "cli/command.h"
+#include "process/complete.h"
+#include "process/core_process.h"
+#include "process/decode_waits.h"
+#include "report/fingerprint.h"
+#include "report/json.h"
+#include "report/report.h"
+#include "report/text.h"
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <map>
+#include <memory>
+#include <string>
+#include <unistd.h>
+#include <utility>
+#include <vector>
+
+namespace gordian::cli {
+namespace {
+
+constexpr char kUsage[] = "gordian core [options] CORE";
+
+struct Options {
+  std::string core;
+  process::CoreSearch search;
+  std::string json;
+  bool stall = false;
+  bool threads = false;
+  bool strict = false;
+  bool redact_argv = false;
+  bool help = false;
+  std::string help_text;
+};
+
+Result<Options> parse(const Args& args) {
+  Options options;
+  CLI::App app(
+      "Says why the threads of a core file wait: which threads, which locks, which lines.");
+  app.name("gordian core");
+  app.set_help_flag("-h,--help", "Print this");
+  app.add_option("CORE", options.core, "What gcore or the kernel wrote; also as .zst, .lz4 or .xz")
+      ->required();
+  app.add_option("--exe", options.search.exe, "The program, if it is not where it was")
+      ->option_text("PATH");
+  app.add_option("--sysroot", options.search.sysroot,
+                 "A folder with the program and libraries of the machine the core comes from")
+      ->option_text("DIR");
+  app.add_option("--json", options.json, "Write the findings to FILE as JSON")->option_text("FILE");
+  app.add_flag("--stall", options.stall,
+               "Also report threads that look stuck, though another could still wake them");
+  app.add_flag("--threads", options.threads, "Print every thread with its stack");
+  app.add_flag("--strict", options.strict, "Exit with 66 also for what may be wrong (stall)");
+  app.add_flag("--redact-argv", options.redact_argv,
+               "Keep the arguments of the program out of the report");
+  try {
+    std::vector<std::string> reversed(args.rbegin(), args.rend());
+    app.parse(reversed);
+  } catch (const CLI::CallForHelp&) {
+    options.help = true;
+    options.help_text = app.help();
+    const std::string_view theirs = "Usage: gordian core [OPTIONS] CORE";
+    if (const size_t at = options.help_text.find(theirs); at != std::string::npos)
+      options.help_text.replace(at, theirs.size(), std::string("usage: ") + kUsage);
+    return options;
+  } catch (const CLI::ParseError& error) {
+    return Error(error.what(), "gordian core --help lists the options");
+  }
+  while (options.search.sysroot.size() > 1 && options.search.sysroot.ends_with('/'))
+    options.search.sysroot.pop_back();
+  return options;
+}
+
+bool wants_color() {
+  const char* const terminal = getenv("TERM");
+  const char* const no_color = getenv("NO_COLOR");
+  return isatty(STDOUT_FILENO) == 1 && terminal != nullptr && std::strcmp(terminal, "dumb") != 0 &&
+         (no_color == nullptr || *no_color == '\0');
+}
+
+// A core does not tell for how long anybody waited: threads that another one could still wake may
+// have begun to wait the moment before.
+bool is_doubtful(const model::Finding& finding) {
+  return finding.verdict == model::Verdict::Stall &&
+         (finding.reason.code == model::ReasonCode::WakerMayExist ||
+          finding.reason.code == model::ReasonCode::OwnerUnknown);
+}
+
+std::vector<model::Finding> find_findings(model::Snapshot& snapshot) {
+  snapshot.taken = std::chrono::nanoseconds(1);
+  analysis::StuckOptions options;
+  options.stall_min_age = snapshot.taken;
+  options.stall_busy_age = snapshot.taken;
+  std::vector<model::Finding> findings = analysis::find_stuck(snapshot, options);
+  for (model::Finding& finding : findings) {
+    for (model::FindingThread& thread : finding.threads)
+      if (thread.wants) thread.wants->waited = std::chrono::nanoseconds(0);
+  }
+  return findings;
+}
+
+// "12 threads in epoll_wait, 3 in pthread_cond_wait and 1 running".
+std::string summarise(const process::DecodedWaits& decoded) {
+  std::map<std::string, size_t> groups;
+  for (size_t i = 0; i < decoded.threads.size(); ++i) {
+    const bool runs = decoded.snapshot.threads[i].busy;
+    const std::string& call = decoded.threads[i].call;
+    ++groups[runs ? "running" : "in " + (call.empty() ? std::string("a system call") : call)];
+  }
+  std::vector<std::pair<size_t, std::string>> ordered;
+  for (const auto& [words, count] : groups) ordered.emplace_back(count, words);
+  std::stable_sort(ordered.begin(), ordered.end(),
+                   [](const auto& a, const auto& b) { return a.first > b.first; });
+  std::string text;
+  for (size_t i = 0; i < ordered.size(); ++i) {
+    if (i > 0) text += i + 1 == ordered.size() ? " and " : ", ";
+    text += i == 0 ? count_of(ordered[i].first, "thread") : std::to_string(ordered[i].first);
+    text += " " + ordered[i].second;
+  }
+  return text;
+}
+
+std::string frame_text(const model::Frame& frame, size_t number) {
+  std::string text = "  #" + std::to_string(number) + " ";
+  text += frame.function.empty() ? "?" : frame.function;
+  if (!frame.file.empty() && frame.line > 0)
+    text += " (" + frame.file + ":" + std::to_string(frame.line) + ")";
+  else if (!frame.module.empty())
+    text += " in " + frame.module;
+  return escape_for_terminal(text) + "\n";
+}
+
+void print_threads(process::CoreProcess& core, const process::DecodedWaits& decoded) {
+  const process::Symbols& symbols = core.view().symbols();
+  for (size_t i = 0; i < decoded.threads.size(); ++i) {
+    const process::ThreadFacts& facts = core.facts().threads[i];
+    std::string head = "thread " + std::to_string(facts.tid);
+    if (!facts.name.empty()) head += " \"" + facts.name + "\"";
+    const std::string& call = decoded.threads[i].call;
+    head += !facts.blocked ? " ran" : call.empty() ? " waits" : " waits in " + call;
+    std::fputs((escape_for_terminal(head) + "\n").c_str(), stdout);
+    model::Stack stack =
+        process::to_stack(process::unwind(symbols, facts.registers, *core.facts().memory));
+    symbols.resolve(stack);
+    for (size_t f = 0; f < stack.frames.size(); ++f)
+      std::fputs(frame_text(stack.frames[f], f).c_str(), stdout);
+    if (!stack.note.empty()) std::fputs(("  (" + stack.note + ")\n").c_str(), stdout);
+  }
+}
+
+report::Report make_report(const process::CoreProcess& core, const Options& options) {
+  report::Report report;
+  report.command = "core";
+  report.version = GORDIAN_VERSION;
+  char host[256] = "";
+  gethostname(host, sizeof(host) - 1);
+  report.host = host;
+  const model::Process& process = core.facts().process;
+  report::ReportProcess one{
+      .pid = process.pid, .exe = process.exe, .argv = process.argv, .exit = {}, .unwatched = {}};
+  if (options.redact_argv && one.argv.size() > 1) one.argv = {one.argv.front(), "[redacted]"};
+  report.processes.push_back(std::move(one));
+  return report;
+}
+
+Result<int> run(const Args& args) {
+  GORDIAN_TRY(const Options options, parse(args));
+  if (options.help) {
+    std::fputs(options.help_text.c_str(), stdout);
+    return static_cast<int>(Exit::Clean);
+  }
+  GORDIAN_TRY(const std::unique_ptr<process::CoreProcess> core,
+              process::CoreProcess::open(options.core, options.search));
+  process::DecodedWaits decoded = process::decode_waits({&core->facts(), 1});
+  std::vector<std::string> notes = core->notes();
+  notes.insert(notes.end(), decoded.notes.begin(), decoded.notes.end());
+  for (const std::string& note : notes)
+    std::fputs(("gordian: " + escape_for_terminal(note) + "\n").c_str(), stderr);
+
+  report::TextOptions text;
+  text.color = wants_color();
+  char folder[4096];
+  if (getcwd(folder, sizeof(folder)) != nullptr) text.folder = folder;
+  const process::FindingCompleter completer(
+      [&core](const model::Process&) { return &core->view(); });
+  report::Report report = make_report(*core, options);
+  size_t hidden = 0;
+  int status = static_cast<int>(Exit::Clean);
+  for (model::Finding& finding : find_findings(decoded.snapshot)) {
+    if (is_doubtful(finding) && !options.stall) {
+      ++hidden;
+      continue;
+    }
+    completer.complete(finding);
+    finding.fingerprint = report::fingerprint(finding);
+    std::fputs(report::to_text(finding, text).c_str(), stdout);
+    if (finding.verdict == model::Verdict::Deadlock || options.strict)
+      status = static_cast<int>(Exit::Found);
+    report.findings.push_back(std::move(finding));
+  }
+  if (report.findings.empty())
+    std::fputs(
+        ("gordian: nothing is stuck: " + escape_for_terminal(summarise(decoded)) + "\n").c_str(),
+        stdout);
+  if (hidden > 0)
+    std::fputs("gordian: some threads look stuck, but another could still wake them: --stall\n",
+               stdout);
+  if (options.threads) print_threads(*core, decoded);
+  if (!options.json.empty()) {
+    GORDIAN_TRY(, write_file(options.json, report::to_json(report)));
+  }
+  return status;
+}
+
+}  // namespace
+
+const Command kCoreCommand{
+    .name = "core",
+    .usage = kUsage,
+    .summary = "say why the threads of a core file wait",
+    .run = run,
+};
+
+}  // namespace gordian::cli

@@ -159,7 +159,7 @@ function(gordian_preload name)
     -O2 -g -ffunction-sections -fno-plt
     -fvisibility=hidden -fasynchronous-unwind-tables -ftls-model=initial-exec
     -fno-stack-protector -U_FORTIFY_SOURCE -Wframe-larger-than=512
-    $<$<COMPILE_LANGUAGE:CXX>:-fno-exceptions -fno-rtti -fno-threadsafe-statics -fvisibility-inlines-hidden>)
+    $<$<COMPILE_LANGUAGE:CXX>:-fno-exceptions -fno-tree-slp-vectorize -fno-rtti -fno-threadsafe-statics -fvisibility-inlines-hidden>)
   target_compile_definitions(gordian_${name} PRIVATE GORDIAN_RUNTIME=1)
   target_link_options(gordian_${name} PRIVATE -nostartfiles -nodefaultlibs
     -Wl,--no-undefined -Wl,-z,now -Wl,-z,relro -Wl,-z,nodelete -Wl,-z,noexecstack -Wl,--hash-style=gnu

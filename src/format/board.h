@@ -111,6 +111,7 @@ inline constexpr uint32_t kInlineHolds = 64;
 inline constexpr uint32_t kHoldBlockHolds = 64;  // holds in one overflow block
 inline constexpr uint32_t kHoldBlocksPerCard = 32;
 inline constexpr uint32_t kChainCacheSize = 512;
+inline constexpr uint32_t kBareCacheSize = 128;
 inline constexpr uint32_t kOuterWaits = 3;
 
 struct OuterWait {
@@ -139,10 +140,14 @@ struct Card {
   uint64_t acquisitions;  // lock acquisitions seen, for the summary; owner-written
   uint64_t nested;        // ... of those, with another lock held
   uint64_t longest_wait_ns;
-  uint64_t waits;  // blocking waits published
-  uint8_t reserved[8192 - 688 - kInlineHolds * sizeof(Hold) - kChainCacheSize * 8];
+  uint64_t waits;        // blocking waits published
+  uint64_t segment_key;  // private to the runtime: the segment, spread over 64 bits
+  uint8_t
+      reserved[8192 - 696 - kInlineHolds * sizeof(Hold) - kChainCacheSize * 8 - kBareCacheSize * 8];
   Hold holds[kInlineHolds];
-  uint64_t chain_cache[kChainCacheSize];  // private to the runtime: hashes of chains already logged
+  // Private to the runtime: what was logged already, with locks held and with none.
+  uint64_t chain_cache[kChainCacheSize];
+  uint64_t bare_cache[kBareCacheSize];
 };
 static_assert(sizeof(Card) == 8192, "wire layout: bump kBoardVersion");
 

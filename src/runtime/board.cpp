@@ -5,6 +5,7 @@
 #include "runtime/fork.h"
 #include "runtime/lock_table.h"
 #include "runtime/modules.h"
+#include "runtime/plain_mutex.h"
 #include "runtime/real_functions.h"
 #include "runtime/system_calls.h"
 #include "runtime/threads.h"
@@ -25,6 +26,7 @@ using format::BoardState;
 
 constinit Board board{};
 constinit AlivePage alive_page{};
+constinit bool takes_plain_mutexes = false;
 
 namespace {
 
@@ -189,7 +191,8 @@ void cover(const Board& parents) {
 void arm() {
   board.header->state = BoardState::Live;
   // ORDER: the board is complete before any hook sees that it may write.
-  __atomic_store_n(&alive_page.alive, 1, __ATOMIC_RELEASE);
+  const Alive how = semaphore_like_locks != 0 ? kWithCare : takes_plain_mutexes ? kAlone : kByLibc;
+  __atomic_store_n(&alive_page.alive, how, __ATOMIC_RELEASE);
 }
 
 void start_first() {
@@ -211,6 +214,7 @@ void start_first() {
   }
   watch_forks();
   prepare_threads();
+  takes_plain_mutexes = probe_plain_mutex(static_cast<uint32_t>(thread_id()));
   arm();
   start_state = Done;
   log_modules();
@@ -250,6 +254,19 @@ void start() {
     start_in_child();
   } else if (state == Disarmed) {
     forget_this_thread();
+  }
+}
+
+void end_alone() {
+  uint32_t now = kAlone;
+  __atomic_compare_exchange_n(&alive_page.alive, &now, kQuick, false, __ATOMIC_RELAXED,
+                              __ATOMIC_RELAXED);
+}
+
+void go_on_with_care() {
+  uint32_t now = alive();
+  while (now != kNotAlive && !__atomic_compare_exchange_n(&alive_page.alive, &now, kWithCare, true,
+                                                          __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
   }
 }
 

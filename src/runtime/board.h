@@ -28,15 +28,30 @@ struct Board {
 // the GOT.
 extern Board board __attribute__((visibility("hidden")));
 
-// One page that a forked child sees as zeros. `alive` is 1 while hooks may write: 0 before the
-// start, in a forked child that has not made its board yet, and after disarm().
+// How far hooks may go. One word, so that the hot path asks one question.
+enum Alive : uint32_t {
+  kNotAlive = 0,  // write nothing: before the start, in a forked child without a board, disarmed
+  kQuick = 1,     // the hot path of quick_holds.h may be taken, and that of plain_mutex.h
+  kWithCare = 2,  // take the general road: a lock was found to be used as a semaphore
+  kByLibc = 3,    // as kQuick, but only libc may take a mutex
+  kAlone = 5,     // as kQuick, and no second thread was seen yet
+};
+
+// One page that a forked child sees as zeros.
 struct alignas(4096) AlivePage {
   uint32_t alive;
   uint8_t rest[4092];
 };
 extern AlivePage alive_page __attribute__((visibility("hidden")));
 
-inline bool is_alive() { return __builtin_expect(alive_page.alive, 1) != 0; }
+inline uint32_t alive() { return __atomic_load_n(&alive_page.alive, __ATOMIC_RELAXED); }
+inline bool is_alive() { return __builtin_expect(alive() != kNotAlive, 1); }
+inline bool may_be_quick() { return __builtin_expect((alive() & 1) != 0, 1); }
+
+// A second thread is about to be.
+void end_alone();
+// From now on, and for good.
+void go_on_with_care();
 
 // Makes what is missing: the table of real functions, the board, a forked child's own board. Slow
 // path of every hook. When it returns, `real` is filled, but hooks may still be disarmed.

@@ -140,8 +140,8 @@ __attribute__((noinline)) void ThreadState::chain_missed(Request request, CallSi
   // We are a signal handler in the middle of a quick push or pop: that hold is not whole.
   const uint32_t holds = card->hold_count;
   if (holds > 0 && hold_at(holds - 1)->address == 0) return;
-  const uint64_t key = cache_key(chain, card->segment);
-  card->chain_cache[key >> 55] = key;
+  const uint64_t key = cache_key(chain, *card);
+  (holds == 0 ? cached_bare(*card, request.address) : cached_chain(*card, key)) = key;
   if (!seen_by_thread.insert(mixed(key + uid) | 1)) return;
   if (!seen_by_thread.insert(mixed(chain + uid) | 1)) {
     constexpr uint64_t kRepeated = 0xD6E8FEB86659FD93U;

@@ -107,7 +107,7 @@ TEST(Chains, ComeOnceMoreInALaterSegment) {
   std::thread([] {
     take_pair(0x6b000, 0x6c000);
     for (int i = 0; i < 10; ++i) {
-      this_thread.card->segment += 1;
+      set_segment(*this_thread.card, this_thread.card->segment + 1);
       take_pair(0x6b000, 0x6c000);
     }
   }).join();

@@ -18,9 +18,12 @@ inline constexpr uint32_t kSeveral = 0xffff0000;
 inline constexpr uint32_t kCreator = 0x80000000;
 extern uint32_t generations[kGenerationWords] __attribute__((visibility("hidden")));
 
+inline uint32_t generation_index(uint64_t address) {
+  return static_cast<uint32_t>((address * 0x9E3779B97F4A7C15U) >> 48);
+}
+static_assert(kGenerationWords == 1 << (64 - 48));
 inline uint32_t* generation_word(uint64_t address) {
-  return &generations[static_cast<uint32_t>((address >> 3) * 0x9E3779B1U >> 7) &
-                      (kGenerationWords - 1)];
+  return &generations[generation_index(address)];
 }
 
 inline uint32_t generation_of(uint64_t address) {

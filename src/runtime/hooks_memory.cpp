@@ -43,13 +43,19 @@ __attribute__((noinline)) void note_freed(void* block, const CallSite& site) {
   }
 }
 
+// Before the real call: afterwards the block may be somebody else's.
+__attribute__((noinline)) void free_with_care(void* block, CallSite site) {
+  ensure_started();
+  if (needs_care(block) && this_thread.card != nullptr) note_freed(block, site);
+  real.free(block);
+}
+
 }  // namespace
 
-// Before the real call: afterwards the block may be somebody else's.
 GORDIAN_HOOK void free(void* block) noexcept {
-  ensure_started();
-  if (__builtin_expect(needs_care(block), 0) && this_thread.card != nullptr) {
-    note_freed(block, GORDIAN_CALL_SITE());
+  if (__builtin_expect(!is_alive() || needs_care(block), 0)) {
+    free_with_care(block, GORDIAN_CALL_SITE());
+    return;
   }
   real.free(block);
 }

@@ -4,9 +4,8 @@
 #include "runtime/hook.h"
 #include "runtime/lock_table.h"
 #include "runtime/log.h"
+#include "runtime/plain_mutex.h"
 #include "runtime/quick_holds.h"
-
-#include <sys/single_threaded.h>
 
 using namespace gordian::runtime;  // NOLINT(google-build-using-namespace): a file of hooks
 
@@ -30,13 +29,6 @@ Request request_of(const pthread_mutex_t* mutex, uint8_t flags = 0) {
                  .kind = Kind::Mutex,
                  .flags = flags,
                  .recursive = (kind & kTypeMask) == kRecursiveType};
-}
-
-// A process of one thread cannot wait for a free mutex: glibc's own short cut, half the price of a
-// trylock.
-bool cannot_block(const pthread_mutex_t* mutex) {
-  return __libc_single_threaded != 0 && mutex->__data.__lock == 0 &&
-         (mutex->__data.__kind & (kNeedsCare | kSharedBit)) == 0;
 }
 
 bool is_taken(int result) { return result == 0 || result == EOWNERDEAD; }
@@ -64,9 +56,25 @@ __attribute__((noinline)) int finish_lock(pthread_mutex_t* mutex, int result, Ca
   return result;
 }
 
-__attribute__((noinline)) int lock_generally(pthread_mutex_t* mutex, CallSite site) {
+// What pthread_mutex_lock cannot do by itself.
+__attribute__((noinline)) int lock_by_libc(pthread_mutex_t* mutex, CallSite site) {
   ensure_started();
-  return finish_lock(mutex, real.pthread_mutex_trylock(mutex), site);
+  const int result = real.pthread_mutex_trylock(mutex);
+  if (__builtin_expect(result == 0 && may_be_quick() && is_plain(mutex), 1) &&
+      push_quickly(address_of(mutex), Kind::Mutex, site)) {
+    return 0;
+  }
+  return finish_lock(mutex, result, site);
+}
+
+__attribute__((noinline)) int lock_otherwise(pthread_mutex_t* mutex, CallSite site) {
+  if (alive() != kAlone || !is_default_kind(mutex)) return lock_by_libc(mutex, site);
+  const QuickHold quick = prepare_hold(address_of(mutex));
+  if (quick.card == nullptr || !take_plain_mutex_alone(mutex, quick.card->tid)) {
+    return lock_by_libc(mutex, site);
+  }
+  finish_hold(quick, address_of(mutex), Kind::Mutex, 0, site);
+  return 0;
 }
 
 // Recursive, errorcheck and robust mutexes refuse a thread that does not own them: then nothing was
@@ -93,18 +101,16 @@ __attribute__((noinline)) int unlock_generally(pthread_mutex_t* mutex, CallSite 
 }  // namespace
 
 // Only a thread that is about to block pays for publishing its wait: an uncontended lock costs one
-// trylock and one record.
+// compare-and-swap and one record.
 GORDIAN_HOOK int pthread_mutex_lock(pthread_mutex_t* mutex) noexcept {
-  if (__builtin_expect(alive_page.alive != 1, 0)) return lock_generally(mutex, GORDIAN_CALL_SITE());
-  const int result =
-      cannot_block(mutex) ? real.pthread_mutex_lock(mutex) : real.pthread_mutex_trylock(mutex);
-  if (__builtin_expect(result == 0 && is_plain(mutex), 1) &&
-      push_quickly(address_of(mutex), Kind::Mutex,
-                   reinterpret_cast<uint64_t>(__builtin_return_address(0)),
-                   reinterpret_cast<uint64_t>(__builtin_dwarf_cfa()))) {
-    return 0;
+  if (__builtin_expect(alive() == kQuick && is_default_kind(mutex), 1)) {
+    const QuickHold quick = prepare_hold(address_of(mutex));
+    if (quick.card != nullptr && take_plain_mutex(mutex, quick.card->tid)) {
+      finish_hold(quick, address_of(mutex), Kind::Mutex, 0, GORDIAN_CALL_SITE());
+      return 0;
+    }
   }
-  return finish_lock(mutex, result, GORDIAN_CALL_SITE());
+  return lock_otherwise(mutex, GORDIAN_CALL_SITE());
 }
 
 GORDIAN_HOOK int pthread_mutex_trylock(pthread_mutex_t* mutex) noexcept {
@@ -138,7 +144,7 @@ GORDIAN_HOOK int pthread_mutex_clocklock(pthread_mutex_t* mutex, clockid_t clock
 
 // Recorded before the real unlock: afterwards another thread may own the mutex, or have freed it.
 GORDIAN_HOOK int pthread_mutex_unlock(pthread_mutex_t* mutex) noexcept {
-  if (__builtin_expect(alive_page.alive == 1 && pop_quickly(address_of(mutex)), 1)) {
+  if (__builtin_expect(may_be_quick() && pop_quickly(address_of(mutex)), 1)) {
     return real.pthread_mutex_unlock(mutex);
   }
   return unlock_generally(mutex, GORDIAN_CALL_SITE());

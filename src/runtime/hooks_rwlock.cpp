@@ -82,12 +82,10 @@ bool is_plain(const pthread_rwlock_t* lock) {
 }  // namespace
 
 GORDIAN_HOOK int pthread_rwlock_rdlock(pthread_rwlock_t* lock) noexcept {
-  if (__builtin_expect(alive_page.alive != 1, 0)) return read_generally(lock, GORDIAN_CALL_SITE());
+  if (!may_be_quick()) return read_generally(lock, GORDIAN_CALL_SITE());
   const int result = real.pthread_rwlock_tryrdlock(lock);
   if (__builtin_expect(result == 0 && is_plain(lock), 1) &&
-      push_quickly(address_of(lock), Kind::RwLock,
-                   reinterpret_cast<uint64_t>(__builtin_return_address(0)),
-                   reinterpret_cast<uint64_t>(__builtin_dwarf_cfa()), kSharedMode)) {
+      push_quickly(address_of(lock), Kind::RwLock, GORDIAN_CALL_SITE(), kSharedMode)) {
     return 0;
   }
   return finish_read(lock, result, GORDIAN_CALL_SITE());
@@ -124,12 +122,10 @@ GORDIAN_HOOK int pthread_rwlock_clockrdlock(pthread_rwlock_t* lock, clockid_t cl
 }
 
 GORDIAN_HOOK int pthread_rwlock_wrlock(pthread_rwlock_t* lock) noexcept {
-  if (__builtin_expect(alive_page.alive != 1, 0)) return write_generally(lock, GORDIAN_CALL_SITE());
+  if (!may_be_quick()) return write_generally(lock, GORDIAN_CALL_SITE());
   const int result = real.pthread_rwlock_trywrlock(lock);
   if (__builtin_expect(result == 0 && is_plain(lock), 1) &&
-      push_quickly(address_of(lock), Kind::RwLock,
-                   reinterpret_cast<uint64_t>(__builtin_return_address(0)),
-                   reinterpret_cast<uint64_t>(__builtin_dwarf_cfa()))) {
+      push_quickly(address_of(lock), Kind::RwLock, GORDIAN_CALL_SITE())) {
     return 0;
   }
   return finish_write(lock, result, GORDIAN_CALL_SITE());
@@ -166,7 +162,7 @@ GORDIAN_HOOK int pthread_rwlock_clockwrlock(pthread_rwlock_t* lock, clockid_t cl
 }
 
 GORDIAN_HOOK int pthread_rwlock_unlock(pthread_rwlock_t* lock) noexcept {
-  if (__builtin_expect(alive_page.alive == 1 && pop_quickly(address_of(lock)), 1)) {
+  if (__builtin_expect(may_be_quick() && pop_quickly(address_of(lock)), 1)) {
     return real.pthread_rwlock_unlock(lock);
   }
   return unlock_generally(lock, GORDIAN_CALL_SITE());

@@ -327,6 +327,7 @@ void note_released_by_other(ThreadState& thread, const Request& request, const C
   if ((entry->flags & format::kLockSemaphoreLike) != 0) return;
   __atomic_fetch_or(&entry->flags, format::kLockSemaphoreLike, __ATOMIC_RELAXED);
   __atomic_fetch_add(&semaphore_like_locks, 1, __ATOMIC_RELAXED);
+  go_on_with_care();
   // A lock that no record has named yet takes the flag into its own.
   if (entry->reserved[kLogged] == 0) return;
   note_module_of(site.pc);

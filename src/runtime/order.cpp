@@ -17,7 +17,7 @@ constexpr uint32_t kKnown = sizeof(PrivateCard::known_segments) / sizeof(uint64_
 // A new segment, unless nothing was logged in this one: then it can stand for both.
 void cut_segment(format::Card& card) {
   PrivateCard& own = private_part(card);
-  if (own.chain_segment == card.segment) card.segment += 1;
+  if (own.chain_segment == card.segment) set_segment(card, card.segment + 1);
 }
 
 // Ends the segment and returns the last one that is over. A segment without chains stays open, and

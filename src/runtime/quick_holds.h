@@ -10,64 +10,104 @@
 
 #include "runtime/hook.h"
 
+#include <stddef.h>
+
 namespace gordian::runtime {
 
-// False: nothing was done, take the general road.
-__attribute__((always_inline)) inline bool push_quickly(uint64_t address, Kind kind, uint64_t pc,
-                                                        uint64_t frame, uint8_t mode = 0) {
-  ThreadState& thread = this_thread;
-  format::Card* const card = thread.card;
-  if (__builtin_expect(card == nullptr || thread.scope != 0 || thread.once_depth != 0 ||
-                           semaphore_like_locks != 0,
-                       0)) {
-    return false;
-  }
-  const uint32_t index = card->hold_count;
-  const uint32_t generation = visit(address, thread.tag);
-  const uint64_t mark = mark_of(address, generation, mode);
-  if (index == 0) {
-    const uint64_t key = cache_key(chain_key(mark, kind, 0), card->segment);
-    if (__builtin_expect(card->chain_cache[key >> 55] != key, 0)) return false;
-  } else {
-    if (index != 1) return false;
-    // A read lock that is held already is a level more, not a hold more.
-    if (mode != 0 && card->holds[0].address == address) return false;
-    const uint64_t held = mark_of(card->holds[0]);
-    const uint64_t key = cache_key(chain_key(mark, kind, held), card->segment);
-    if (__builtin_expect(card->chain_cache[key >> 55] != key, 0)) return false;
-    thread.held_mark = held + mark;
-    card->nested += 1;
-  }
-  card->acquisitions += 1;
-  format::Hold& hold = card->holds[index];
-  card->hold_count = index + 1;
+// Fills the empty slot `hold`, all but its address.
+__attribute__((always_inline)) inline void describe_hold(format::Hold& hold, Kind kind,
+                                                         uint8_t mode, uint32_t generation,
+                                                         const CallSite& site) {
+  hold.site = site.pc;
+  hold.frame = site.frame;
+  // kind, flags, count and generation: each store less is a store less for the unlock to wait for.
+  using Words [[gnu::may_alias]] = uint64_t;
+  *reinterpret_cast<Words*>(reinterpret_cast<char*>(&hold) + offsetof(format::Hold, kind)) =
+      static_cast<uint64_t>(kind) | uint64_t{mode} << 8 | uint64_t{1} << 16 |
+      uint64_t{generation} << 32;
+}
+static_assert(offsetof(format::Hold, flags) == offsetof(format::Hold, kind) + 1 &&
+              offsetof(format::Hold, count) == offsetof(format::Hold, kind) + 2 &&
+              offsetof(format::Hold, generation) == offsetof(format::Hold, kind) + 4);
+
+__attribute__((always_inline)) inline void add_hold(format::Card& card, uint32_t index,
+                                                    uint64_t address, Kind kind, uint8_t mode,
+                                                    uint32_t generation, const CallSite& site) {
+  format::Hold& hold = card.holds[index];
+  card.acquisitions += 1;
+  card.hold_count = index + 1;
   __atomic_signal_fence(__ATOMIC_SEQ_CST);
-  hold.site = pc;
-  hold.frame = frame;
-  hold.kind = kind;
-  hold.flags = mode;
-  hold.count = 1;
-  hold.generation = generation;
+  describe_hold(hold, kind, mode, generation, site);
   // ORDER: last, against a signal handler of this thread; other processes see x86 stores in order.
   __atomic_signal_fence(__ATOMIC_SEQ_CST);
   hold.address = address;
+}
+
+// What a thread is about to take, and where its hold goes if that may be done quickly.
+struct QuickHold {
+  format::Card* card = nullptr;  // null: take the general road
+  uint32_t index = 0;
+  uint32_t generation = 0;
+};
+
+// Before the real call or after it: a lock that changes its generation meanwhile is logged again.
+__attribute__((always_inline)) inline QuickHold prepare_hold(uint64_t address, uint8_t mode = 0) {
+  format::Card* const card = this_thread.quick;
+  if (__builtin_expect(card == nullptr, 0)) return {};
+  // What is in the caches was visited: no need to do it again.
+  const uint32_t generation = generation_of(address);
+  const uint64_t wanted = instance_of(address, generation, mode);
+  if (card->hold_count == 0) {
+    if (__builtin_expect(cached_bare(*card, address) != cache_key(wanted, *card), 0)) return {};
+    return {card, 0, generation};
+  }
+  const format::Hold& first = card->holds[0];
+  // A read lock that is held already is a level more, not a hold more.
+  if (card->hold_count != 1 || (mode != 0 && first.address == address)) return {};
+  const uint64_t key = cache_key(chain_key(wanted, mark_of(first)), *card);
+  if (__builtin_expect(cached_chain(*card, key) != key, 0)) return {};
+  return {card, 1, generation};
+}
+
+// The thread holds it now.
+__attribute__((always_inline)) inline void finish_hold(const QuickHold& quick, uint64_t address,
+                                                       Kind kind, uint8_t mode,
+                                                       const CallSite& site) {
+  format::Card& card = *quick.card;
+  if (quick.index == 0) {
+    add_hold(card, 0, address, kind, mode, quick.generation, site);
+  } else {
+    card.nested += 1;
+    add_hold(card, 1, address, kind, mode, quick.generation, site);
+  }
+}
+
+// False: nothing was done, take the general road.
+__attribute__((always_inline)) inline bool push_quickly(uint64_t address, Kind kind,
+                                                        const CallSite& site, uint8_t mode = 0) {
+  const QuickHold quick = prepare_hold(address, mode);
+  if (__builtin_expect(quick.card == nullptr, 0)) return false;
+  finish_hold(quick, address, kind, mode, site);
+  return true;
+}
+
+__attribute__((always_inline)) inline bool drop_hold(format::Card& card, uint32_t index,
+                                                     uint64_t address) {
+  format::Hold& hold = card.holds[index];
+  if (__builtin_expect(hold.address != address || hold.count != 1, 0)) return false;
+  hold.address = 0;
+  // ORDER: as above.
+  __atomic_signal_fence(__ATOMIC_SEQ_CST);
+  card.hold_count = index;
   return true;
 }
 
 // False: nothing was done, take the general road.
 __attribute__((always_inline)) inline bool pop_quickly(uint64_t address) {
-  ThreadState& thread = this_thread;
-  format::Card* const card = thread.card;
-  if (__builtin_expect(card == nullptr || thread.scope != 0, 0)) return false;
-  const uint32_t index = card->hold_count - 1;  // none held: the largest number
-  if (index > 1) return false;
-  format::Hold& hold = card->holds[index];
-  if (__builtin_expect(hold.address != address || hold.count != 1, 0)) return false;
-  hold.address = 0;
-  // ORDER: as above.
-  __atomic_signal_fence(__ATOMIC_SEQ_CST);
-  card->hold_count = index;
-  return true;
+  format::Card* const card = this_thread.quick;
+  if (__builtin_expect(card == nullptr, 0)) return false;
+  if (card->hold_count == 1) return drop_hold(*card, 0, address);
+  return card->hold_count == 2 && drop_hold(*card, 1, address);
 }
 
 }  // namespace gordian::runtime

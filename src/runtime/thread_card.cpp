@@ -151,8 +151,7 @@ void ThreadState::push_slow(Request request, CallSite site) {
   }
   Hold* hold = hold_at(index);
   write_hold(*hold, request, site, visit(request.address, tag));
-  if (index == 1) held_mark = mark_of(*hold_at(0));
-  if (index > 0) held_mark += mark_of(*hold);
+  if (index >= 2) held_mark = mark_of_all_holds() + mark_of(*hold);
   // ORDER: a reader that sees the count must see the hold.
   __atomic_store_n(&card->hold_count, index + 1, __ATOMIC_RELEASE);
 }

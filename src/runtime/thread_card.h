@@ -50,15 +50,31 @@ inline PrivateCard& private_part(format::Card& card) {
 struct alignas(64) ThreadState {
   format::Card* card;  // null: none yet, or never (ended)
   format::WaitWord* wait;
-  uint64_t scope;      // frame of the open scope, 0: none
-  uint64_t held_mark;  // sum of the marks of all holds; kept only while there are two or more
-  uint32_t uid;        // kept after the thread's end: joiners read it
-  uint8_t ended;       // no hook may make a card for this thread (again)
+  uint64_t scope;       // frame of the open scope, 0: none
+  format::Card* quick;  // the card while the hot path may write it (quick_holds.h), else null
+  uint64_t held_mark;   // sum of the marks of all holds; kept only while there are three or more
+  uint32_t uid;         // kept after the thread's end: joiners read it
+  uint8_t ended;        // no hook may make a card for this thread (again)
   uint8_t unused;
   uint16_t saved_slot;  // index + 1 of what save_for_fork kept
   uint32_t once_depth;  // initialisation routines that run in this thread now
   uint32_t tag;         // visitor_tag(uid)
   void* once;           // the call whose routine is about to run, see hooks_once.cpp
+
+  // No hot path inside a scope, nor inside a once routine. Ordered so that a signal handler that
+  // finds `quick` finds nothing half done.
+  void open_scope(uint64_t frame) {
+    scope = frame;
+    quick = nullptr;
+  }
+  void close_scope() {
+    scope = 0;
+    quick = once_depth == 0 ? card : nullptr;
+  }
+  void drop_card() {
+    quick = nullptr;
+    card = nullptr;
+  }
 
   // The chain of held locks and this request is logged unless it was before; costs one comparison
   // then.
@@ -93,6 +109,7 @@ struct alignas(64) ThreadState {
   // By value: a reference would force every inlined caller to keep its request in memory.
   void push_slow(Request request, CallSite site);
   void pop_slow(Request request, CallSite site);
+  __attribute__((always_inline)) uint64_t mark_of_all_holds() const;
   void remove_hold(uint32_t index);
   void forget_finished_once(const CallSite& site);
   void chain_missed(Request request, CallSite site, uint64_t chain);
@@ -115,7 +132,7 @@ class HookScope {
     ThreadState& thread = this_thread;
     if (__builtin_expect(thread.card != nullptr && thread.scope == 0, 1) ||
         claim_slow(site.frame)) {
-      thread.scope = site.frame;
+      thread.open_scope(site.frame);
       // ORDER: against a signal handler of this thread only, so the compiler alone must keep it.
       __atomic_signal_fence(__ATOMIC_SEQ_CST);
       thread_ = &thread;
@@ -124,7 +141,7 @@ class HookScope {
   __attribute__((always_inline)) ~HookScope() {
     if (thread_ != nullptr) {
       __atomic_signal_fence(__ATOMIC_SEQ_CST);
-      thread_->scope = 0;
+      thread_->close_scope();
     }
   }
   HookScope(const HookScope&) = delete;
@@ -159,28 +176,38 @@ __attribute__((always_inline)) inline void capture_registers(format::Registers& 
 
 // ---- the parts of chains that the fast path needs (chains.h has the rest)
 
-// A lock instance in a mode, as one number.
-inline uint64_t mark_of(uint64_t address, uint32_t generation, uint8_t mode) {
-  uint64_t mark = address ^ (uint64_t{generation} << 48) ^ (uint64_t{mode} << 40);
-  mark *= 0x9E3779B97F4A7C15U;
-  return mark ^ (mark >> 29);
+// A lock instance in a mode, as one number; one that is held, in a chain.
+inline uint64_t instance_of(uint64_t address, uint32_t generation, uint8_t mode) {
+  return address ^ (uint64_t{generation} << 48) ^ (uint64_t{mode} << 40);
 }
-
+inline uint64_t mark_of(uint64_t instance) {
+  instance *= 0x9E3779B97F4A7C15U;
+  return instance ^ (instance >> 29);
+}
 inline uint64_t mark_of(const format::Hold& hold) {
-  return mark_of(hold.address, hold.generation, hold.flags & format::kSharedMode);
+  return mark_of(instance_of(hold.address, hold.generation, hold.flags & format::kSharedMode));
 }
 
-// The chain "held, then wanted" as one number; `held` is 0 if nothing is.
-inline uint64_t chain_key(uint64_t wanted, format::Kind kind, uint64_t held) {
-  return (wanted + static_cast<uint64_t>(kind)) * 0xC2B2AE3D27D4EB4FU + held;
+// The chain "held, then wanted" as one number; `held` is 0 if nothing is. One multiplication: the
+// unlock that follows waits for it.
+inline uint64_t chain_key(uint64_t wanted, uint64_t held) {
+  return wanted * 0xC2B2AE3D27D4EB4FU + held;
 }
 
-// What the card's cache compares: the chain in this segment. A chain that is repeated in a later
-// segment is not ordered by what ended the first one.
-inline constexpr uint64_t kSegmentStep = 0x9FB21C651E98DF25U;
-inline uint64_t cache_key(uint64_t chain, uint32_t segment) {
-  return chain + segment * kSegmentStep;
+// What the card's caches compare: the chain, or the instance asked for with nothing held, in this
+// segment. What is repeated in a later segment is not ordered by what ended the first one.
+inline uint64_t cache_key(uint64_t key, const format::Card& card) { return key ^ card.segment_key; }
+inline void set_segment(format::Card& card, uint32_t segment) {
+  card.segment = segment;
+  card.segment_key = segment * 0x9FB21C651E98DF25U;
 }
+inline uint64_t& cached_chain(format::Card& card, uint64_t key) {
+  return card.chain_cache[key >> 55];
+}
+inline uint64_t& cached_bare(format::Card& card, uint64_t address) {
+  return card.bare_cache[generation_index(address) % format::kBareCacheSize];
+}
+static_assert(format::kChainCacheSize == 1 << (64 - 55));
 
 // Kinds whose request matters with nothing held too: somebody may join this thread, or wait for its
 // signal, with the lock in hand.
@@ -203,6 +230,20 @@ constexpr bool is_lock(format::Kind kind) {
 // Set once any lock was found to be used as a semaphore: pushes then look theirs up.
 extern uint32_t semaphore_like_locks __attribute__((visibility("hidden")));
 
+inline uint64_t ThreadState::mark_of_all_holds() const {
+  const format::Hold* const holds = card->holds;
+  switch (card->hold_count) {
+    case 0:
+      return 0;
+    case 1:
+      return mark_of(holds[0]);
+    case 2:
+      return mark_of(holds[0]) + mark_of(holds[1]);
+    default:
+      return held_mark;
+  }
+}
+
 inline void ThreadState::check_chain(const Request& request, const CallSite& site) {
   format::Card& own = *card;
   const uint32_t holds = own.hold_count;
@@ -210,12 +251,16 @@ inline void ThreadState::check_chain(const Request& request, const CallSite& sit
       (!is_lock(request.kind) || (request.flags & (format::kTry | format::kTimed)) != 0)) {
     return;
   }
-  const uint64_t held = holds == 0 ? 0 : holds == 1 ? mark_of(own.holds[0]) : held_mark;
   const uint8_t mode = request.flags & (format::kSharedMode | format::kTry | format::kTimed);
-  const uint64_t chain =
-      chain_key(mark_of(request.address, visit(request.address, tag), mode), request.kind, held);
-  const uint64_t key = cache_key(chain, own.segment);
-  if (__builtin_expect(own.chain_cache[key >> 55] != key, 0)) chain_missed(request, site, chain);
+  const uint64_t wanted = instance_of(request.address, visit(request.address, tag), mode);
+  if (holds == 0) {
+    if (cached_bare(own, request.address) != cache_key(wanted, own))
+      chain_missed(request, site, wanted);
+    return;
+  }
+  const uint64_t chain = chain_key(wanted, mark_of_all_holds());
+  const uint64_t key = cache_key(chain, own);
+  if (__builtin_expect(cached_chain(own, key) != key, 0)) chain_missed(request, site, chain);
 }
 
 inline void ThreadState::push(const Request& request, const CallSite& site) {
@@ -238,10 +283,7 @@ inline void ThreadState::push(const Request& request, const CallSite& site) {
   hold.flags = request.flags;
   hold.count = 1;
   hold.generation = generation;
-  if (__builtin_expect(index > 0, 0)) {
-    if (index == 1) held_mark = mark_of(own.holds[0]);
-    held_mark += mark_of(hold);
-  }
+  if (__builtin_expect(index >= 2, 0)) held_mark = mark_of_all_holds() + mark_of(hold);
   // ORDER: a reader that sees the count must see the hold; x86 keeps stores in order.
   __atomic_store_n(&own.hold_count, index + 1, __ATOMIC_RELEASE);
 }

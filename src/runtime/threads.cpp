@@ -211,7 +211,7 @@ void take_card(Card* card, uint32_t flags) {
   card->stack_high = (flags & format::kCardMain) != 0 ? main_stack_high : self;
   card->stack_low =
       card->stack_high > default_stack_size ? card->stack_high - default_stack_size : 0;
-  card->segment = 1;
+  set_segment(*card, 1);
   board.waits[index].tid = card->tid;
   thread.wait = &board.waits[index];
   thread.uid = card->uid;
@@ -221,6 +221,7 @@ void take_card(Card* card, uint32_t flags) {
   // ORDER: a reader that sees it live sees whose it is.
   __atomic_store_n(state_word(*card), static_cast<uint32_t>(CardState::Live), __ATOMIC_RELEASE);
   thread.card = card;
+  if (thread.scope == 0) thread.close_scope();
 }
 
 void log_thread_end(const Card& card) {
@@ -260,7 +261,7 @@ void end_this_thread() {
   add_totals(*card);
   locks_ended(card->stack_low, card->stack_high);
   thread.ended = 1;
-  thread.card = nullptr;
+  thread.drop_card();
   if (card->hold_count == 0) free_blocks_of(*card);
   release_card(card, card->hold_count == 0 ? CardState::Free : CardState::Exited);
 }
@@ -330,18 +331,19 @@ void prepare_threads() {
     default_stack_size = limit.rlim_cur;
   }
   has_end_key = pthread_key_create(&end_key, key_destructor) == 0 && end_key < kKeysInThread;
-  this_thread.scope = 1;
+  this_thread.open_scope(1);
   if (Card* card = claim_card()) {
     take_card(card, thread_id() == process_id() ? format::kCardMain : format::kCardAdopted);
     watch_end_of_this_thread();
   }
-  this_thread.scope = 0;
+  this_thread.close_scope();
 }
 
 bool adopt_this_thread(uint64_t frame) {
   ThreadState& thread = this_thread;
   if (thread.ended != 0 || thread.scope != 0 || !is_alive()) return false;
-  thread.scope = frame;
+  thread.open_scope(frame);
+  end_alone();
   Card* card = claim_card();
   if (card == nullptr) {
     thread.ended = 1;
@@ -349,13 +351,14 @@ bool adopt_this_thread(uint64_t frame) {
     take_card(card, thread_id() == process_id() ? format::kCardMain : format::kCardAdopted);
     watch_end_of_this_thread();
   }
-  thread.scope = 0;
+  thread.close_scope();
   return card != nullptr;
 }
 
 format::Card* card_for_child(void* routine, void* argument, uint64_t stack_size,
                              const CallSite& parent_site) {
   if (!is_alive()) return nullptr;
+  end_alone();
   Card* card = claim_card();
   if (card == nullptr) return nullptr;
   card->start_routine = identity_of(routine, argument);
@@ -377,14 +380,14 @@ void* run_thread(void* value) {
   auto* routine = reinterpret_cast<void* (*)(void*)>(private_part(*card).routine);
   void* argument = private_part(*card).argument;
   ThreadState& thread = this_thread;
-  thread.scope = 1;
+  thread.open_scope(1);
   if (thread.card != nullptr) {
     // A signal handler was here before us, and its hook adopted the thread.
     add_totals(*thread.card);
     release_card(thread.card, CardState::Free);
   }
   take_card(card, 0);
-  thread.scope = 0;
+  thread.close_scope();
   watch_end_of_this_thread();
   void* result = routine(argument);
   // Without a key nobody tells us later; destructors of the thread then run unwatched.
@@ -400,7 +403,7 @@ void child_created(uint32_t uid, pthread_t thread) {
   // ORDER: pairs with uid_of_thread: who finds the thread finds its uid.
   __atomic_store_n(&newborn.pthread, static_cast<uint64_t>(thread), __ATOMIC_RELEASE);
   // Everything the parent does from here on may run beside the child.
-  if (this_thread.card != nullptr) this_thread.card->segment += 1;
+  if (this_thread.card != nullptr) set_segment(*this_thread.card, this_thread.card->segment + 1);
 }
 
 void child_not_created(Card* card) { release_card(card, CardState::Free); }
@@ -432,7 +435,7 @@ void log_this_thread(ThreadState& thread) {
 }
 
 void forget_this_thread() {
-  this_thread.card = nullptr;
+  this_thread.drop_card();
   this_thread.ended = 1;
 }
 

@@ -372,10 +372,15 @@ def bind9(prefix, folder):
         listen-on-v6 {{ none; }}; pid-file "{folder}/pid"; recursion no; session-keyfile "{folder}/key";
         lock-file none; }}; controls {{ }}; zone "test" {{ type primary; file "{zone}"; }};""")
     with Server(prefix, ["named", "-c", str(config), "-g", "-n", "4"], port) as server:
+        dig = ["dig", "@127.0.0.1", "-p", str(port), "+short", "+norecurse"]
+        # It listens before its zone is loaded, and refuses until then.
+        deadline = time.monotonic() + 30
+        while not subprocess.run([*dig, "h1.test", "A"], capture_output=True).stdout:
+            if time.monotonic() > deadline:
+                raise RuntimeError("the zone does not load")
         queries = folder / "queries"
         queries.write_text("".join(f"h{i}.test A\n" for i in range(1, 200)))
-        answer = subprocess.run(["dig", "@127.0.0.1", "-p", str(port), "+short", "+norecurse", "-f", str(queries)],
-                                capture_output=True, text=True, check=True).stdout
+        answer = subprocess.run([*dig, "-f", str(queries)], capture_output=True, text=True, check=True).stdout
     return answer, server.status
 
 

@@ -222,7 +222,10 @@ std::optional<LockName> find_static_member_name(const Symbols& symbols, uint64_t
       if (type && inside.descend(*type, address - bias - globals.start, path))
         if (const std::optional<PathName> rendered = render_path(variable, path))
           name = LockName{.name = rendered->name, .owner_type = rendered->owner_type};
-      if (!name) name = LockName{.name = with_offset(variable, address - bias - globals.start)};
+      if (!name) {
+        name = LockName{.name = with_offset(variable, address - bias - globals.start),
+                        .in_raw_memory = type.has_value()};
+      }
       return false;
     }
     return Clock::now() < deadline;
@@ -247,6 +250,7 @@ void name_resource(const Symbols& symbols, model::Resource& resource,
   std::optional<LockName> name = find_static_member_name(symbols, resource.address, resource.kind);
   if (!name) name = find_member_name(symbols, resource.address, resource.kind, stacks);
   if (name) {
+    if (name->in_raw_memory && !resource.born_by_init) resource.address_may_be_reused = true;
     // The headline may have said "g_state+0x28" meanwhile.
     const std::optional<LockName> quick = find_static_name(symbols, resource.address);
     if (resource.name.empty() || (quick && resource.name == quick->name))

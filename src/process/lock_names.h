@@ -23,6 +23,8 @@ namespace gordian::process {
 struct LockName {
   std::string name;             // "participant->streams_mutex"
   std::string owner_type = {};  // "Participant"; empty for a lock that is no member
+  bool in_raw_memory =
+      false;  // the variable's type has no lock there: a buffer that is used as one
 };
 
 // A stack in which the lock was taken or is wanted. `memory` must outlive the call.
@@ -43,7 +45,8 @@ std::optional<LockName> find_member_name(const Symbols& symbols, uint64_t addres
                                          model::ResourceKind kind,
                                          const std::vector<NamingStack>& stacks);
 
-// Fills name and class_name, best first; leaves what is already there (an annotation's name).
+// Fills name and class_name, best first; leaves what is already there (an annotation's name). A
+// lock in a static buffer may share its address with earlier ones.
 void name_resource(const Symbols& symbols, model::Resource& resource,
                    const std::vector<NamingStack>& stacks);
 

@@ -4,17 +4,28 @@
 // In each case one thread takes {old, anchor} and later another {anchor, new}, where old and new
 // had the same address. (The program says so on stdout, else the case would prove nothing.)
 //
-// RUN(heap, heap-init, mapped): gordian run -- %program %case
-// EXIT(heap, heap-init, mapped): 0
-// STDOUT(heap, heap-init, mapped): same address
-// JSON(heap, heap-init, mapped): findings=0
+// RUN(heap, heap-init, delete, mapped, stack, thread-stack, kinds): gordian run -- %program %case
+// EXIT(heap, heap-init, delete, mapped, stack, thread-stack, kinds): 0
+// STDOUT(heap, heap-init, delete, mapped, stack, thread-stack, kinds): same address
+// JSON(heap, heap-init, delete, mapped, stack, thread-stack, kinds): findings=0
 //
 // Nobody sees an object end whose memory the program manages itself, or that lies in a stack frame
-// and is neither made nor ended by a call: a stated limit. What is told is at most `possible`.
-// RUN(stack, arena, placement): gordian run -- %program %case
-// EXIT(stack, arena, placement): 0
-// STDOUT(stack, arena, placement): same address
-// JSON(stack, arena, placement): no verdict=deadlock
+// and was shown to other threads, or that is given to an allocator's own operator delete: a stated
+// limit. What is told is at most `possible`, and says so.
+// RUN(arena, heap-arena, shown-stack): gordian run -- %program %case
+// RUN(delete-jemalloc, delete-tcmalloc): gordian run -- %program delete
+// ENV(delete-jemalloc): LD_PRELOAD=libjemalloc.so.2
+// ENV(delete-tcmalloc): LD_PRELOAD=libtcmalloc_minimal.so.4
+// EXIT(arena, heap-arena, shown-stack, delete-*): 0
+// STDOUT(arena, heap-arena, shown-stack, delete-*): same address
+// EXPECT(arena, heap-arena, shown-stack, delete-*): the address may have been reused
+// JSON(arena, heap-arena, shown-stack, delete-*): verdict=possible kind=lock-order locks=anchor
+//
+// A static object ended and made again in its place is the same lock by its name.
+// RUN(placement): gordian run -- %program %case
+// EXIT(placement): 0
+// STDOUT(placement): same address
+// JSON(placement): verdict=possible kind=lock-order locks=anchor
 //
 // The control: one lock that stays where it is.
 // RUN(stays): gordian run -- %program %case
@@ -148,6 +159,36 @@ void arena() {
       [](std::mutex*) {});
 }
 
+// A pool of the program's own, in a block that malloc never gets back.
+void heap_arena() {
+  void* block = std::malloc(sizeof(Session));
+  two_lives([=] { return member(block); }, [](std::mutex*) {});
+}
+
+void deleted() {
+  two_lives([] { return &(new Session)->mutex; },
+            [](std::mutex* mutex) { delete static_cast<Session*>(holder(mutex)); });
+}
+
+// The second life is a lock of another kind.
+void kinds() {
+  alignas(pthread_rwlock_t) static char place[sizeof(pthread_rwlock_t)];
+  Steps turn;
+  Thread left("left", [&] {
+    object_then_anchor(new (place) std::mutex);
+    auto* lock = new (place) pthread_rwlock_t(PTHREAD_RWLOCK_INITIALIZER);
+    tell(place, lock);
+    turn.advance();
+  });
+  Thread right("right", [&] {
+    turn.wait_for(1);
+    std::lock_guard hold(anchor);
+    auto* lock = std::launder(reinterpret_cast<pthread_rwlock_t*>(place));
+    pthread_rwlock_wrlock(lock);
+    pthread_rwlock_unlock(lock);
+  });
+}
+
 void placement() {
   static Session session;
   two_lives([] { return member(&session); },
@@ -181,6 +222,75 @@ void stack() {
     frame_turn.advance();
   });
   frame_turn.wait_for(2);
+  tell(in_frame[0], in_frame[1]);
+}
+
+// The frame was shown to another thread while it lived. What lies there next is another's, but
+// nobody saw the first one end.
+[[gnu::noipa]] void show(Steps& turn) {
+  std::mutex mutex;
+  in_frame[0] = &mutex;
+  turn.advance();
+  turn.wait_for(2);
+}
+
+[[gnu::noipa]] void use(Steps&) {
+  std::mutex mutex;
+  in_frame[1] = &mutex;
+  object_then_anchor(&mutex);
+}
+
+void shown_stack() {
+  Steps turn;
+  Thread left("left", [&] {
+    show(turn);
+    use(turn);
+    asm volatile("");
+  });
+  Thread right("right", [&] {
+    turn.wait_for(1);
+    anchor_then_object(in_frame[0]);
+    turn.advance();
+  });
+  turn.wait_for(2);
+  while (in_frame[1] == nullptr) sched_yield();
+  tell(in_frame[0], in_frame[1]);
+}
+
+// A thread's stack is handed to the next one.
+void* first_thread(void*) {
+  std::mutex mutex;
+  in_frame[0] = &mutex;
+  object_then_anchor(&mutex);
+  return nullptr;
+}
+
+void* second_thread(void*) {
+  std::mutex mutex;
+  in_frame[1] = &mutex;
+  frame_turn.advance();
+  frame_turn.wait_for(2);
+  return nullptr;
+}
+
+// A stack that the test provides, so that both threads certainly get the same one. The join orders
+// the two lives, but not the first one and the thread that meets the second.
+void thread_stack() {
+  constexpr size_t kSize = 1 << 18;
+  void* stack = mmap(nullptr, kSize, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  pthread_attr_t on_it;
+  pthread_attr_init(&on_it);
+  pthread_attr_setstack(&on_it, stack, kSize);
+  Thread right("right", [&] {
+    frame_turn.wait_for(1);
+    anchor_then_object(in_frame[1]);
+    frame_turn.advance();
+  });
+  for (auto* body : {first_thread, second_thread}) {
+    pthread_t thread;
+    pthread_create(&thread, &on_it, body, nullptr);
+    pthread_join(thread, nullptr);
+  }
   tell(in_frame[0], in_frame[1]);
 }
 
@@ -219,6 +329,11 @@ int main(int argc, char** argv) {
                              {"stack", stack},
                              {"arena", arena},
                              {"placement", placement},
+                             {"heap-arena", heap_arena},
+                             {"delete", deleted},
+                             {"kinds", kinds},
+                             {"shown-stack", shown_stack},
+                             {"thread-stack", thread_stack},
                              {"mapped", mapped},
                              {"stays", stays},
                              {"unpublished", unpublished},

@@ -40,9 +40,7 @@ struct RwLock {
   pthread_rwlock_t lock = PTHREAD_RWLOCK_INITIALIZER;
   void take_first() { take(first_writes); }
   void take_second() { take(second_writes); }
-  void take(bool write) {
-    write ? pthread_rwlock_wrlock(&lock) : pthread_rwlock_rdlock(&lock);
-  }
+  void take(bool write) { write ? pthread_rwlock_wrlock(&lock) : pthread_rwlock_rdlock(&lock); }
   void take_third() { pthread_rwlock_wrlock(&lock); }
   void give() { pthread_rwlock_unlock(&lock); }
 };

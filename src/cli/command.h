@@ -21,5 +21,6 @@ struct Command {
 
 extern const Command kRunCommand;
 extern const Command kCoreCommand;
+extern const Command kAttachCommand;
 
 }  // namespace gordian::cli

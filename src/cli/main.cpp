@@ -14,6 +14,7 @@ namespace {
 constexpr const Command* kCommands[] = {
     &kRunCommand,
     &kCoreCommand,
+    &kAttachCommand,
 };
 
 void print_usage(FILE* to) {

@@ -107,8 +107,10 @@ class Completion {
     words.stack = unwind(words.view->symbols(), registers, stack_memory);
     words.unwound = !words.stack.frames.empty();
     for (const model::FindingHold& hold : thread.holds)
-      words.acquisitions.push_back(
-          acquisition_stack(words.view->symbols(), words.stack, hold.site, hold.frame));
+      words.acquisitions.push_back(hold.site != 0 ? acquisition_stack(words.view->symbols(),
+                                                                      words.stack, hold.site,
+                                                                      hold.frame)
+                                                  : words.stack);
   }
 
   // The waiting threads' stacks first: they stand at the lock. Then those of its holders, at the
@@ -153,7 +155,7 @@ class Completion {
     }
     for (size_t h = 0; h < thread.holds.size(); ++h) {
       model::FindingHold& hold = thread.holds[h];
-      if (h < words.acquisitions.size())
+      if (hold.site != 0 && h < words.acquisitions.size())
         hold.stack = to_stack(words.acquisitions[h]);
       else if (hold.site != 0)
         hold.stack = site_only(hold.site);

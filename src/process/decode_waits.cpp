@@ -530,6 +530,7 @@ class Decoder {
     if (process.has_thread && process.has_thread(owner.tid)) return;  // begun meanwhile
     const bool nowhere =
         process.is_alive_elsewhere && !process.is_alive_elsewhere(owner.tid).value_or(true);
+    if (owner.shared && !nowhere) result_.foreign_owners.push_back(owner.tid);
     if (owner.shared || !owner.definite || nowhere) {
       resource.owner_gone = owner.definite && nowhere;
       return;

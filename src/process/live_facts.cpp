@@ -2,10 +2,13 @@
 #include "process/live_facts.h"
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
-#include <ctime>
+#include <sched.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 namespace gordian::process {
@@ -29,6 +32,34 @@ std::optional<nanoseconds> last_run(const std::string& task) {
   return nanoseconds(static_cast<int64_t>(milliseconds * 1e6));
 }
 
+// The 39th field of `stat`; the name in the second may hold blanks and brackets.
+std::optional<int> last_processor(const std::string& task) {
+  const Result<std::string> text = read_file(task + "/stat", 1 << 12);
+  if (!text) return std::nullopt;
+  size_t at = text->rfind(')');
+  for (int field = 2; at != std::string::npos && field < 39; ++field) at = text->find(' ', at + 1);
+  int processor = 0;
+  if (at == std::string::npos || std::sscanf(text->c_str() + at, "%d", &processor) != 1)
+    return std::nullopt;
+  return processor;
+}
+
+// What the clock of that processor says, by running there for a moment.
+std::optional<nanoseconds> scheduler_clock(int processor) {
+  cpu_set_t before;
+  if (processor < 0 || processor >= CPU_SETSIZE ||
+      sched_getaffinity(0, sizeof before, &before) != 0)
+    return std::nullopt;
+  cpu_set_t there;
+  CPU_ZERO(&there);
+  CPU_SET(static_cast<size_t>(processor), &there);
+  if (sched_setaffinity(0, sizeof there, &there) != 0) return std::nullopt;
+  sched_yield();
+  const std::optional<nanoseconds> now = last_run("/proc/thread-self");
+  sched_setaffinity(0, sizeof before, &before);
+  return now;
+}
+
 ThreadFacts to_facts(const ThreadReading& reading) {
   ThreadFacts facts;
   facts.tid = reading.tid;
@@ -44,6 +75,36 @@ ThreadFacts to_facts(const ThreadReading& reading) {
   return facts;
 }
 
+// The first thing that stands in the way of looking into the process, with the way out.
+std::string find_obstacle(int pid, const ThreadReading& reading) {
+  const int error = [&] {
+    std::array<char, 1> byte{};
+    const Result<std::vector<Mapping>> maps = read_maps(pid);
+    if (!maps || maps->empty()) return EACCES;
+    iovec local{byte.data(), byte.size()};
+    iovec remote{reinterpret_cast<void*>(maps->front().start), byte.size()};
+    return process_vm_readv(pid, &local, 1, &remote, 1, 0) < 0 ? errno : 0;
+  }();
+  if (error != EPERM && error != EACCES && reading.readable) return {};
+  const Result<std::string> scope = read_file("/proc/sys/kernel/yama/ptrace_scope", 16);
+  struct stat status {};
+  const std::string folder = "/proc/" + std::to_string(pid);
+  const bool foreign = stat(folder.c_str(), &status) == 0 && status.st_uid != geteuid();
+  if (geteuid() == 0)
+    return "even root needs CAP_SYS_PTRACE to read its memory: start the container with "
+           "--cap-add=SYS_PTRACE";
+  if (foreign)
+    return "it belongs to another user, or its program is set-user-id: run as root (sudo), or give "
+           "gordian CAP_SYS_PTRACE";
+  if (scope && !scope->empty() && (*scope)[0] >= '1') {
+    return "kernel.yama.ptrace_scope is " + scope->substr(0, 1) +
+           ": run as root (sudo), give gordian CAP_SYS_PTRACE, or until the next boot: sysctl "
+           "kernel.yama.ptrace_scope=0";
+  }
+  return "its program may not be looked into (not dumpable): run as root (sudo), or give gordian "
+         "CAP_SYS_PTRACE";
+}
+
 }  // namespace
 
 Result<std::unique_ptr<LiveProcess>> LiveProcess::open(int pid) {
@@ -56,10 +117,14 @@ Result<std::unique_ptr<LiveProcess>> LiveProcess::open(int pid) {
   process->facts_.process.argv = read_argv(pid);
   // Unknown is taken for yes: it only turns a `deadlock` into a `stall`.
   process->facts_.process.handles_signals = !status || helpful_signals(status->caught_signals) != 0;
-  process->symbols_ =
-      std::make_unique<Symbols>(pid, read_modules(pid).value_or(std::vector<Module>{}));
+  process->view_ =
+      std::make_unique<ProcessView>(pid, read_modules(pid).value_or(std::vector<Module>{}));
   process->facts_.memory = &process->cache_;
-  process->facts_.symbols = process->symbols_.get();
+  process->facts_.symbols = &process->view_->symbols();
+  const std::optional<ThreadReading> main = process->tasks_.read(pid);
+  if (!main)
+    return Error("it has no threads: it has just ended, or this is the number of a thread");
+  process->obstacle_ = find_obstacle(pid, *main);
   LiveProcess* const self = process.get();
   process->facts_.shared_place = [self](uint64_t address) { return self->shared_place(address); };
   process->facts_.has_thread = [self](uint32_t tid) { return self->has_thread(tid); };
@@ -72,6 +137,7 @@ Result<std::unique_ptr<LiveProcess>> LiveProcess::open(int pid) {
 const ProcessFacts& LiveProcess::read() {
   cache_.forget();
   maps_read_ = false;
+  clocks_.clear();
   first_.clear();
   facts_.threads.clear();
   for (const int tid : tasks_.list()) {
@@ -96,13 +162,18 @@ bool LiveProcess::stands_still(size_t thread) const {
   return now && first_[thread].same_moment(*now);
 }
 
-std::optional<nanoseconds> LiveProcess::sleeping_for(size_t thread) const {
-  // The scheduler's clock has no zero that anybody knows; our own last run shows where it stands.
-  const std::optional<nanoseconds> now = last_run("/proc/thread-self");
-  const std::optional<nanoseconds> then =
-      last_run("/proc/" + std::to_string(pid()) + "/task/" + std::to_string(first_[thread].tid));
-  if (!now || !then) return std::nullopt;
-  return std::max(nanoseconds(0), *now - *then);
+std::optional<nanoseconds> LiveProcess::sleeping_for(size_t thread) {
+  // The scheduler has a clock for each processor, with no zero that anybody knows: our own last run
+  // on the same processor shows where it stands.
+  const std::string task =
+      "/proc/" + std::to_string(pid()) + "/task/" + std::to_string(first_[thread].tid);
+  const std::optional<nanoseconds> then = last_run(task);
+  const std::optional<int> processor = last_processor(task);
+  if (!then || !processor) return std::nullopt;
+  const auto [place, is_new] = clocks_.try_emplace(*processor);
+  if (is_new) place->second = scheduler_clock(*processor);
+  if (!place->second) return std::nullopt;
+  return std::max(nanoseconds(0), *place->second - *then);
 }
 
 bool LiveProcess::has_thread(uint32_t own_tid) const {

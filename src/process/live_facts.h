@@ -5,6 +5,7 @@
 #pragma once
 
 #include "base/result.h"
+#include "process/complete.h"
 #include "process/live.h"
 #include "process/memory.h"
 #include "process/modules.h"
@@ -43,15 +44,13 @@ class LiveProcess {
   [[nodiscard]] bool stands_still(size_t thread) const;
 
   // How long ago it fell asleep; nullopt: the kernel does not tell.
-  [[nodiscard]] std::optional<std::chrono::nanoseconds> sleeping_for(size_t thread) const;
+  [[nodiscard]] std::optional<std::chrono::nanoseconds> sleeping_for(size_t thread);
 
-  [[nodiscard]] const Symbols& symbols() const { return *symbols_; }
-  [[nodiscard]] const ProcessMemory& memory() const { return memory_; }
+  [[nodiscard]] ProcessView& view() { return *view_; }
 
  private:
   LiveProcess(TaskDirectory tasks, int pid)
       : tasks_(std::move(tasks)), memory_(pid), cache_(memory_) {}
-  void find_obstacle();
   [[nodiscard]] bool has_thread(uint32_t own_tid) const;
   [[nodiscard]] std::optional<bool> is_alive_elsewhere(uint32_t own_tid) const;
   [[nodiscard]] std::optional<SharedPlace> shared_place(uint64_t address);
@@ -59,13 +58,14 @@ class LiveProcess {
   TaskDirectory tasks_;
   ProcessMemory memory_;
   CachedMemory cache_;
-  std::unique_ptr<Symbols> symbols_;
+  std::unique_ptr<ProcessView> view_;
   std::string obstacle_;
   bool namespaced_ = false;
   ProcessFacts facts_;
   std::vector<ThreadReading> first_;
   std::vector<std::optional<ThreadReading>> second_;
   std::vector<Mapping> maps_;
+  std::unordered_map<int, std::optional<std::chrono::nanoseconds>> clocks_;  // by processor
   bool maps_read_ = false;
 };
 

@@ -83,10 +83,13 @@ std::string description(const Labels& labels, ResourceId id) {
 std::string hold_text(const Labels& labels, const FindingThread& thread, const FindingHold& hold,
                       const TextOptions& options) {
   const bool own_thread = labels.finding().kind == FindingKind::HeldAtExit;
+  // Where a lock was taken is known only of a program that was watched while it took it.
+  const bool unknown = hold.site == 0 && hold.stack.frames.empty() && hold.stack.note.empty();
+  const std::string where = unknown ? "" : own_thread ? ", at" : ", taken at";
   std::string out = wrapped(std::string(own_thread ? "took " : "holds ") + labels.hold(hold) +
-                                ", " + with_article(description(labels, hold.resource)) +
-                                (own_thread ? ", at" : ", taken at"),
+                                ", " + with_article(description(labels, hold.resource)) + where,
                             "    ", "    ");
+  if (unknown) return out;
   const size_t common = thread.wants ? common_tail(hold.stack, thread.wants->stack) : 0;
   return out + stack_text(hold.stack, options, common < hold.stack.frames.size() ? common : 0);
 }

@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: Apache-2.0
+// gordian attach: why a process hangs that is running already, without stopping it.
+#include "base/file.h"
+#include "base/text.h"
+#include "cli/command.h"
+#include "report/fingerprint.h"
+#include "report/json.h"
+#include "report/report.h"
+#include "report/text.h"
+#include "report/thread_list.h"
+#include "watch/attach.h"
+
+#include <CLI/CLI.hpp>
+#include <charconv>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <set>
+#include <string>
+#include <thread>
+#include <unistd.h>
+#include <utility>
+
+namespace gordian::cli {
+namespace {
+
+constexpr char kUsage[] = "gordian attach [options] PID";
+constexpr std::chrono::milliseconds kWatchInterval{500};
+
+struct Options {
+  watch::AttachOptions attach;
+  int pid = 0;
+  std::string json;
+  bool strict = false;
+  bool watch = false;
+  bool help = false;
+  std::string help_text;
+};
+
+Result<Options> parse(const Args& args) {
+  Options options;
+  std::string pid;
+  std::string stall;
+  CLI::App app(
+      "Says why a running process hangs: which threads, which locks, which lines. Nothing "
+      "is stopped, nothing needs to be prepared.");
+  app.name("gordian attach");
+  app.set_help_flag("-h,--help", "Print this");
+  app.add_option("PID", pid, "The process")->required()->option_text(" ");
+  app.add_flag("--threads", options.attach.threads, "Also print the stack of every thread");
+  app.add_flag("--watch", options.watch,
+               "Keep looking; end at the first deadlock, or with the process");
+  app.add_flag("--stop", options.attach.stop,
+               "Threads outside of locks may be stopped for a moment too, for exact stacks: calls "
+               "such as epoll_wait may then return EINTR to the program");
+  app.add_option("--stall", stall,
+                 "Also report threads that have waited for so long: 500ms, 30s, 2m")
+      ->option_text("DURATION");
+  app.add_flag("--strict", options.strict, "Exit with 66 also for what may be wrong (stall)");
+  app.add_option("--json", options.json, "Write the findings to FILE as JSON")->option_text("FILE");
+  try {
+    std::vector<std::string> reversed(args.rbegin(), args.rend());
+    app.parse(reversed);
+  } catch (const CLI::CallForHelp&) {
+    options.help = true;
+    options.help_text = app.help();
+    const std::string_view theirs = "Usage: gordian attach [OPTIONS] PID";
+    if (const size_t at = options.help_text.find(theirs); at != std::string::npos)
+      options.help_text.replace(at, theirs.size(), std::string("usage: ") + kUsage);
+    return options;
+  } catch (const CLI::ParseError& error) {
+    return Error(error.what(),
+                 "gordian attach --help lists the options; gordian ps finds "
+                 "processes whose threads wait");
+  }
+  const auto [end, error] = std::from_chars(pid.data(), pid.data() + pid.size(), options.pid);
+  if (error != std::errc() || end != pid.data() + pid.size() || options.pid <= 0)
+    return Error("not a process number", "gordian ps finds processes whose threads wait").in(pid);
+  if (!stall.empty()) {
+    GORDIAN_TRY(options.attach.stall =, parse_duration(stall).in("--stall"));
+    if (options.attach.stall <= std::chrono::nanoseconds(0))
+      return Error("--stall: must be longer than nothing");
+  }
+  return options;
+}
+
+bool wants_color() {
+  const char* const terminal = getenv("TERM");
+  const char* const no_color = getenv("NO_COLOR");
+  return isatty(STDOUT_FILENO) == 1 && terminal != nullptr && std::strcmp(terminal, "dumb") != 0 &&
+         (no_color == nullptr || *no_color == '\0');
+}
+
+std::vector<report::ListedThread> to_list(const std::vector<watch::ThreadView>& threads) {
+  std::vector<report::ListedThread> list;
+  for (const watch::ThreadView& thread : threads)
+    list.push_back({thread.tid, thread.name, thread.call, thread.stack});
+  return list;
+}
+
+class Reporter {
+ public:
+  explicit Reporter(const Options& options) : options_(options) {
+    text_.color = wants_color();
+    char folder[4096];
+    if (getcwd(folder, sizeof(folder)) != nullptr) text_.folder = folder;
+    report_.command = "attach";
+    report_.version = GORDIAN_VERSION;
+    char host[256] = "";
+    gethostname(host, sizeof(host) - 1);
+    report_.host = host;
+  }
+
+  // Prints what is new in it.
+  void take(watch::AttachOutcome outcome) {
+    report_.processes.clear();
+    for (const model::Process& process : outcome.processes)
+      report_.processes.push_back({.pid = process.pid,
+                                   .exe = process.exe,
+                                   .argv = process.argv,
+                                   .exit = {},
+                                   .unwatched = {}});
+    report_.run.threads = outcome.threads;
+    for (const std::string& note : outcome.notes) {
+      if (told_notes_.insert(note).second)
+        std::fputs(("gordian: " + escape_for_terminal(note) + "\n").c_str(), stderr);
+    }
+    for (model::Finding& finding : outcome.findings) {
+      finding.fingerprint = report::fingerprint(finding);
+      certain_ |= finding.verdict == model::Verdict::Deadlock;
+      const auto key = std::pair(finding.verdict, finding.fingerprint);
+      if (!told_.insert(key).second) continue;
+      say(report::to_text(finding, text_));
+      report_.findings.push_back(std::move(finding));
+    }
+    others_ = to_list(outcome.others);
+  }
+
+  [[nodiscard]] bool is_certain() const { return certain_; }
+
+  Result<int> finish() {
+    if (options_.attach.threads) say(report::threads_text(others_, text_) + "\n");
+    const std::string calls = report::calls_line(others_);
+    if (report_.findings.empty()) {
+      say("gordian: nothing is stuck" + (calls.empty() ? "" : ": " + calls) + "\n");
+    } else if (!calls.empty() && !options_.attach.threads) {
+      say("gordian: the other threads: " + calls + "\n");
+    }
+    if (!options_.json.empty()) {
+      GORDIAN_TRY(, write_file(options_.json, report::to_json(report_)).in(options_.json));
+    }
+    const bool counts = certain_ || (options_.strict && !report_.findings.empty());
+    return static_cast<int>(counts ? Exit::Found : Exit::Clean);
+  }
+
+ private:
+  static void say(const std::string& text) { std::fputs(text.c_str(), stdout); }
+
+  const Options& options_;
+  report::TextOptions text_;
+  report::Report report_;
+  std::set<std::pair<model::Verdict, std::string>> told_;
+  std::set<std::string> told_notes_;
+  std::vector<report::ListedThread> others_;
+  bool certain_ = false;
+};
+
+Result<int> run(const Args& args) {
+  GORDIAN_TRY(const Options options, parse(args));
+  if (options.help) {
+    std::fputs(options.help_text.c_str(), stdout);
+    return static_cast<int>(Exit::Clean);
+  }
+  const std::string pid = std::to_string(options.pid);
+  Reporter reporter(options);
+  for (;;) {
+    GORDIAN_TRY(watch::Attachment attachment,
+                watch::Attachment::open(options.pid, options.attach).in(pid));
+    reporter.take(attachment.examine());
+    if (!options.watch || reporter.is_certain()) break;
+    std::fflush(stdout);
+    std::this_thread::sleep_for(kWatchInterval);
+    if (access(("/proc/" + pid).c_str(), F_OK) != 0) break;
+  }
+  return reporter.finish();
+}
+
+}  // namespace
+
+const Command kAttachCommand{
+    .name = "attach",
+    .usage = kUsage,
+    .summary = "say why a running process hangs",
+    .run = run,
+};
+
+}  // namespace gordian::cli

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "process/stopped_thread.h"
+
+#include <cerrno>
+#include <chrono>
+#include <sched.h>
+#include <sys/ptrace.h>
+#include <sys/user.h>
+#include <sys/wait.h>
+
+namespace gordian::process {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+constexpr std::chrono::milliseconds kPatience{2};
+// Once it is asked to stop it will, and must then be let go, however late.
+constexpr std::chrono::seconds kLimit{2};
+
+std::optional<int> wait_for_stop(int tid, Clock::time_point until) {
+  do {
+    int status = 0;
+    const pid_t got = waitpid(tid, &status, __WALL | WNOHANG);
+    if (got == tid) return status;
+    if (got < 0 && errno != EINTR) return std::nullopt;
+    sched_yield();
+  } while (Clock::now() < until);
+  return std::nullopt;
+}
+
+}  // namespace
+
+std::optional<model::Registers> read_registers_stopped(int tid) {
+  if (ptrace(PTRACE_SEIZE, tid, nullptr, nullptr) != 0) return std::nullopt;
+  std::optional<model::Registers> result;
+  std::optional<int> status;
+  if (ptrace(PTRACE_INTERRUPT, tid, nullptr, nullptr) == 0) {
+    const Clock::time_point start = Clock::now();
+    status = wait_for_stop(tid, start + kPatience);
+    const bool in_time = status.has_value();
+    if (!in_time) status = wait_for_stop(tid, start + kLimit);
+    user_regs_struct registers{};
+    if (in_time && WIFSTOPPED(*status) && ptrace(PTRACE_GETREGS, tid, nullptr, &registers) == 0) {
+      result = model::Registers{.rip = registers.rip,
+                                .rsp = registers.rsp,
+                                .rbp = registers.rbp,
+                                .rbx = registers.rbx,
+                                .r12 = registers.r12,
+                                .r13 = registers.r13,
+                                .r14 = registers.r14,
+                                .r15 = registers.r15};
+    }
+  }
+  // A signal that arrived at the same time is handed on.
+  const bool has_signal = status && WIFSTOPPED(*status) && (*status >> 16) == 0;
+  const long signal = has_signal ? WSTOPSIG(*status) : 0;
+  ptrace(PTRACE_DETACH, tid, nullptr, reinterpret_cast<void*>(signal));
+  return result;
+}
+
+}  // namespace gordian::process

@@ -1,0 +1,242 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "watch/attach.h"
+
+#include "analysis/find_stuck.h"
+#include "base/file.h"
+#include "process/complete.h"
+#include "process/live.h"
+#include "process/stopped_thread.h"
+#include "process/unwind.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <set>
+#include <string_view>
+#include <thread>
+#include <unistd.h>
+#include <utility>
+
+namespace gordian::watch {
+namespace {
+
+using model::Activity;
+using std::chrono::milliseconds;
+using std::chrono::nanoseconds;
+using Clock = std::chrono::steady_clock;
+
+constexpr size_t kMaxProcesses = 16;
+// Where the kernel does not tell how long a thread has slept, it is seen to sleep so long.
+constexpr milliseconds kPatience{550};
+
+template <typename Id>
+size_t index_of(Id id) {
+  return static_cast<size_t>(id);
+}
+
+nanoseconds now_monotonic() { return Clock::now().time_since_epoch(); }
+
+// The process that has a thread of this number; 0: none.
+int process_of(uint32_t tid) {
+  const Result<std::string> text = read_file("/proc/" + std::to_string(tid) + "/status", 1 << 14);
+  if (!text) return 0;
+  const size_t at = text->find("\nTgid:\t");
+  return at == std::string::npos ? 0 : std::atoi(text->c_str() + at + 7);
+}
+
+}  // namespace
+
+// Everything that one examination gathers. The index of a thread in the snapshot is that of its
+// facts, counted on from process to process.
+struct Attachment::Examination {
+  process::DecodedWaits decoded;
+  std::vector<std::pair<size_t, size_t>> places;  // process, thread of its facts
+};
+
+Result<Attachment> Attachment::open(int pid, AttachOptions options) {
+  Attachment attachment(options);
+  GORDIAN_TRY(std::unique_ptr<process::LiveProcess> process, process::LiveProcess::open(pid));
+  if (!process->obstacle().empty())
+    return Error("no permission to look into process " + std::to_string(pid), process->obstacle());
+  attachment.processes_.push_back(std::move(process));
+  return attachment;
+}
+
+bool Attachment::add(int pid) {
+  if (pid <= 0 || pid == getpid() || processes_.size() >= kMaxProcesses) return false;
+  const bool known = std::any_of(processes_.begin(), processes_.end(),
+                                 [pid](const auto& process) { return process->pid() == pid; });
+  if (known) return false;
+  Result<std::unique_ptr<process::LiveProcess>> opened = process::LiveProcess::open(pid);
+  if (!opened || !(*opened)->obstacle().empty()) return false;
+  processes_.push_back(std::move(*opened));
+  return true;
+}
+
+std::vector<process::ProcessFacts> Attachment::read_all() {
+  std::vector<process::ProcessFacts> facts;
+  facts.reserve(processes_.size());
+  for (const auto& process : processes_) facts.push_back(process->read());
+  return facts;
+}
+
+// Other processes that have a part in these waits: owners of process-shared locks, and whoever has
+// the memory in which a shared semaphore or condition variable lies.
+bool Attachment::follow(const process::DecodedWaits& decoded) {
+  bool more = false;
+  for (const uint32_t tid : decoded.foreign_owners) more |= add(process_of(tid));
+  std::set<std::pair<uint64_t, uint64_t>> files;
+  for (const model::Thread& thread : decoded.snapshot.threads) {
+    if (!thread.wait || thread.wait->timed) continue;
+    const model::Resource& resource = decoded.snapshot.resources[index_of(thread.wait->resource)];
+    if (!resource.process_shared || model::is_owned(resource.kind)) continue;
+    const process::ProcessFacts& facts = processes_[index_of(resource.process)]->facts();
+    if (const auto place = facts.shared_place(resource.address))
+      files.emplace(place->device, place->inode);
+  }
+  if (files.empty()) return more;
+  for (const int pid : process::list_processes()) {
+    const auto maps = process::read_maps(pid);
+    if (!maps) continue;
+    if (std::any_of(maps->begin(), maps->end(), [&](const process::Mapping& mapping) {
+          return mapping.shared && files.contains({mapping.device, mapping.inode});
+        })) {
+      more |= add(pid);
+    }
+  }
+  return more;
+}
+
+AttachOutcome Attachment::examine() {
+  Examination examination;
+  std::vector<process::ProcessFacts> facts = read_all();
+  examination.decoded = process::decode_waits(facts);
+  while (follow(examination.decoded)) {
+    facts = read_all();
+    examination.decoded = process::decode_waits(facts);
+  }
+  for (size_t process = 0; process < facts.size(); ++process) {
+    for (size_t thread = 0; thread < facts[process].threads.size(); ++thread)
+      examination.places.emplace_back(process, thread);
+  }
+
+  // All first readings have been taken, and every object read; now the second ones. Threads of a
+  // process are read again only if somebody there could be stuck.
+  AttachOutcome outcome;
+  model::Snapshot& snapshot = examination.decoded.snapshot;
+  snapshot.taken = now_monotonic();
+  analysis::StuckOptions loose;
+  loose.stall_min_age = loose.stall_busy_age = nanoseconds(0);
+  loose.stall_after = options_.stall;
+  if (!analysis::find_stuck(snapshot, loose).empty()) {
+    for (const auto& [process, thread] : examination.places)
+      processes_[process]->read_again(thread);
+    process::keep_steady(examination.decoded, [&](size_t thread) {
+      const auto& [process, index] = examination.places[thread];
+      return processes_[process]->is_steady(index);
+    });
+    set_ages(examination);
+    analysis::StuckOptions options;
+    options.stall_after = options_.stall;
+    outcome.findings = analysis::find_stuck(snapshot, options);
+  }
+  for (model::Finding& finding : outcome.findings) complete(examination, finding);
+  outcome.processes = snapshot.processes;
+  outcome.notes = examination.decoded.notes;
+  outcome.threads = snapshot.threads.size();
+  view_others(examination, outcome);
+  return outcome;
+}
+
+void Attachment::set_ages(Examination& examination) {
+  model::Snapshot& snapshot = examination.decoded.snapshot;
+  std::vector<size_t> unknown;
+  snapshot.taken = now_monotonic();
+  for (size_t i = 0; i < snapshot.threads.size(); ++i) {
+    model::Thread& thread = snapshot.threads[i];
+    if (!thread.wait) continue;
+    const auto& [process, index] = examination.places[i];
+    thread.wait->since = snapshot.taken;
+    if (const auto age = processes_[process]->sleeping_for(index))
+      thread.wait->since -= std::min(*age, snapshot.taken);
+    else
+      unknown.push_back(i);
+  }
+  if (unknown.empty()) return;
+  std::this_thread::sleep_for(kPatience);
+  for (const size_t i : unknown) {
+    const auto& [process, index] = examination.places[i];
+    if (processes_[process]->stands_still(index))
+      snapshot.threads[i].wait->since -= std::min<nanoseconds>(kPatience, snapshot.taken);
+  }
+}
+
+process::ProcessView* Attachment::view_of(const model::Process& process) {
+  for (const auto& live : processes_)
+    if (live->pid() == process.pid) return &live->view();
+  return nullptr;
+}
+
+void Attachment::read_registers(Examination& examination, model::FindingThread& thread) {
+  if (!thread.wants || thread.wants->has_registers) return;
+  const process::DecodedThread& decoded = examination.decoded.threads[index_of(thread.id)];
+  const auto& [process, index] = examination.places[index_of(thread.id)];
+  const process::ThreadFacts& facts = processes_[process]->facts().threads[index];
+  if (decoded.futex == 0 && !options_.stop) return;
+  const auto registers = process::read_registers_stopped(thread.tid);
+  // It may have moved on since.
+  const auto sp = facts.registers.get(process::kRegisterRsp);
+  if (!registers || !sp || registers->rsp != *sp) return;
+  thread.wants->registers = *registers;
+  thread.wants->has_registers = true;
+}
+
+void Attachment::complete(Examination& examination, model::Finding& finding) {
+  constexpr size_t kMaxStopped = 64;
+  std::set<std::pair<size_t, model::ResourceId>> groups;
+  size_t stopped = 0;
+  for (model::FindingThread& thread : finding.threads) {
+    if (thread.name.empty())
+      thread.name = examination.decoded.snapshot.threads[index_of(thread.id)].name;
+    const bool shown =
+        thread.role == model::Role::Knot ||
+        (thread.wants && groups.emplace(index_of(thread.process), thread.wants->resource).second);
+    if (shown && stopped++ < kMaxStopped) read_registers(examination, thread);
+  }
+  process::FindingCompleter([this](const model::Process& process) {
+    return view_of(process);
+  }).complete(finding);
+}
+
+void Attachment::view_others(Examination& examination, AttachOutcome& outcome) {
+  std::set<size_t> told;
+  for (const model::Finding& finding : outcome.findings)
+    for (const model::FindingThread& thread : finding.threads) told.insert(index_of(thread.id));
+  const model::Snapshot& snapshot = examination.decoded.snapshot;
+  for (size_t i = 0; i < snapshot.threads.size(); ++i) {
+    if ((told.contains(i) && !options_.threads) || snapshot.threads[i].activity == Activity::Gone)
+      continue;
+    const auto& [process, index] = examination.places[i];
+    const process::ThreadFacts& facts = processes_[process]->facts().threads[index];
+    ThreadView view;
+    view.pid = snapshot.processes[process].pid;
+    view.tid = snapshot.threads[i].tid;
+    view.name = snapshot.threads[i].name;
+    view.call = facts.blocked ? examination.decoded.threads[i].call : "running";
+    if (facts.blocked && view.call.empty())
+      view.call = facts.syscall < 0 ? "asleep" : "system call " + std::to_string(facts.syscall);
+    if (options_.threads && facts.blocked) {
+      process::RegisterSet registers = facts.registers;
+      const bool may_stop = options_.stop || examination.decoded.threads[i].futex != 0;
+      const auto exact = may_stop ? process::read_registers_stopped(view.tid) : std::nullopt;
+      if (exact && exact->rsp == registers.get(process::kRegisterRsp))
+        registers = process::RegisterSet(*exact);
+      const process::Symbols& symbols = processes_[process]->view().symbols();
+      view.stack = process::to_stack(
+          process::unwind(symbols, registers, *processes_[process]->facts().memory));
+      symbols.resolve(view.stack);
+    }
+    outcome.others.push_back(std::move(view));
+  }
+}
+
+}  // namespace gordian::watch

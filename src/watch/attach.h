@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+// `gordian attach` without words: a live process that nobody watched from its start, read from
+// outside and judged like any other.
+//
+// Nothing is stopped: all threads are read, their waits decoded, the solver asked; for those it
+// finds stuck the kernel is asked again, all first readings before any second. Threads of a finding
+// that sleep in futex calls are stopped afterwards, for at most 2 ms each, so that their stacks are
+// exact.
+#pragma once
+
+#include "base/result.h"
+#include "model/finding.h"
+#include "model/stack.h"
+#include "process/decode_waits.h"
+#include "process/live_facts.h"
+
+#include <chrono>
+#include <cstddef>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace gordian::watch {
+
+struct AttachOptions {
+  bool stop = false;                  // also threads outside futex may be stopped
+  bool threads = false;               // the stack of every thread is wanted
+  std::chrono::nanoseconds stall{0};  // as of gordian run
+};
+
+// One thread, as far as it belongs to no finding.
+struct ThreadView {
+  int pid = 0;
+  int tid = 0;
+  std::string name;
+  std::string call;  // what it sleeps in; "running"
+  model::Stack stack;
+};
+
+struct AttachOutcome {
+  std::vector<model::Finding> findings;  // complete
+  std::vector<model::Process> processes;
+  std::vector<ThreadView> others;
+  std::vector<std::string> notes;
+  size_t threads = 0;
+};
+
+class Attachment {
+ public:
+  // Error: no such process, or no right to look into it.
+  static Result<Attachment> open(int pid, AttachOptions options);
+
+  AttachOutcome examine();
+
+ private:
+  explicit Attachment(AttachOptions options) : options_(options) {}
+  struct Examination;
+
+  std::vector<process::ProcessFacts> read_all();
+  bool follow(const process::DecodedWaits& decoded);
+  bool add(int pid);
+  void set_ages(Examination& examination);
+  void complete(Examination& examination, model::Finding& finding);
+  void view_others(Examination& examination, AttachOutcome& outcome);
+  void read_registers(Examination& examination, model::FindingThread& thread);
+  process::ProcessView* view_of(const model::Process& process);
+
+  AttachOptions options_;
+  std::vector<std::unique_ptr<process::LiveProcess>> processes_;
+};
+
+}  // namespace gordian::watch

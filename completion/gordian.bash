@@ -1,12 +1,28 @@
 # SPDX-License-Identifier: Apache-2.0
 # bash completion for gordian
 
+_gordian_attach() {
+  case $2 in
+    --json | =)
+      mapfile -t COMPREPLY < <(compgen -f -- "$1")
+      ;;
+    *)
+      if [[ $1 == -* ]]; then
+        mapfile -t COMPREPLY < <(compgen -W "--threads --watch --stall= --stop --strict --json= --help" -- "$1")
+        [[ ${COMPREPLY[0]-} == *= ]] && compopt -o nospace 2>/dev/null
+      else
+        mapfile -t COMPREPLY < <(compgen -W "$(cd /proc && printf '%s ' [0-9]*)" -- "$1")
+      fi
+      ;;
+  esac
+}
+
 _gordian() {
   local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} i
   COMPREPLY=()
 
   if ((COMP_CWORD == 1)); then
-    mapfile -t COMPREPLY < <(compgen -W "run core --help --version" -- "$word")
+    mapfile -t COMPREPLY < <(compgen -W "run attach core --help --version" -- "$word")
     return
   fi
   if [[ ${COMP_WORDS[1]} == core ]]; then
@@ -20,6 +36,10 @@ _gordian() {
       mapfile -t COMPREPLY < <(compgen "$([[ $before == --sysroot ]] && echo -d || echo -f)" -- "$word")
       compopt -o filenames 2>/dev/null
     fi
+    return
+  fi
+  if [[ ${COMP_WORDS[1]} == attach ]]; then
+    _gordian_attach "$word" "$before"
     return
   fi
   [[ ${COMP_WORDS[1]} == run ]] || return

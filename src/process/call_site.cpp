@@ -67,9 +67,9 @@ bool is_half_of(const Symbols& symbols, const MemoryReader& memory, std::string_
   // Any byte could begin an instruction; that four others lead by chance to where a function begins
   // is not to be feared.
   for (size_t at = 0; at + 5 <= code.size(); ++at) {
-    const bool branches = code[at] == 0xe8 || code[at] == 0xe9 ||
-                          (at > 0 && code[at - 1] == 0x0f && (code[at] & 0xf0) == 0x80);
-    if (!branches) continue;
+    const bool jumps =
+        code[at] == 0xe9 || (at > 0 && code[at - 1] == 0x0f && (code[at] & 0xf0) == 0x80);
+    if (!jumps) continue;
     const uint64_t target = relative(code.data() + at + 1, *start + at + 5);
     if (target <= pc && pc - target < kMaxCode && is_same_code(symbols, target, pc)) return true;
   }

@@ -19,7 +19,7 @@ std::optional<std::string> called_function(const Symbols& symbols, const MemoryR
                                            uint64_t return_address);
 
 // Whether the code at `pc` is a nameless half of `function`, a symbol of the same module: one that
-// the named half jumps to or calls.
+// the named half jumps to. (What it calls would be a helper of many.)
 bool is_half_of(const Symbols& symbols, const MemoryReader& memory, std::string_view function,
                 uint64_t pc);
 

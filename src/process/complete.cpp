@@ -107,10 +107,10 @@ class Completion {
     words.stack = unwind(words.view->symbols(), registers, stack_memory);
     words.unwound = !words.stack.frames.empty();
     for (const model::FindingHold& hold : thread.holds)
-      words.acquisitions.push_back(hold.site != 0 ? acquisition_stack(words.view->symbols(),
-                                                                      words.stack, hold.site,
-                                                                      hold.frame)
-                                                  : words.stack);
+      words.acquisitions.push_back(
+          hold.site != 0
+              ? acquisition_stack(words.view->symbols(), words.stack, hold.site, hold.frame)
+              : words.stack);
   }
 
   // The waiting threads' stacks first: they stand at the lock. Then those of its holders, at the

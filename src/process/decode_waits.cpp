@@ -73,6 +73,7 @@ struct Found {
   Mode mode = Mode::Exclusive;
   bool definite = true;
   std::string doubt = {};
+  bool needs_registers = false;
 };
 
 // Who owns a resource, as its bytes say.
@@ -169,10 +170,8 @@ class Decoder {
   // glibc splits these in two: the part that waits has no symbol, and the caller may have jumped
   // there.
   static std::string name_of_half(const ProcessFacts& process, uint64_t pc) {
-    for (const char* const name :
-         {"sem_wait", "sem_timedwait", "sem_clockwait", "pthread_join", "pthread_timedjoin_np",
-          "pthread_clockjoin_np", "pthread_once", "g_mutex_lock"}) {
-      if (is_half_of(*process.symbols, *process.memory, name, pc)) return name;
+    for (const std::string_view name : wait_functions()) {
+      if (is_half_of(*process.symbols, *process.memory, name, pc)) return std::string(name);
     }
     return {};
   }
@@ -253,6 +252,7 @@ class Decoder {
     wait.mode = found.mode;
     wait.timed = call.timed;
     wait.definite = found.definite;
+    decoded.needs_registers = found.needs_registers;
     wait.doubt = found.doubt;
     wait.since = facts.since;
     thread.activity = Activity::Waiting;
@@ -335,7 +335,8 @@ class Decoder {
     return {.kind = kind,
             .address = call.address,
             .definite = false,
-            .doubt = "which mutex of a priority-inheriting cycle it wants is not known"};
+            .doubt = "which mutex of a priority-inheriting cycle it wants is not known",
+            .needs_registers = !thread.registers.get(kRegisterRbx)};
   }
 
   // The thread that closes a cycle of priority-inheriting mutexes gets EDEADLK from the kernel, and
@@ -346,7 +347,7 @@ class Decoder {
                                               const ThreadFacts& thread, const Near& near) const {
     std::optional<uint64_t> found;
     bool several = false;
-    const auto consider_word = [&](uint64_t word) {
+    const auto consider_mutex = [&](uint64_t word) {
       if (word % 8 != 0 || word < 4096 || found == word) return;
       const auto kind = process.memory->read_word(word + GlibcLayout::kMutexKind, 4);
       const auto owner = process.memory->read_word(word, 4);
@@ -356,6 +357,12 @@ class Decoder {
       if (!is_thread(process, static_cast<uint32_t>(*owner & kFutexTidMask))) return;
       several |= found.has_value();
       found = word;
+    };
+    // The compiler may have kept the address of a field.
+    const auto consider_word = [&](uint64_t word) {
+      for (const uint64_t field :
+           {uint64_t{0}, uint64_t{GlibcLayout::kMutexOwner}, uint64_t{GlibcLayout::kMutexKind}})
+        consider_mutex(word - field);
     };
     for (int number = 0; number < kRegisterCount; ++number) {
       if (const auto value = thread.registers.get(number)) consider_word(*value);

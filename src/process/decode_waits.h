@@ -31,6 +31,7 @@ struct DecodedThread {
   std::string call;           // what it is blocked in: "pthread_mutex_lock", "epoll_wait"; or empty
   uint64_t futex = 0;         // the word it sleeps on
   bool private_futex = true;  // no other process can wake it
+  bool needs_registers = false;  // all of them would tell what it waits for
 };
 
 struct DecodedWaits {

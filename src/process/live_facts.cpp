@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "process/live_facts.h"
 
+#include "process/stopped_thread.h"
+
 #include <algorithm>
 #include <array>
 #include <cerrno>
@@ -76,7 +78,8 @@ ThreadFacts to_facts(const ThreadReading& reading) {
 }
 
 // The first thing that stands in the way of looking into the process, with the way out.
-std::string find_obstacle(int pid, const ThreadReading& reading) {
+std::string find_obstacle(const ThreadReading& reading) {
+  const int pid = reading.tid;
   const int error = [&] {
     std::array<char, 1> byte{};
     const Result<std::vector<Mapping>> maps = read_maps(pid);
@@ -109,27 +112,32 @@ std::string find_obstacle(int pid, const ThreadReading& reading) {
 
 Result<std::unique_ptr<LiveProcess>> LiveProcess::open(int pid) {
   GORDIAN_TRY(TaskDirectory tasks, TaskDirectory::open(pid));
-  std::unique_ptr<LiveProcess> process(new LiveProcess(std::move(tasks), pid));
+  std::optional<ThreadReading> face;
+  for (const int tid : tasks.list()) {
+    face = tasks.read(tid);
+    if (face && face->state != 'Z' && face->state != 'X') break;
+  }
+  if (!face || face->state == 'Z' || face->state == 'X')
+    return Error("it has ended", "its parent has not yet asked for its exit status");
+  const int tid = face->tid;
+  std::unique_ptr<LiveProcess> process(new LiveProcess(std::move(tasks), tid));
   const std::optional<ProcessStatus> status = read_status(pid);
   process->namespaced_ = status && status->namespaced;
   process->facts_.process.pid = pid;
-  process->facts_.process.exe = read_exe(pid);
-  process->facts_.process.argv = read_argv(pid);
+  process->facts_.process.exe = read_exe(tid);
+  process->facts_.process.argv = read_argv(tid);
   // Unknown is taken for yes: it only turns a `deadlock` into a `stall`.
   process->facts_.process.handles_signals = !status || helpful_signals(status->caught_signals) != 0;
+  process->obstacle_ = find_obstacle(*face);
   process->view_ =
-      std::make_unique<ProcessView>(pid, read_modules(pid).value_or(std::vector<Module>{}));
+      std::make_unique<ProcessView>(tid, read_modules(tid).value_or(std::vector<Module>{}));
   process->facts_.memory = &process->cache_;
   process->facts_.symbols = &process->view_->symbols();
-  const std::optional<ThreadReading> main = process->tasks_.read(pid);
-  if (!main)
-    return Error("it has no threads: it has just ended, or this is the number of a thread");
-  process->obstacle_ = find_obstacle(pid, *main);
   LiveProcess* const self = process.get();
   process->facts_.shared_place = [self](uint64_t address) { return self->shared_place(address); };
-  process->facts_.has_thread = [self](uint32_t tid) { return self->has_thread(tid); };
-  process->facts_.is_alive_elsewhere = [self](uint32_t tid) {
-    return self->is_alive_elsewhere(tid);
+  process->facts_.has_thread = [self](uint32_t own_tid) { return self->has_thread(own_tid); };
+  process->facts_.is_alive_elsewhere = [self](uint32_t own_tid) {
+    return self->is_alive_elsewhere(own_tid);
   };
   return process;
 }
@@ -143,11 +151,33 @@ const ProcessFacts& LiveProcess::read() {
   for (const int tid : tasks_.list()) {
     std::optional<ThreadReading> reading = tasks_.read(tid);
     if (!reading) continue;
-    facts_.threads.push_back(to_facts(*reading));
+    ThreadFacts facts = to_facts(*reading);
+    const auto known = registers_.find(tid);
+    if (known != registers_.end() && facts.blocked && known->second.rsp == reading->sp &&
+        known->second.rip == reading->pc)
+      facts.registers = RegisterSet(known->second);
+    facts_.threads.push_back(std::move(facts));
     first_.push_back(std::move(*reading));
   }
   second_.assign(first_.size(), std::nullopt);
   return facts_;
+}
+
+bool LiveProcess::learn_registers(size_t thread) {
+  const ThreadReading& reading = first_[thread];
+  if (!is_futex_call(reading)) return false;
+  const std::optional<model::Registers> registers = read_registers_stopped(reading.tid);
+  if (!registers) return false;
+  registers_[reading.tid] = *registers;
+  // It has to get back into its call before it is looked at again.
+  constexpr std::chrono::milliseconds kReturn{20};
+  const auto deadline = std::chrono::steady_clock::now() + kReturn;
+  do {
+    sched_yield();
+    const std::optional<ThreadReading> now = tasks_.read(reading.tid);
+    if (!now || (is_futex_call(*now) && now->state == 'S')) break;
+  } while (std::chrono::steady_clock::now() < deadline);
+  return true;
 }
 
 void LiveProcess::read_again(size_t thread) { second_[thread] = tasks_.read(first_[thread].tid); }
@@ -194,7 +224,7 @@ std::optional<bool> LiveProcess::is_alive_elsewhere(uint32_t own_tid) const {
 }
 
 std::optional<SharedPlace> LiveProcess::shared_place(uint64_t address) {
-  if (!maps_read_) maps_ = read_maps(pid()).value_or(std::vector<Mapping>{});
+  if (!maps_read_) maps_ = read_maps(face_).value_or(std::vector<Mapping>{});
   maps_read_ = true;
   for (const Mapping& mapping : maps_) {
     if (address < mapping.start || address >= mapping.end) continue;

@@ -43,14 +43,18 @@ class LiveProcess {
   // Whether a third look shows it where the first one did: it has not moved since.
   [[nodiscard]] bool stands_still(size_t thread) const;
 
+  // Stops it for up to 2 ms; the facts of the next read() have all its registers, if it is still
+  // where it was. Futex calls only: they restart unseen by the program. False: no such luck.
+  bool learn_registers(size_t thread);
+
   // How long ago it fell asleep; nullopt: the kernel does not tell.
   [[nodiscard]] std::optional<std::chrono::nanoseconds> sleeping_for(size_t thread);
 
   [[nodiscard]] ProcessView& view() { return *view_; }
 
  private:
-  LiveProcess(TaskDirectory tasks, int pid)
-      : tasks_(std::move(tasks)), memory_(pid), cache_(memory_) {}
+  LiveProcess(TaskDirectory tasks, int face)
+      : tasks_(std::move(tasks)), memory_(face), cache_(memory_), face_(face) {}
   [[nodiscard]] bool has_thread(uint32_t own_tid) const;
   [[nodiscard]] std::optional<bool> is_alive_elsewhere(uint32_t own_tid) const;
   [[nodiscard]] std::optional<SharedPlace> shared_place(uint64_t address);
@@ -60,7 +64,9 @@ class LiveProcess {
   CachedMemory cache_;
   std::unique_ptr<ProcessView> view_;
   std::string obstacle_;
+  int face_;  // a thread that lives: a main thread that has ended has no memory any more
   bool namespaced_ = false;
+  std::unordered_map<int, model::Registers> registers_;  // by tid
   ProcessFacts facts_;
   std::vector<ThreadReading> first_;
   std::vector<std::optional<ThreadReading>> second_;

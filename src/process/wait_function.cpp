@@ -2,6 +2,7 @@
 #include "process/wait_function.h"
 
 #include <algorithm>
+#include <array>
 #include <iterator>
 
 namespace gordian::process {
@@ -85,6 +86,16 @@ std::string_view plain_name(std::string_view symbol) {
   drop(name, "interceptor_");
   drop(name, "new_");
   return name;
+}
+
+std::span<const std::string_view> wait_functions() {
+  static const auto names = [] {
+    std::array<std::string_view, std::size(kFunctions)> all;
+    std::transform(std::begin(kFunctions), std::end(kFunctions), all.begin(),
+                   [](const Entry& entry) { return entry.name; });
+    return all;
+  }();
+  return names;
 }
 
 std::optional<WaitTarget> find_wait_target(std::string_view plain_name) {

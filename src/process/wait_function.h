@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -31,6 +32,9 @@ enum class WaitTarget : uint8_t {
 
 // "__GI___pthread_mutex_lock@GLIBC_2.2.5" is pthread_mutex_lock.
 std::string_view plain_name(std::string_view symbol);
+
+// All plain names known.
+std::span<const std::string_view> wait_functions();
 
 std::optional<WaitTarget> find_wait_target(std::string_view plain_name);
 

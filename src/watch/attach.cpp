@@ -106,11 +106,26 @@ bool Attachment::follow(const process::DecodedWaits& decoded) {
   return more;
 }
 
+// A few threads do not tell what they wait for without all their registers. They are stopped before
+// anything else is read, and each once.
+bool Attachment::learn_registers(const process::DecodedWaits& decoded) {
+  bool more = false;
+  std::vector<size_t> next(processes_.size(), 0);
+  for (const process::DecodedThread& thread : decoded.threads) {
+    const size_t index = next[thread.process]++;
+    if (!thread.needs_registers) continue;
+    process::LiveProcess& process = *processes_[thread.process];
+    const int tid = process.facts().threads[index].tid;
+    if (asked_.insert(tid).second) more |= process.learn_registers(index);
+  }
+  return more;
+}
+
 AttachOutcome Attachment::examine() {
   Examination examination;
   std::vector<process::ProcessFacts> facts = read_all();
   examination.decoded = process::decode_waits(facts);
-  while (follow(examination.decoded)) {
+  while (follow(examination.decoded) || learn_registers(examination.decoded)) {
     facts = read_all();
     examination.decoded = process::decode_waits(facts);
   }

@@ -17,6 +17,7 @@
 #include <chrono>
 #include <cstddef>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -58,6 +59,7 @@ class Attachment {
 
   std::vector<process::ProcessFacts> read_all();
   bool follow(const process::DecodedWaits& decoded);
+  bool learn_registers(const process::DecodedWaits& decoded);
   bool add(int pid);
   void set_ages(Examination& examination);
   void complete(Examination& examination, model::Finding& finding);
@@ -66,6 +68,7 @@ class Attachment {
   process::ProcessView* view_of(const model::Process& process);
 
   AttachOptions options_;
+  std::set<int> asked_;  // tids whose registers were asked for
   std::vector<std::unique_ptr<process::LiveProcess>> processes_;
 };
 

@@ -21,7 +21,7 @@ import time
 import uuid
 
 DIRECTIVE = re.compile(
-    r"^\s*(?://|#)\s*(RUN|EXIT|EXPECT|REJECT|JSON|REPEAT|ENV|TIMEOUT|BARE|STDOUT)"
+    r"^\s*(?://|#)\s*(RUN|EXIT|EXPECT|REJECT|JSON|REPEAT|ENV|TIMEOUT|BARE|ATTACH|STDOUT)"
     r"(?:\(([^)]*)\))?:\s*(.*?)\s*$")
 MARKER = "GORDIAN_TEST_RUN"
 
@@ -140,7 +140,7 @@ class Outcome:
         return f"exit {self.status}"
 
 
-def execute(words, directory, extra, timeout, until_quiet=False):
+def execute(words, directory, extra, timeout, until_quiet=False, when_quiet=None):
     marker = uuid.uuid4().hex
     environment = dict(os.environ, **extra)
     environment[MARKER] = marker
@@ -165,6 +165,8 @@ def execute(words, directory, extra, timeout, until_quiet=False):
                 timed_out = timed_out or time.monotonic() - quiet_since > 0.5
             if timed_out:
                 break
+    if timed_out and when_quiet:
+        when_quiet({process.pid, *marked_processes(marker)})
     left = []
     if not timed_out:
         for _ in range(25):  # a child that was told to end may need a moment
@@ -279,6 +281,38 @@ def check_json(path, texts):
                           f"findings:\n{outline(findings)}")
 
 
+# Kinds of which nobody but the program's own threads knows who has them: attach says `stall` and
+# names those it takes for the holders.
+RELAXED = "verdict=deadlock|stall"
+
+
+def attach_texts(case):
+    """What `gordian attach` must find in the hung program: ATTACH lines, else what `run` must find."""
+    own = case.texts("ATTACH")
+    if own:
+        return own
+    return [text.replace("verdict=deadlock", RELAXED) for text in case.texts("JSON")
+            if "verdict=deadlock" in text and not text.startswith("no ")]
+
+
+def attach_to(pids, options, directory, texts):
+    """The first complaint of each process, until one has none."""
+    complaints = []
+    for pid in pids:
+        path = os.path.join(directory, f"attach-{pid}.json")
+        extra = [words[7:] for words in texts if words.startswith("option ")]
+        result = subprocess.run([options.gordian, "attach", "--json", path, *extra, str(pid)],
+                                capture_output=True, text=True, errors="replace", timeout=60)
+        try:
+            if result.returncode not in (0, 66):
+                raise Failure(f"attach ended with {result.returncode}: {result.stderr}")
+            check_json(path, [text for text in texts if not text.startswith("option ")])
+            return
+        except Failure as failure:
+            complaints.append(f"attach {describe(pid)}: {failure}\n{result.stdout}{result.stderr}")
+    raise Failure("\n".join(complaints) or "no process was left to attach to")
+
+
 def command_words(case, options, directory):
     program = options.program.replace("%twin", case.case.split("@")[0])
     json_path = os.path.join(directory, "report.json")
@@ -312,21 +346,34 @@ def run_once(case, options, directory):
     wanted = case.last("EXIT")
     if wanted is None:
         raise SystemExit(f"case {case.case!r} has no EXIT line")
-    if options.bare:
+    if options.bare or options.attach:
         wanted = case.last("BARE", "hang" if wanted == "66" else wanted)
         if wanted == "skip":
+            return
+        if options.attach and (wanted != "hang" or not attach_texts(case) or
+                               attach_texts(case)[0] == "skip"):
             return
         words = bare_words(words)
     shown = " ".join(f"{k}={shlex.quote(v)}" for k, v in extra.items())
     case.by_hand = f"cd {shlex.quote(directory)} && {shown}{' ' if shown else ''}{shlex.join(words)}"
-    quiet = options.bare and wanted == "hang"
-    outcome = execute(words, directory, extra, min(timeout, 2.0) if quiet else timeout, quiet)
+    quiet = (options.bare or options.attach) and wanted == "hang"
+    complaint = []
+
+    def attach(pids):
+        try:
+            attach_to(sorted(pids), options, directory, attach_texts(case))
+        except Failure as failure:
+            complaint.append(failure)
+    outcome = execute(words, directory, extra, min(timeout, 2.0) if quiet else timeout, quiet,
+                      attach if options.attach else None)
     case.outcome = outcome
     check_status(outcome, wanted)
+    if complaint:
+        raise complaint[0]
     for expected in case.texts("STDOUT"):
         if wanted != "hang" and squeeze(expected) not in squeeze(outcome.out):
             raise Failure(f"not on stdout: {expected}")
-    if options.bare:
+    if options.bare or options.attach:
         return
     text = squeeze(outcome.err + "\n" + outcome.out)
     for expected in case.texts("EXPECT"):
@@ -350,6 +397,8 @@ def main():
     parser.add_argument("--list", action="store_true", help="print the names of the cases")
     parser.add_argument("--bare", action="store_true",
                         help="without gordian: does it hang, or end, by itself?")
+    parser.add_argument("--attach", action="store_true",
+                        help="without gordian, and when it hangs: does gordian attach say why?")
     options = parser.parse_args()
     options.gordian = os.path.abspath(shutil.which(options.gordian) or options.gordian)
     if options.program:
@@ -369,7 +418,7 @@ def main():
         os.makedirs(root, exist_ok=True)
         stem = os.path.splitext(os.path.basename(options.source))[0]
         directory = tempfile.mkdtemp(prefix=f"{stem}-{name}-".replace("/", "_"), dir=root)
-        repeat = 1 if options.bare else int(case.last("REPEAT", "1"))
+        repeat = 1 if options.bare or options.attach else int(case.last("REPEAT", "1"))
         try:
             for turn in range(repeat):
                 run_once(case, options, directory)

@@ -261,12 +261,13 @@ class Finder {
 
   // Whoever takes the lock next waits for ever. Not an error yet: perhaps nobody ever will, and a
   // program may leave its locks to the end of the process on purpose, which is why main ranks last.
-  // File locks and leases end with their process or by themselves.
+  // File locks and leases end with their process or by themselves; a robust mutex is made for it.
   void add_held_at_exit() {
     for (const model::HistoryThread& thread : history_.threads) {
       for (const model::Hold& hold : thread.held_at_exit) {
         const Resource& lock = history_.resources[index_of(hold.resource)];
-        if (lock.kind == ResourceKind::FileLock || lock.kind == ResourceKind::Lease) continue;
+        if (lock.kind == ResourceKind::FileLock || lock.kind == ResourceKind::Lease || lock.robust)
+          continue;
         if (is_signalled(lock)) continue;
         Key key{static_cast<uint64_t>(FindingKind::HeldAtExit), hold.site};
         add_class(key, lock);

@@ -650,6 +650,16 @@ TEST(FindHazards, LocksHeldAtAThreadsEnd) {
   EXPECT_FALSE(findings[0].threads[0].wants.has_value());
 }
 
+TEST(FindHazards, ARobustMutexMayBeLeftHeld) {
+  TestHistory it;
+  const ThreadId thread = it.thread();
+  const ResourceId a = it.resource();
+  it.of(a).robust = true;
+  it.of(thread).held_at_exit.resize(1);
+  it.of(thread).held_at_exit[0].resource = a;
+  EXPECT_THAT(hazards(it), SizeIs(0));
+}
+
 TEST(FindHazards, SharedLocksConnectProcesses) {
   TestHistory it;
   it.history.processes.emplace_back().id = model::ProcessId{1};

@@ -66,6 +66,7 @@ struct Resource {
   bool semaphore_like = false;   // once released by a thread that did not hold it: has no owner
   bool process_shared = false;
   bool recursive = false;
+  bool robust = false;             // whoever asks after its owner has ended gets it, and is told
   bool posted_in_handler = false;  // a signal handler was seen to post it
   bool posts_from_handler_possible =
       false;  // async-signal-safe to post, and handlers are installed

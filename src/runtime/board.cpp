@@ -49,7 +49,8 @@ uint64_t now_ns() {
 // is read once per board, and in a forked child from the same storage.
 const char* find_variable(const char* name) {
   const size_t length = strlen(name);
-  for (char** variable = environ; variable != nullptr && *variable != nullptr; ++variable) {
+  for (char** variable = first_environment(); variable != nullptr && *variable != nullptr;
+       ++variable) {
     if (strncmp(*variable, name, length) == 0 && (*variable)[length] == '=') {
       return *variable + length + 1;
     }
@@ -63,6 +64,12 @@ uint64_t limit_of(int resource) {
     return RLIM_INFINITY;
   }
   return limit.rlim_cur;
+}
+
+// Under RLIMIT_AS the program's memory comes first: we take a sixteenth. 0: as much as we like.
+uint64_t size_allowed() {
+  const uint64_t space = limit_of(RLIMIT_AS);
+  return space == RLIM_INFINITY ? 0 : space / 16;
 }
 
 // The memfd that becomes the board, sealed so that neither we nor the program can cut it short
@@ -206,9 +213,7 @@ void start_first() {
            MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
   raw_call(SYS_madvise, reinterpret_cast<long>(&alive_page), sizeof alive_page, MADV_WIPEONFORK);
 
-  // Under RLIMIT_AS the program's memory comes first: we take a sixteenth.
-  const uint64_t space = limit_of(RLIMIT_AS);
-  if (!make_board(nullptr, space == RLIM_INFINITY ? 0 : space / 16)) {
+  if (!make_board(nullptr, size_allowed())) {
     start_state = Disarmed;
     return;
   }
@@ -229,7 +234,9 @@ void start_in_child() {
   clear_chains();
   clear_free_lists();
   const Board parents = board;
-  if (!watched || !make_board(parents.trimmed ? nullptr : parents.header, parents.size)) {
+  // In the place of its parent's it costs no address space; what was trimmed has lost its place.
+  void* const place = parents.trimmed ? nullptr : parents.header;
+  if (!watched || !make_board(place, place == nullptr ? size_allowed() : parents.size)) {
     cover(parents);
     forget_this_thread();
     start_state = Disarmed;
@@ -268,6 +275,14 @@ void go_on_with_care() {
   while (now != kNotAlive && !__atomic_compare_exchange_n(&alive_page.alive, &now, kWithCare, true,
                                                           __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
   }
+}
+
+char** first_environment() {
+  if (environ != nullptr) return environ;
+  auto* const stack_end = static_cast<uint64_t**>(find_first_symbol("__libc_stack_end", ""));
+  if (stack_end == nullptr || *stack_end == nullptr) return nullptr;
+  const uint64_t argument_count = **stack_end;
+  return reinterpret_cast<char**>(*stack_end + 1 + argument_count + 1);
 }
 
 void disarm() {

@@ -53,6 +53,10 @@ void end_alone();
 // From now on, and for good.
 void go_on_with_care();
 
+// The environment as the kernel gave it, if libc does not know its own yet: before the constructors
+// of libraries an executable may run functions of its own (.preinit_array, as sanitizers do).
+char** first_environment();
+
 // Makes what is missing: the table of real functions, the board, a forked child's own board. Slow
 // path of every hook. When it returns, `real` is filled, but hooks may still be disarmed.
 void start();

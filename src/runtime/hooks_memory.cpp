@@ -5,6 +5,7 @@
 
 #include <dlfcn.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 
 using namespace gordian::runtime;  // NOLINT(google-build-using-namespace): a file of hooks
 
@@ -50,6 +51,11 @@ __attribute__((noinline)) void free_with_care(void* block, CallSite site) {
   real.free(block);
 }
 
+template <typename Limit>
+void give_way_to_limit(int resource, const Limit* limit) {
+  if (resource == RLIMIT_AS && limit != nullptr && limit->rlim_cur != RLIM_INFINITY) trim_board();
+}
+
 }  // namespace
 
 GORDIAN_HOOK void free(void* block) noexcept {
@@ -80,6 +86,34 @@ GORDIAN_HOOK int munmap(void* start, size_t size) noexcept {
     if (HookScope log(site); log) locks_ended(address_of(start), address_of(start) + size);
   }
   return real.munmap(start, size);
+}
+
+// The board is mostly room for growth: it must not count against a limit that the program sets
+// itself to what it needs.
+GORDIAN_HOOK int setrlimit(__rlimit_resource_t resource, const rlimit* limit) noexcept {
+  ensure_started();
+  give_way_to_limit(resource, limit);
+  return real.setrlimit(resource, limit);
+}
+
+GORDIAN_HOOK int setrlimit64(__rlimit_resource_t resource, const rlimit64* limit) noexcept {
+  ensure_started();
+  give_way_to_limit(resource, limit);
+  return real.setrlimit64(resource, limit);
+}
+
+GORDIAN_HOOK int prlimit(pid_t pid, enum __rlimit_resource resource, const rlimit* limit,
+                         rlimit* old) noexcept {
+  ensure_started();
+  give_way_to_limit(resource, limit);
+  return real.prlimit(pid, resource, limit, old);
+}
+
+GORDIAN_HOOK int prlimit64(pid_t pid, enum __rlimit_resource resource, const rlimit64* limit,
+                           rlimit64* old) noexcept {
+  ensure_started();
+  give_way_to_limit(resource, limit);
+  return real.prlimit64(pid, resource, limit, old);
 }
 
 GORDIAN_HOOK int mlockall(int flags) noexcept {

@@ -157,8 +157,12 @@ GORDIAN_HOOK int pthread_mutex_init(pthread_mutex_t* mutex,
   const int result = real.pthread_mutex_init(mutex, kind);
   if (result == 0) {
     const auto type = static_cast<uint16_t>(mutex->__data.__kind);
+    // glibc sets its bit for every robust mutex.
+    int shared = PTHREAD_PROCESS_PRIVATE;
+    if ((type & kSharedBit) != 0) pthread_mutexattr_getpshared(kind, &shared);
     note_born(Kind::Mutex, address_of(mutex), type,
-              (type & kSharedBit) != 0 ? gordian::format::kLockProcessShared : uint8_t{0}, site);
+              shared == PTHREAD_PROCESS_SHARED ? gordian::format::kLockProcessShared : uint8_t{0},
+              site);
   }
   return result;
 }

@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <sys/file.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <threads.h>
 #include <time.h>
 #include <unistd.h>
@@ -91,6 +92,10 @@ namespace gordian::runtime {
   X(free, "", decltype(::free))                                                \
   X(realloc, "", decltype(::realloc))                                          \
   X(munmap, "", decltype(::munmap))                                            \
+  X(setrlimit, "", decltype(::setrlimit))                                      \
+  X(setrlimit64, "", decltype(::setrlimit64))                                  \
+  X(prlimit, "", decltype(::prlimit))                                          \
+  X(prlimit64, "", decltype(::prlimit64))                                      \
   X(mlockall, "", decltype(::mlockall))
 
 struct RealFunctions {

@@ -120,6 +120,15 @@ void ThreadState::forget_finished_once(const CallSite& site) {
   }
 }
 
+// A thread that ends inside the routine of a pthread_once has not done it: libc lets the next one
+// try.
+void ThreadState::forget_all_once() {
+  for (uint32_t i = card->hold_count; once_depth != 0 && i-- > 0;) {
+    if (hold_at(i)->kind == format::Kind::Once) remove_hold(i);
+  }
+  once_depth = 0;
+}
+
 void ThreadState::end_once(uint64_t control) {
   for (uint32_t i = card->hold_count; i-- > 0;) {
     if (hold_at(i)->address != control) continue;

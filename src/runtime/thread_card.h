@@ -104,6 +104,7 @@ struct alignas(64) ThreadState {
 
   // The routine of a pthread_once returned.
   void end_once(uint64_t control);
+  void forget_all_once();
 
  private:
   // By value: a reference would force every inlined caller to keep its request in memory.

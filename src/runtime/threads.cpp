@@ -11,8 +11,6 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 
-extern char** environ;
-
 namespace gordian::runtime {
 
 using format::Card;
@@ -256,6 +254,7 @@ void end_this_thread() {
   ThreadState& thread = this_thread;
   Card* card = thread.card;
   if (card == nullptr) return;
+  thread.forget_all_once();
   if (card->hold_count > 0) log_this_thread(thread);
   if (is_logged(card->uid)) log_thread_end(*card);
   add_totals(*card);
@@ -324,7 +323,7 @@ void clear_free_lists() {
 
 void prepare_threads() {
   // The strings of the first environment lie at the very top of the main thread's stack.
-  main_stack_high = reinterpret_cast<uint64_t>(environ);
+  main_stack_high = reinterpret_cast<uint64_t>(first_environment());
   rlimit limit{};
   if (!is_error(raw_call(SYS_prlimit64, 0, RLIMIT_STACK, 0, reinterpret_cast<long>(&limit))) &&
       limit.rlim_cur != RLIM_INFINITY && limit.rlim_cur > 0) {

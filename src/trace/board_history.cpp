@@ -9,6 +9,8 @@
 namespace gordian::trace {
 namespace {
 
+constexpr uint16_t kRobustType = 16;  // PTHREAD_MUTEX_ROBUST_NORMAL_NP of glibc
+
 using format::Kind;
 using model::ResourceId;
 using model::ResourceKind;
@@ -164,6 +166,7 @@ class HistoryBuilder {
     resource.birth_site = record.birth_site;
     resource.born_by_init = (record.flags & format::kLockBornByInit) != 0;
     resource.process_shared = shared;
+    resource.robust = record.kind == Kind::Mutex && (record.type & kRobustType) != 0;
     set_flags(resource, record.flags);
     // Neither static nor announced by an init: nobody saw it begin, so another may have lain there.
     resource.address_may_be_reused =

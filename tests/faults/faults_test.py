@@ -227,6 +227,37 @@ def test_address_space_limit_still_finds(world):
     expect_cycle_found(world, "sh", "-c", f"ulimit -s 256; ulimit -v 400000; exec '{program}'")
 
 
+def test_address_space_limit_set_by_the_program(world):
+    program = world.build("frugal", r"""
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static void use(void) {
+  void* block = malloc(100 << 20);
+  printf("%s\n", block != NULL ? "enough" : "too little");
+  free(block);
+  pthread_mutex_lock(&lock);
+  pthread_mutex_unlock(&lock);
+  fflush(stdout);
+}
+int main(int argc, char** argv) {
+  struct rlimit limit = {200 << 20, 200 << 20};
+  if (argc > 1) prlimit(0, RLIMIT_AS, &limit, NULL); else setrlimit(RLIMIT_AS, &limit);
+  use();
+  if (fork() == 0) { use(); _exit(0); }
+  wait(NULL);
+  return 0;
+}
+""", "-pthread")
+    same_as_bare(world, program)
+    result = same_as_bare(world, program, "prlimit")
+    expect(result.out == "enough\nenough\n", "works", result)
+
+
 def test_descriptor_limit(world):
     for count in (3, 4, 5, 10):
         # The limit comes last: the program itself opens nothing.

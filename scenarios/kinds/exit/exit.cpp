@@ -14,6 +14,13 @@
 // JSON(constructor): findings=1
 // JSON(constructor): verdict=deadlock kind=join|mixed locks=registry
 //
+// Before the constructors of any library: as the sanitizers do.
+// RUN(preinit): gordian run -- %program
+// ENV(preinit): SCENARIO_BROKEN_PREINIT=1
+// EXIT(preinit): 66
+// JSON(preinit): findings=1
+// JSON(preinit): verdict=deadlock kind=self-lock locks=early_lock
+//
 // The hazard is told however the program ends, and the program ends as it would alone.
 // RUN(returns, exits, underscore-exit, aborts, crashes, killed, terminates, seven): gordian run -- %program %case
 // EXIT(returns, exits, underscore-exit): 0
@@ -64,6 +71,18 @@ struct Early {
     Thread registering("registering", [] { std::lock_guard want(registry); });
   }
 } early;
+
+pthread_mutex_t early_lock = PTHREAD_MUTEX_INITIALIZER;
+
+void before_constructors(int, char**, char** environment) {
+  for (; *environment != nullptr; ++environment) {
+    if (std::strcmp(*environment, "SCENARIO_BROKEN_PREINIT=1") != 0) continue;
+    pthread_mutex_lock(&early_lock);
+    pthread_mutex_lock(&early_lock);
+  }
+}
+[[gnu::used, gnu::section(".preinit_array")]] void (*const first)(int, char**,
+                                                                  char**) = before_constructors;
 
 bool destructor_locks = false;
 pthread_t joined_at_quick_exit;

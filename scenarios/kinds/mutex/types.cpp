@@ -22,6 +22,7 @@
 // RUN(recursive, errorcheck, owner-died, not-recoverable): gordian run -- %program %case
 // EXIT(recursive, errorcheck, owner-died, not-recoverable): 0
 // JSON(recursive, errorcheck, owner-died, not-recoverable): no verdict=deadlock
+// JSON(owner-died): findings=0
 // STDOUT(errorcheck): EDEADLK
 // STDOUT(owner-died): EOWNERDEAD
 // STDOUT(not-recoverable): ENOTRECOVERABLE

@@ -10,13 +10,14 @@
 // JSON(self): verdict=deadlock kind=once|self-lock knot=only locks=once_a
 // JSON(guard-and-mutex): verdict=deadlock kind=once|mixed|lock-order knot=left,right locks=registry
 //
-// RUN(done, guard-done, throws): gordian run -- %program %case
-// EXIT(done, guard-done, throws): 0
-// JSON(done, guard-done, throws): findings=0
+// RUN(done, guard-done, throws, exits): gordian run -- %program %case
+// EXIT(done, guard-done, throws, exits): 0
+// JSON(done, guard-done, throws, exits): findings=0
 #include "support/cases.h"
 #include "support/steps.h"
 #include "support/thread.h"
 
+#include <cstdlib>
 #include <mutex>
 #include <pthread.h>
 #include <stdexcept>
@@ -168,6 +169,19 @@ void throws() {
   }
 }
 
+// The thread ends inside the routine: libc lets the next one try.
+void exits() {
+  static int tries = 0;
+  for (int i = 0; i < 3; ++i) {
+    Thread trying("trying", [] {
+      pthread_once(&once_a, [] {
+        if (++tries < 3) pthread_exit(nullptr);
+      });
+    });
+  }
+  if (tries != 3) std::abort();
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -179,5 +193,6 @@ int main(int argc, char** argv) {
                              {"guard-and-mutex", guard_and_mutex},
                              {"done", done},
                              {"guard-done", guard_done},
-                             {"throws", throws}});
+                             {"throws", throws},
+                             {"exits", exits}});
 }

@@ -16,11 +16,12 @@ import tempfile
 
 import gdb
 
+HERE = os.path.dirname(os.path.realpath(__file__))  # gdb knows it only while it reads this
+
 
 def find_program():
     """$GORDIAN, else the gordian this script was installed with, else the one of the PATH."""
-    here = os.path.dirname(os.path.realpath(__file__))
-    installed = os.path.join(here, "..", "..", "..", "bin", "gordian")
+    installed = os.path.join(HERE, "..", "..", "..", "bin", "gordian")
     for path in (os.environ.get("GORDIAN"), installed, shutil.which("gordian")):
         if path and os.access(path, os.X_OK):
             return os.path.normpath(path)

@@ -11,15 +11,15 @@
 #include "report/json.h"
 #include "report/report.h"
 #include "report/text.h"
+#include "report/thread_list.h"
 
 #include <CLI/CLI.hpp>
-#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <unistd.h>
 #include <utility>
@@ -108,53 +108,32 @@ std::vector<model::Finding> find_findings(model::Snapshot& snapshot) {
   return findings;
 }
 
-// "12 threads in epoll_wait, 3 in pthread_cond_wait and 1 running".
-std::string summarise(const process::DecodedWaits& decoded) {
-  std::map<std::string, size_t> groups;
+// The threads that no finding tells of; all of them for --threads.
+std::vector<report::ListedThread> list_others(process::CoreProcess& core,
+                                              const process::DecodedWaits& decoded,
+                                              const std::vector<model::Finding>& findings,
+                                              bool all) {
+  std::set<model::ThreadId> told;
+  for (const model::Finding& finding : findings)
+    for (const model::FindingThread& thread : finding.threads) told.insert(thread.id);
+  std::vector<report::ListedThread> list;
   for (size_t i = 0; i < decoded.threads.size(); ++i) {
-    const bool runs = decoded.snapshot.threads[i].busy;
-    const std::string& call = decoded.threads[i].call;
-    ++groups[runs ? "running" : "in " + (call.empty() ? std::string("a system call") : call)];
-  }
-  std::vector<std::pair<size_t, std::string>> ordered;
-  for (const auto& [words, count] : groups) ordered.emplace_back(count, words);
-  std::stable_sort(ordered.begin(), ordered.end(),
-                   [](const auto& a, const auto& b) { return a.first > b.first; });
-  std::string text;
-  for (size_t i = 0; i < ordered.size(); ++i) {
-    if (i > 0) text += i + 1 == ordered.size() ? " and " : ", ";
-    text += i == 0 ? count_of(ordered[i].first, "thread") : std::to_string(ordered[i].first);
-    text += " " + ordered[i].second;
-  }
-  return text;
-}
-
-std::string frame_text(const model::Frame& frame, size_t number) {
-  std::string text = "  #" + std::to_string(number) + " ";
-  text += frame.function.empty() ? "?" : frame.function;
-  if (!frame.file.empty() && frame.line > 0)
-    text += " (" + frame.file + ":" + std::to_string(frame.line) + ")";
-  else if (!frame.module.empty())
-    text += " in " + frame.module;
-  return escape_for_terminal(text) + "\n";
-}
-
-void print_threads(process::CoreProcess& core, const process::DecodedWaits& decoded) {
-  const process::Symbols& symbols = core.view().symbols();
-  for (size_t i = 0; i < decoded.threads.size(); ++i) {
+    const model::Thread& thread = decoded.snapshot.threads[i];
+    if (thread.activity == model::Activity::Gone || (told.contains(thread.id) && !all)) continue;
     const process::ThreadFacts& facts = core.facts().threads[i];
-    std::string head = "thread " + std::to_string(facts.tid);
-    if (!facts.name.empty()) head += " \"" + facts.name + "\"";
-    const std::string& call = decoded.threads[i].call;
-    head += !facts.blocked ? " ran" : call.empty() ? " waits" : " waits in " + call;
-    std::fputs((escape_for_terminal(head) + "\n").c_str(), stdout);
-    model::Stack stack =
-        process::to_stack(process::unwind(symbols, facts.registers, *core.facts().memory));
-    symbols.resolve(stack);
-    for (size_t f = 0; f < stack.frames.size(); ++f)
-      std::fputs(frame_text(stack.frames[f], f).c_str(), stdout);
-    if (!stack.note.empty()) std::fputs(("  (" + stack.note + ")\n").c_str(), stdout);
+    report::ListedThread one{
+        .tid = thread.tid, .name = thread.name, .call = "running", .stack = {}};
+    if (facts.blocked) one.call = decoded.threads[i].call;
+    if (one.call.empty()) one.call = "system call " + std::to_string(facts.syscall);
+    if (all) {
+      const process::Symbols& symbols = core.view().symbols();
+      one.stack =
+          process::to_stack(process::unwind(symbols, facts.registers, *core.facts().memory));
+      symbols.resolve(one.stack);
+    }
+    list.push_back(std::move(one));
   }
+  return list;
 }
 
 report::Report make_report(const process::CoreProcess& core, const Options& options) {
@@ -164,6 +143,7 @@ report::Report make_report(const process::CoreProcess& core, const Options& opti
   char host[256] = "";
   gethostname(host, sizeof(host) - 1);
   report.host = host;
+  report.run.threads = core.facts().threads.size();
   const model::Process& process = core.facts().process;
   report::ReportProcess one{
       .pid = process.pid, .exe = process.exe, .argv = process.argv, .exit = {}, .unwatched = {}};
@@ -207,16 +187,19 @@ Result<int> run(const Args& args) {
       status = static_cast<int>(Exit::Found);
     report.findings.push_back(std::move(finding));
   }
+  const std::vector<report::ListedThread> others =
+      list_others(*core, decoded, report.findings, options.threads);
+  if (options.threads) std::fputs((report::threads_text(others, text) + "\n").c_str(), stdout);
+  const std::string calls = report::calls_line(others);
   if (report.findings.empty())
-    std::fputs(
-        ("gordian: nothing is stuck: " + escape_for_terminal(summarise(decoded)) + "\n").c_str(),
-        stdout);
+    std::fputs(("gordian: nothing is stuck: " + calls + "\n").c_str(), stdout);
+  else if (!calls.empty() && !options.threads)
+    std::fputs(("gordian: the other threads: " + calls + "\n").c_str(), stdout);
   if (hidden > 0)
     std::fputs("gordian: some threads look stuck, but another could still wake them: --stall\n",
                stdout);
-  if (options.threads) print_threads(*core, decoded);
   if (!options.json.empty()) {
-    GORDIAN_TRY(, write_file(options.json, report::to_json(report)));
+    GORDIAN_TRY(, write_file(options.json, report::to_json(report)).in(options.json));
   }
   return status;
 }

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <elf.h>
 #include <optional>
+#include <string_view>
 #include <unordered_map>
 #include <utility>
 
@@ -32,6 +33,26 @@ uint32_t own_tid(const CoreThread& thread, const MemoryReader& memory, const Gli
     return fallback;
   const auto tid = memory.read_word(descriptor + layout.tid_offset, 4).value_or(0);
   return tid != 0 ? static_cast<uint32_t>(tid) : fallback;
+}
+
+// Whether the module could have set a signal handler, as far as its imports tell. glibc sets its
+// own for signals 32 and 33, which do nothing for the program.
+bool may_set_handlers(const Module& module) {
+  const std::string_view name = std::string_view(module.path).substr(module.path.rfind('/') + 1);
+  for (const std::string_view own : {"libc.so", "libc-2.", "libpthread.so", "libpthread-2.", "ld-",
+                                     "libm.so", "libm-2.", "librt", "libdl", "[vdso]"})
+    if (name.starts_with(own)) return false;
+  const Result<FileDescriptor> fd = open_module(module, 0);
+  if (!fd) return true;
+  const std::optional<std::vector<std::string>> imports = read_imports(fd->get());
+  if (!imports) return true;  // static, perhaps with libc inside
+  return std::any_of(imports->begin(), imports->end(), [](const std::string& symbol) {
+    for (const std::string_view setter :
+         {"sigaction", "__sigaction", "signal", "__sysv_signal", "sysv_signal", "bsd_signal",
+          "ssignal", "sigset", "sigvec", "dlsym"})
+      if (symbol == setter) return true;
+    return false;
+  });
 }
 
 }  // namespace
@@ -68,8 +89,11 @@ void CoreProcess::collect_facts() {
   if (const auto entry = core_.auxiliary(AT_ENTRY))
     if (const Module* program = find_module(modules_.modules, *entry); program != nullptr)
       facts_.process.exe = program->path.empty() ? program->file : program->path;
-  // Unknown is taken for yes: it only turns a `deadlock` into a `stall`.
-  facts_.process.handles_signals = true;
+  // No core says which signals had handlers. Who never asks libc for one has none, though; unknown
+  // is taken for yes: it only turns a `deadlock` into a `stall`.
+  facts_.process.handles_signals =
+      modules_.modules.empty() ||
+      std::any_of(modules_.modules.begin(), modules_.modules.end(), may_set_handlers);
 
   const GlibcLayout layout = find_glibc_layout(view_->symbols(), memory_);
   for (const CoreThread& thread : core_.threads()) {
@@ -86,7 +110,16 @@ void CoreProcess::collect_facts() {
     }
     facts_.threads.push_back(std::move(facts));
   }
-  if (core_.has_all_threads()) return;
+  if (core_.has_all_threads()) {
+    // A main thread that has ended before the others is in no core.
+    const bool has_main =
+        std::any_of(core_.threads().begin(), core_.threads().end(),
+                    [this](const CoreThread& thread) { return thread.tid == core_.pid(); });
+    if (!has_main)
+      facts_.threads.push_back(
+          {.tid = core_.pid(), .own_tid = static_cast<uint32_t>(core_.pid()), .gone = true});
+    return;
+  }
   // Whoever is missing may own, or may give, anything: one more thread, which can move.
   notes_.push_back("threads may be missing in it, so nobody is called deadlocked for good");
   facts_.threads.push_back({.name = "missing threads"});

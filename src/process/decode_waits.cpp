@@ -274,7 +274,9 @@ class Decoder {
         return identify_mutex(process, thread, call, near);
       case WaitTarget::Condition:
         // The second half of the wait is one for the mutex, by another kind of futex call.
-        if (call.command != kFutexWaitBitset && call.command != kFutexWaitRequeuePi)
+        // (Up to 2.33 the first half may be of that kind too, but then it waits for a zero to go.)
+        if (call.command != kFutexWaitBitset && call.command != kFutexWaitRequeuePi &&
+            (call.command != kFutexWait || call.value != 0))
           return identify_mutex(process, thread, call, near);
         return {.kind = ResourceKind::Condition,
                 .address = (call.address & ~uint64_t{7}) - layout_.condition_signals};

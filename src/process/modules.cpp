@@ -8,6 +8,9 @@
 #include <cstring>
 #include <elf.h>
 #include <fcntl.h>
+#include <gelf.h>
+#include <libelf.h>
+#include <memory>
 #include <optional>
 #include <span>
 #include <sys/mman.h>
@@ -203,6 +206,33 @@ std::vector<ConstantPart> read_constant_parts(int fd) {
       parts.push_back(
           {.address = header.p_vaddr, .size = header.p_filesz, .offset = header.p_offset});
   return parts;
+}
+
+std::optional<std::vector<std::string>> read_imports(int fd) {
+  elf_version(EV_CURRENT);
+  const std::unique_ptr<Elf, decltype(&elf_end)> elf(elf_begin(fd, ELF_C_READ_MMAP, nullptr),
+                                                     &elf_end);
+  if (!elf) return std::nullopt;
+  Elf_Scn* section = nullptr;
+  while ((section = elf_nextscn(elf.get(), section)) != nullptr) {
+    GElf_Shdr header;
+    if (gelf_getshdr(section, &header) == nullptr || header.sh_type != SHT_DYNSYM ||
+        header.sh_entsize == 0)
+      continue;
+    Elf_Data* data = elf_getdata(section, nullptr);
+    if (data == nullptr) return std::nullopt;
+    std::vector<std::string> imports;
+    const size_t count = data->d_size / header.sh_entsize;
+    for (size_t i = 1; i < count; ++i) {
+      GElf_Sym symbol;
+      if (gelf_getsym(data, static_cast<int>(i), &symbol) == nullptr) return std::nullopt;
+      if (symbol.st_shndx != SHN_UNDEF) continue;
+      const char* name = elf_strptr(elf.get(), header.sh_link, symbol.st_name);
+      if (name != nullptr) imports.emplace_back(name, strnlen(name, 4096));
+    }
+    return imports;
+  }
+  return std::nullopt;
 }
 
 Result<std::vector<Module>> read_modules(int pid) {

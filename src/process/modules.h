@@ -58,4 +58,8 @@ struct ConstantPart {
 };
 std::vector<ConstantPart> read_constant_parts(int fd);
 
+// Of an ELF file: the symbols it takes from others. Absent: it is not linked dynamically, or is
+// damaged.
+std::optional<std::vector<std::string>> read_imports(int fd);
+
 }  // namespace gordian::process

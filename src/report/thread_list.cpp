@@ -56,7 +56,9 @@ std::string threads_text(const std::vector<ListedThread>& threads, const TextOpt
         names.push_back(with_thousands(members.size() - kMaxNames) + " more");
         break;
       }
-      names.push_back("\"" + clean(member->name, 32) + "\" (" + std::to_string(member->tid) + ")");
+      const std::string tid = std::to_string(member->tid);
+      names.push_back(member->name.empty() ? "thread " + tid
+                                           : "\"" + clean(member->name, 32) + "\" (" + tid + ")");
     }
     const ListedThread& first = *members.front();
     text += "\n  " + wrapped(join_words(names) + ", " + in_call(first.call), "", "  ");

@@ -211,6 +211,27 @@ TEST(FindStuck, JoiningAThreadThatWantsMyLockIsADeadlock) {
   EXPECT_THAT(victims(findings[0]), ElementsAre(queued));
 }
 
+// A cancelled joiner leaves the join, and with it the knot.
+TEST(FindStuck, AFreeThreadCouldCancelAJoinerButNoLocker) {
+  TestSnapshot it;
+  const ThreadId worker = it.thread(), replication = it.thread();
+  const ResourceId guard = it.resource();
+  it.holds(worker, guard).wants(worker, it.join_of(replication)).wants(replication, guard);
+  const auto assumptions = [&] { return find_stuck(it.snapshot).at(0).assumptions; };
+  EXPECT_THAT(assumptions(), ElementsAre(AssumptionCode::OwnersRelease));
+  it.thread();
+  EXPECT_THAT(assumptions(),
+              ElementsAre(AssumptionCode::OwnersRelease, AssumptionCode::NotCancelled));
+
+  TestSnapshot locks;
+  const ThreadId left = locks.thread(), right = locks.thread();
+  const ResourceId a = locks.resource(), b = locks.resource();
+  locks.thread();
+  locks.holds(left, a).wants(left, b).holds(right, b).wants(right, a);
+  EXPECT_THAT(find_stuck(locks.snapshot).at(0).assumptions,
+              ElementsAre(AssumptionCode::OwnersRelease));
+}
+
 TEST(FindStuck, AJoinEndsWithItsThreadButOnlyForOneJoiner) {
   TestSnapshot it;
   const ThreadId first = it.thread(), second = it.thread(), joined = it.thread();

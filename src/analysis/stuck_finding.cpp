@@ -58,6 +58,20 @@ FindingKind kind_of(const model::Snapshot& snapshot, const WaitGraph& graph,
   return kind_of_wants(wanted);
 }
 
+// Joins, waits for signals and F_SETLKW are cancellation points; locks are none.
+bool is_cancellable(const Resource& resource) {
+  return resource.kind == ResourceKind::Thread || resource.kind == ResourceKind::FileLock ||
+         is_signalled(resource);
+}
+
+bool has_free_thread(const model::Snapshot& snapshot, model::ProcessId process) {
+  return std::any_of(
+      snapshot.threads.begin(), snapshot.threads.end(), [&](const model::Thread& thread) {
+        return thread.process == process &&
+               (thread.activity == model::Activity::Running || (thread.wait && thread.wait->timed));
+      });
+}
+
 std::vector<AssumptionCode> assumptions_of(const model::Snapshot& snapshot,
                                            const std::vector<uint32_t>& knot) {
   std::set<AssumptionCode> codes;
@@ -73,6 +87,9 @@ std::vector<AssumptionCode> assumptions_of(const model::Snapshot& snapshot,
     }
     if (resource.kind == ResourceKind::FileLock) codes.insert(AssumptionCode::NoOutsideWaker);
     if (resource.wakers_closed) codes.insert(AssumptionCode::ClosedWakers);
+    if (is_cancellable(resource) && has_free_thread(snapshot, snapshot.threads[thread].process)) {
+      codes.insert(AssumptionCode::NotCancelled);
+    }
     if (resource.address_may_be_reused) codes.insert(AssumptionCode::AddressNotReused);
   }
   return {codes.begin(), codes.end()};

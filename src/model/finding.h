@@ -79,6 +79,7 @@ enum class AssumptionCode : uint8_t {
   AddressNotReused,
   ClosedWakers,  // annotation: only the named threads wake it
   NoKeyDeleted,  // leases
+  NotCancelled,  // a thread that can move could cancel one that waits where it can be cancelled
 };
 
 struct FindingHold {

@@ -51,7 +51,7 @@ model::Stack random_stack(Dice& dice) {
 
 model::Finding random_finding(Dice& dice) {
   model::Finding finding;
-  finding.verdict = static_cast<model::Verdict>(dice.below(6));
+  finding.verdict = static_cast<model::Verdict>(dice.below(7));
   finding.kind = static_cast<model::FindingKind>(dice.below(14));
   finding.reason.code = static_cast<model::ReasonCode>(dice.below(22));
   finding.reason.detail = dice.bytes();

@@ -277,6 +277,9 @@ std::vector<std::string> assumption_sentences(const model::Finding& finding) {
       case AssumptionCode::NoKeyDeleted:
         sentences.emplace_back("Nobody deletes the keys of the leases on the server.");
         break;
+      case AssumptionCode::NotCancelled:
+        sentences.emplace_back("Nobody cancels one of these threads (pthread_cancel).");
+        break;
     }
   }
   return sentences;

@@ -1,0 +1,432 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "trace/std_reader.h"
+
+#include "base/file.h"
+#include "base/text.h"
+#include "trace/event_writer.h"
+
+#include <algorithm>
+#include <cstring>
+#include <fcntl.h>
+#include <limits>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <utility>
+
+namespace gordian::trace {
+
+using model::Mode;
+using model::ThreadId;
+using model::TraceEvent;
+using model::TraceOp;
+
+namespace {
+
+constexpr size_t kMaxPipeBytes = size_t{4} << 30;
+constexpr size_t kMaxPartInMessage = 60;
+// The parser compares words of four bytes; so much stands behind every line it reads.
+constexpr size_t kSlack = 16;
+constexpr uint64_t kProgressLines = 1 << 16;
+
+bool is_digit(char c) { return static_cast<unsigned char>(c - '0') < 10; }
+
+// Every line that is looked at has its newline.
+const char* line_end(const char* p) { return static_cast<const char*>(rawmemchr(p, '\n')); }
+
+std::string shown(std::string_view text) {
+  return escape_for_terminal(text.substr(0, kMaxPartInMessage)) +
+         (text.size() > kMaxPartInMessage ? "..." : "");
+}
+
+}  // namespace
+
+struct StdReader::Mapping {
+  Mapping() = default;
+  Mapping(const Mapping&) = delete;
+  Mapping& operator=(const Mapping&) = delete;
+  ~Mapping() {
+    if (size > 0) munmap(address, size);
+  }
+  void* address = nullptr;
+  size_t size = 0;
+  std::string copy;  // of what cannot be mapped
+};
+
+// One reading of a text. The lines up to the last newline that has kSlack bytes behind it are read
+// in place, the rest from a copy with a newline and that slack added.
+template <Detail kDetail>
+class StdReader::Text {
+ public:
+  Text(StdReader& reader, const EventSink& sink, const ProgressSink& progress)
+      : reader_(reader), progress_(progress), out_(sink) {}
+
+  Result<void> read() {
+    const std::string_view bytes = reader_.bytes_;
+    size_t in_place = bytes.size() > kSlack ? bytes.size() - kSlack : 0;
+    in_place = in_place == 0 ? 0 : bytes.rfind('\n', in_place - 1) + 1;  // npos + 1 is 0
+    if (!reader_.tail_) {
+      std::string tail(bytes.substr(in_place));
+      if (!tail.ends_with('\n')) tail += '\n';
+      reader_.tail_ = std::make_shared<const std::string>(tail + std::string(kSlack, '\n'));
+    }
+    const std::string& tail = *reader_.tail_;
+    const bool fine = lines(bytes.data(), bytes.data() + in_place) &&
+                      lines(tail.data(), tail.data() + tail.size() - kSlack);
+    if (!fine) return std::move(fault_).in(reader_.path_ + ":" + std::to_string(line_));
+    out_.flush();
+    model::TraceSize& size = reader_.size_;
+    size.events = events_;
+    size.has_memory = size.has_memory || has_memory_;
+    return {};
+  }
+
+ private:
+  struct Token {
+    uint64_t key = 0;
+    std::string_view text;
+  };
+
+  bool fail(std::string rule, std::string hint = {}) {
+    fault_ = Error(std::move(rule), std::move(hint));
+    return false;
+  }
+
+  bool not_an_event(const char* begin) {
+    const char* const end = line_end(begin);
+    return fail("not an event: \"" + shown({begin, static_cast<size_t>(end - begin)}) + "\"",
+                "an event is thread|operation(argument)|location");
+  }
+
+  // A name up to `stop`; its end is left at the stop. The fast way is for T12, L5 and 15.
+  static bool token(const char*& at, char stop, Token& token) {
+    const char* const begin = at;
+    const char* p = at;
+    char prefix = 0;
+    if (!is_digit(*p)) prefix = *p++;
+    const char* const digits = p;
+    uint64_t number = 0;
+    while (is_digit(*p)) number = number * 10 + static_cast<uint64_t>(*p++ - '0');
+    const auto count = p - digits;
+    const bool is_plain = *p == stop && count > 0 && count <= 16 &&
+                          (*digits != '0' || count == 1) &&
+                          (prefix == 0 || static_cast<unsigned char>(prefix) >= ' ');
+    if (is_plain && (stop != ')' || p[1] == '|')) [[likely]] {
+      token = {NameTable::key_of(prefix, number), {begin, static_cast<size_t>(p - begin)}};
+      at = p;
+      return true;
+    }
+    return long_token(at, stop, token);
+  }
+
+  static bool long_token(const char*& at, char stop, Token& token) {
+    const char* p = at;
+    while (*p != stop || (stop == ')' && p[1] != '|')) {
+      if (static_cast<unsigned char>(*p) < ' ' && *p != '\t') return false;
+      ++p;
+    }
+    token.text = {at, static_cast<size_t>(p - at)};
+    token.key = NameTable::key_of(token.text);
+    at = p;
+    return true;
+  }
+
+  // fork(10) may mean T10; so 10 and T10 are one thread wherever a thread is named.
+  static uint64_t thread_key(const Token& token) {
+    if ((token.key & NameTable::kHashed) != 0 || !is_digit(token.text[0])) return token.key;
+    return token.key | NameTable::key_of('T', 0);
+  }
+
+  uint32_t acting_thread(const Token& token) {
+    const uint32_t id = reader_.threads_.id_of(thread_key(token), token.text);
+    if (id >= reader_.acted_.size()) reader_.acted_.resize(id + 1 + id / 2);
+    if (reader_.acted_[id] == 0) [[unlikely]] {
+      reader_.acted_[id] = 1;
+      reader_.threads_.rename(id, token.text);
+    }
+    return id;
+  }
+
+  bool lines(const char* p, const char* const end) {
+    while (p < end) {
+      ++line_;
+      if (line_ % kProgressLines == 0 && progress_)
+        progress_(static_cast<uint64_t>(p - reader_.bytes_.data()), reader_.bytes_.size());
+      if (*p == '#' || *p == '\n' || *p == '\r') [[unlikely]] {
+        if (*p == '\r' && p[1] != '\n') return not_an_event(p);
+        p = next_line(p);
+        continue;
+      }
+      if (!event(p)) return false;
+    }
+    return true;
+  }
+
+  static const char* next_line(const char* p) { return line_end(p) + 1; }
+
+  bool event(const char*& p) {
+    const char* const begin = p;
+    Token name;
+    if (!token(p, '|', name) || name.text.empty()) return not_an_event(begin);
+    ++p;
+    event_ = TraceEvent{.line = line_};
+    ++events_;
+    uint32_t word = 0;
+    std::memcpy(&word, p, sizeof(word));
+    if ((word & 0xffff) == kRead || (word & 0xffff) == kWrite) {
+      acting_thread_into_event(name);
+      p += 2;
+      return memory(begin, p, (word & 0xff) == 'w');
+    }
+    if (word == kAcquire || word == kRelease || word == kRequest) {
+      acting_thread_into_event(name);
+      p += 4;
+      if (!lock_and_site(begin, p)) return false;
+      if (word == kAcquire) return acquire(TraceOp::Acquire);
+      if (word == kRelease) return release();
+      event_.op = TraceOp::Request;
+      out_.put(event_);
+      return true;
+    }
+    return rare_event(begin, p, name);
+  }
+
+  void acting_thread_into_event(const Token& name) {
+    event_.thread = ThreadId{acting_thread(name)};
+  }
+
+  bool memory(const char* begin, const char*& p, bool is_write) {
+    has_memory_ = true;
+    if constexpr (kDetail == Detail::Memory) {
+      Token variable;
+      if (!token(p, ')', variable) || variable.text.empty()) return not_an_event(begin);
+      event_.object = reader_.variables_.id_of(variable.key, variable.text);
+    } else {
+      while (*p != ')' || p[1] != '|') {
+        if (static_cast<unsigned char>(*p) < ' ' && *p != '\t') return not_an_event(begin);
+        ++p;
+      }
+    }
+    p += 2;
+    if constexpr (kDetail == Detail::Memory) {
+      event_.op = is_write ? TraceOp::Write : TraceOp::Read;
+      out_.put(event_);
+    }
+    while (is_digit(*p)) ++p;
+    p = *p == '\n' ? p + 1 : next_line(p);
+    return true;
+  }
+
+  bool lock_and_site(const char* begin, const char*& p) {
+    Token lock;
+    if (!token(p, ')', lock) || lock.text.empty()) return not_an_event(begin);
+    event_.object = reader_.locks_.id_of(lock.key, lock.text);
+    p += 2;
+    return site(p);
+  }
+
+  bool site(const char*& p) {
+    if constexpr (kDetail == Detail::Locks) {
+      while (is_digit(*p)) ++p;
+      p = *p == '\n' ? p + 1 : next_line(p);
+    } else {
+      Token site;
+      const char* const begin = p;
+      if (!token(p, '\n', site)) {
+        p = line_end(begin);
+        size_t size = static_cast<size_t>(p - begin);
+        if (size > 0 && begin[size - 1] == '\r') --size;
+        site.text = {begin, size};
+        site.key = NameTable::key_of(site.text);
+      }
+      event_.site = reader_.sites_.id_of(site.key, site.text);
+      ++p;
+    }
+    return true;
+  }
+
+  bool acquire(TraceOp op) {
+    event_.op = op;
+    if (out_.acquire(event_)) [[likely]]
+      return true;
+    return fail("lock " + lock_text() + " is acquired by " + thread_text(event_.thread) +
+                    " while " + holder_text() + " holds it",
+                "a thread acquires only a lock that no other thread holds");
+  }
+
+  bool release() {
+    event_.op = TraceOp::Release;
+    if (out_.release(event_)) [[likely]]
+      return true;
+    return fail(
+        "lock " + lock_text() + " is released by " + thread_text(event_.thread) +
+            ", which does not hold it" +
+            (out_.holder(event_.object) == LockRules::kNobody ? ""
+                                                              : "; " + holder_text() + " does"),
+        "a thread releases only a lock that it holds, as often as it acquired it");
+  }
+
+  bool rare_event(const char* begin, const char*& p, const Token& name) {
+    const char* const word_begin = p;
+    while (*p != '(' && *p != '\n' && *p != '|') ++p;
+    if (*p != '(') return not_an_event(begin);
+    const std::string_view word(word_begin, static_cast<size_t>(p - word_begin));
+    ++p;
+    if (word == "fork" || word == "join") {
+      acting_thread_into_event(name);
+      return fork_or_join(begin, p, word == "fork");
+    }
+    if (word == "racq" || word == "rrel" || word == "tacq") {
+      acting_thread_into_event(name);
+      if (!lock_and_site(begin, p)) return false;
+      event_.mode = word == "tacq" ? Mode::Exclusive : Mode::Shared;
+      event_.by_try = word == "tacq";
+      return word == "rrel" ? release() : acquire(TraceOp::Acquire);
+    }
+    if (word == "wait" || word == "notify" || word == "notifyAll") {
+      acting_thread_into_event(name);
+      if (!lock_and_site(begin, p)) return false;
+      event_.op = word == "wait"     ? TraceOp::Wait
+                  : word == "notify" ? TraceOp::Notify
+                                     : TraceOp::NotifyAll;
+      if (event_.op == TraceOp::Wait) {
+        out_.wait(event_);
+      } else {
+        out_.put(event_);
+      }
+      return true;
+    }
+    if (word == "begin" || word == "end" || word == "branch") {
+      acting_thread_into_event(name);
+      Token ignored;
+      if (!token(p, ')', ignored)) return not_an_event(begin);
+      p += 2;
+      if (!site(p)) return false;
+      if (word == "end") out_.put(event_);
+      return true;
+    }
+    return fail("unknown operation \"" + shown(word) + "\"",
+                "known are acq, rel, r, w, fork, join, begin, end, req, wait, notify, notifyAll, "
+                "racq, rrel, tacq, branch");
+  }
+
+  bool fork_or_join(const char* begin, const char*& p, bool is_fork) {
+    Token other;
+    if (!token(p, ')', other) || other.text.empty()) return not_an_event(begin);
+    event_.object = reader_.threads_.id_of(thread_key(other), other.text);
+    p += 2;
+    if (!site(p)) return false;
+    event_.op = is_fork ? TraceOp::Fork : TraceOp::Join;
+    if (event_.object == static_cast<uint32_t>(event_.thread)) {
+      return fail(
+          "thread " + thread_text(event_.thread) + (is_fork ? " forks" : " joins") + " itself",
+          "a thread is created and awaited by another one");
+    }
+    out_.put(event_);
+    return true;
+  }
+
+  [[nodiscard]] std::string thread_text(ThreadId id) const {
+    return shown(reader_.thread_name(id));
+  }
+  [[nodiscard]] std::string lock_text() const { return shown(reader_.lock_name(event_.object)); }
+  [[nodiscard]] std::string holder_text() const {
+    return thread_text(ThreadId{out_.holder(event_.object)});
+  }
+
+  static constexpr uint32_t word_of(const char (&text)[5]) {
+    uint32_t word = 0;
+    for (int i = 3; i >= 0; --i) word = word << 8 | static_cast<unsigned char>(text[i]);
+    return word;
+  }
+  static constexpr uint32_t kAcquire = word_of("acq(");
+  static constexpr uint32_t kRelease = word_of("rel(");
+  static constexpr uint32_t kRequest = word_of("req(");
+  static constexpr uint32_t kRead = 'r' | '(' << 8;
+  static constexpr uint32_t kWrite = 'w' | '(' << 8;
+
+  StdReader& reader_;
+  const ProgressSink& progress_;
+  EventWriter out_;
+  TraceEvent event_;
+  Error fault_{""};
+  uint64_t line_ = 0;
+  uint64_t events_ = 0;
+  bool has_memory_ = false;
+};
+
+StdReader StdReader::over(std::string_view bytes, std::string path) {
+  StdReader reader;
+  reader.bytes_ = bytes;
+  reader.path_ = std::move(path);
+  // Text begins with a name; the binary form with a number of threads below 1024.
+  reader.is_binary_ = !bytes.empty() && static_cast<unsigned char>(bytes[0]) < 4;
+  reader.sites_.id_of(NameTable::key_of(std::string_view()), {});
+  return reader;
+}
+
+Result<StdReader> StdReader::open(const std::string& path) {
+  const FileDescriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY));
+  if (!file) return Error::from_errno("cannot read").in(path);
+  struct stat status {};
+  if (fstat(file.get(), &status) != 0) return Error::from_errno("cannot read").in(path);
+  auto mapping = std::make_shared<Mapping>();
+  std::string_view bytes;
+  if (S_ISREG(status.st_mode) && status.st_size > 0) {
+    const auto size = static_cast<size_t>(status.st_size);
+    void* const address = mmap(nullptr, size, PROT_READ, MAP_PRIVATE, file.get(), 0);
+    if (address == MAP_FAILED) return Error::from_errno("cannot map").in(path);
+    madvise(address, size, MADV_SEQUENTIAL);
+    mapping->address = address;
+    mapping->size = size;
+    bytes = {static_cast<const char*>(address), size};
+  } else {
+    GORDIAN_TRY(mapping->copy =, read_file(path, kMaxPipeBytes));
+    bytes = mapping->copy;
+  }
+  StdReader reader = over(bytes, path);
+  reader.mapping_ = std::move(mapping);
+  return reader;
+}
+
+Result<void> StdReader::read(Detail detail, const EventSink& sink, const ProgressSink& progress) {
+  Result<void> result =
+      is_binary_ ? read_binary(detail, sink, progress) : read_text(detail, sink, progress);
+  size_.threads = threads_.size();
+  size_.locks = locks_.size();
+  size_.variables = variables_.size();
+  acted_.resize(threads_.size());
+  size_.acts = acted_;
+  return result;
+}
+
+Result<void> StdReader::read_text(Detail detail, const EventSink& sink,
+                                  const ProgressSink& progress) {
+  switch (detail) {
+    case Detail::Locks:
+      return Text<Detail::Locks>(*this, sink, progress).read();
+    case Detail::Sites:
+      return Text<Detail::Sites>(*this, sink, progress).read();
+    case Detail::Memory:
+      break;
+  }
+  return Text<Detail::Memory>(*this, sink, progress).read();
+}
+
+namespace {
+
+std::string name_of(const NameTable& names, uint32_t id, const char* missing) {
+  return id < names.size() ? std::string(names.name(id)) : missing;
+}
+
+}  // namespace
+
+std::string StdReader::thread_name(ThreadId id) const {
+  return name_of(threads_, static_cast<uint32_t>(id), "?");
+}
+
+std::string StdReader::lock_name(uint32_t lock) const { return name_of(locks_, lock, "?"); }
+
+std::string StdReader::site_name(uint32_t site) const { return name_of(sites_, site, ""); }
+
+}  // namespace gordian::trace

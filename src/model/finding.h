@@ -53,6 +53,8 @@ enum class ReasonCode : uint8_t {
   OrderedByJoin,
   OrderedBySignal,
   OrderedByBarrier,
+  OrderedByMemory,    // one side reads what the other side wrote
+  OrderedBySections,  // to come here, one side has to be over: critical sections exclude each other
   TryOrTimed,
   ReadersOnly,
   Unpublished,  // locked before any other thread could see it
@@ -86,6 +88,7 @@ struct FindingHold {
   ResourceId resource{};
   Mode mode = Mode::Exclusive;
   uint64_t site = 0;
+  std::string place = {};  // the source's own word for the site, if it has no stacks
   uint64_t frame = 0;
   uint64_t slice_address = 0;  // see ChainHold
   Stack stack;                 // of the acquisition; its note says when only the site is known
@@ -95,6 +98,7 @@ struct FindingWant {
   ResourceId resource{};
   Mode mode = Mode::Exclusive;
   uint64_t site = 0;
+  std::string place = {};  // as in FindingHold
   uint64_t frame = 0;
   Registers registers;
   bool has_registers = false;
@@ -116,6 +120,31 @@ struct FindingThread {
   std::optional<FindingWant> wants;
 };
 
+// The events of one thread from one place of the recorded trace to another, without those of
+// others.
+struct WitnessStep {
+  ThreadId thread{};
+  std::string thread_name = {};
+  uint64_t from_line = 0;
+  uint64_t to_line = 0;
+};
+
+// Where a thread of the knot stops: the request that is never granted.
+struct WitnessStop {
+  ThreadId thread{};
+  uint64_t line = 0;
+};
+
+// A schedule of recorded events that ends in the finding.
+struct Witness {
+  bool in_recorded_order = true;  // else critical sections are swapped
+  bool is_complete = true;        // false: too long, `steps` is empty
+  bool replayed = false;          // run event by event under the rules of threads and locks
+  uint64_t event_count = 0;
+  std::vector<WitnessStep> steps;
+  std::vector<WitnessStop> stops;
+};
+
 struct Finding {
   Verdict verdict = Verdict::Possible;
   FindingKind kind = FindingKind::LockOrder;
@@ -124,7 +153,10 @@ struct Finding {
   std::vector<Process> processes;      // every process named above; look up by id
   Reason reason;
   std::vector<AssumptionCode> assumptions;
-  bool rank_last = false;  // weak: reported after the others
+  bool rank_last = false;   // weak: reported after the others
+  std::string source = {};  // the file it was found in, if it was not a run of our own
+  std::optional<Witness> witness;
+  uint64_t similar = 0;  // further sets of threads with the same locks and places
 
   std::string fingerprint;  // filled in by report/fingerprint once names are known
 };

@@ -79,8 +79,9 @@ struct Resource {
   bool owner_gone = false;  // the owner does not exist any more (thread gone, lost in fork)
 
   // Filled in by process/ once a finding needs words.
-  std::string name;        // "handle->mutex", "rooms_mutex"; empty: none found
-  std::string class_name;  // birthplace in words: "init at room.c:12"
+  std::string name;         // "handle->mutex", "rooms_mutex"; empty: none found
+  bool name_is_id = false;  // the source has no other name for it, and no two of one name
+  std::string class_name;   // birthplace in words: "init at room.c:12"
 };
 
 }  // namespace gordian::model

@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "analysis/predict_scan.h"
+
+#include "analysis/components.h"
+
+#include <algorithm>
+#include <numeric>
+
+namespace gordian::analysis {
+
+using model::Mode;
+using model::TraceEvent;
+using model::TraceOp;
+using model::TraceSize;
+
+namespace {
+
+// A thread that holds more is beyond belief; the rest is not looked at, which can only hide a
+// cycle.
+constexpr size_t kMaxHeld = 256;
+
+}  // namespace
+
+LockOrderScan::Thread& LockOrderScan::thread_of(const TraceEvent& event) {
+  const auto id = static_cast<uint32_t>(event.thread);
+  if (id >= threads_.size()) threads_.resize(id + 1 + id / 2);
+  return threads_[id];
+}
+
+void LockOrderScan::order(uint32_t held, uint32_t wanted) {
+  const uint64_t pair = static_cast<uint64_t>(held) << 32 | wanted;
+  uint64_t& slot = cache_[(pair * 0x9e3779b97f4a7c15) >> 52];
+  if (slot == pair + 1) return;
+  slot = pair + 1;
+  orders_.insert(pair);
+}
+
+void LockOrderScan::use(uint32_t thread, uint32_t lock) {
+  if (lock >= user_.size()) {
+    user_.resize(lock + 1 + lock / 2, kNobody);
+    is_shared_.resize(user_.size());
+    is_rwlock_.resize(user_.size());
+  }
+  if (user_[lock] == kNobody) user_[lock] = thread;
+  if (user_[lock] != thread) is_shared_[lock] = 1;
+}
+
+void LockOrderScan::acquire(Thread& thread, const TraceEvent& event) {
+  const uint32_t lock = event.object;
+  use(static_cast<uint32_t>(event.thread), lock);
+  if (event.mode == Mode::Shared) is_rwlock_[lock] = 1;
+  ++acquisitions_;
+  if (!thread.held.empty()) {
+    ++nested_;
+    if (!event.by_try)
+      for (const uint32_t held : thread.held) order(held, lock);
+  }
+  if (thread.held.size() < kMaxHeld) thread.held.push_back(lock);
+}
+
+void LockOrderScan::add(std::span<const TraceEvent> events) {
+  for (const TraceEvent& event : events) {
+    Thread& thread = thread_of(event);
+    thread.asks = false;
+    switch (event.op) {
+      case TraceOp::Acquire:
+        acquire(thread, event);
+        break;
+      case TraceOp::Release: {
+        if (!thread.held.empty() && thread.held.back() == event.object) {
+          thread.held.pop_back();
+        } else {
+          const auto it = std::find(thread.held.rbegin(), thread.held.rend(), event.object);
+          if (it != thread.held.rend()) thread.held.erase(std::next(it).base());
+        }
+        break;
+      }
+      case TraceOp::Request:
+        thread.asks = true;
+        use(static_cast<uint32_t>(event.thread), event.object);
+        for (const uint32_t held : thread.held) order(held, event.object);
+        break;
+      case TraceOp::Fork:
+        if (event.object >= threads_.size()) threads_.resize(event.object + 1 + event.object / 2);
+        threads_[event.object].is_created = true;
+        break;
+      case TraceOp::Join:
+        joins_while_holding_ = joins_while_holding_ || !thread.held.empty();
+        break;
+      case TraceOp::Wait:
+        waits_while_holding_ = waits_while_holding_ || !thread.held.empty();
+        break;
+      default:
+        break;
+    }
+  }
+}
+
+Candidates LockOrderScan::finish(const TraceSize& size) {
+  Candidates out;
+  out.acquisitions = acquisitions_;
+  out.nested = nested_;
+  out.joins_while_holding = joins_while_holding_;
+  out.has_waits_while_holding = waits_while_holding_;
+  for (const uint32_t user : user_) out.used_locks += user != kNobody ? 1 : 0;
+  is_shared_.resize(size.locks);
+  is_rwlock_.resize(size.locks);
+  threads_.resize(size.threads);
+  out.is_shared = std::move(is_shared_);
+  out.is_rwlock = std::move(is_rwlock_);
+
+  out.is_phantom.resize(size.threads);
+  out.is_orphan.resize(size.threads);
+  bool orphans = false;
+  bool phantoms = false;
+  for (uint32_t id = 0; id < size.threads; ++id) {
+    out.has_pending = out.has_pending || threads_[id].asks;
+    const bool is_created = threads_[id].is_created;
+    const bool acts = id < size.acts.size() && size.acts[id] != 0;
+    out.is_phantom[id] = is_created && !acts;
+    out.is_orphan[id] = acts && !is_created && id != 0;  // thread 0 had the first event
+    phantoms = phantoms || out.is_phantom[id] != 0;
+    orphans = orphans || out.is_orphan[id] != 0;
+  }
+  out.has_phantoms = phantoms && orphans;
+
+  Adjacency graph(size.locks);
+  for (const uint64_t pair : orders_) {
+    const auto held = static_cast<uint32_t>(pair >> 32);
+    const auto wanted = static_cast<uint32_t>(pair);
+    if (held != wanted) graph[held].push_back(wanted);
+  }
+  for (std::vector<uint32_t>& next : graph) std::sort(next.begin(), next.end());
+  std::vector<char> allowed(size.locks);
+  for (uint32_t lock = 0; lock < size.locks; ++lock) allowed[lock] = out.is_shared[lock];
+  std::vector<uint32_t> roots(size.locks);
+  std::iota(roots.begin(), roots.end(), 0U);
+  out.component.resize(size.locks, Candidates::kNone);
+  uint32_t number = Candidates::kNone;
+  for (const std::vector<uint32_t>& component : strong_components(graph, roots, allowed)) {
+    if (component.size() < 2) continue;
+    ++number;
+    for (const uint32_t lock : component) out.component[lock] = number;
+  }
+  out.is_any = number != Candidates::kNone || joins_while_holding_;
+  return out;
+}
+
+}  // namespace gordian::analysis

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+// First pass of prediction: can anything at all be in a cycle?
+//
+// Most traces have no lock cycle, and this is all they cost: for each nested acquisition one look
+// into a small cache. No event is kept. The strong components of the graph of locks tell what the
+// second pass has to look at; of 100 locks usually two or three remain.
+#pragma once
+
+#include "model/trace.h"
+
+#include <array>
+#include <cstdint>
+#include <span>
+#include <unordered_set>
+#include <vector>
+
+namespace gordian::analysis {
+
+// What the later passes need to know beforehand.
+struct Candidates {
+  static constexpr uint32_t kNone = 0;
+
+  std::vector<uint32_t> component;   // of a lock; kNone: in no cycle
+  std::vector<char> is_shared;       // by lock: two threads at least
+  std::vector<char> is_rwlock;       // by lock: ever taken shared
+  bool joins_while_holding = false;  // then cycles may go through threads, and any lock counts
+  bool has_waits_while_holding = false;
+  bool has_pending = false;  // a request that is its thread's last event
+  // Threads that were created under names that then never act, as some loggers number them.
+  bool has_phantoms = false;
+  std::vector<char> is_phantom;  // by thread: created, never acts
+  std::vector<char> is_orphan;   // by thread: acts, never created, and not the first
+  uint64_t acquisitions = 0;
+  uint64_t nested = 0;
+  uint32_t used_locks = 0;  // acquired at all, unlike a condition
+
+  [[nodiscard]] bool is_in_cycle(uint32_t lock) const {
+    return lock < component.size() && component[lock] != kNone;
+  }
+  [[nodiscard]] bool any() const { return is_any; }
+  bool is_any = false;
+};
+
+class LockOrderScan {
+ public:
+  void add(std::span<const model::TraceEvent> events);
+  // `threads` and `locks` as the reader counted them.
+  [[nodiscard]] Candidates finish(const model::TraceSize& size);
+
+ private:
+  struct Thread {
+    std::vector<uint32_t> held;  // outermost first; without those beyond kMaxHeld
+    bool is_created = false;
+    bool asks = false;  // its last event is a request
+  };
+  static constexpr size_t kCacheSize = 1 << 12;
+  static constexpr uint32_t kNobody = UINT32_MAX;
+
+  Thread& thread_of(const model::TraceEvent& event);
+  void use(uint32_t thread, uint32_t lock);
+  void acquire(Thread& thread, const model::TraceEvent& event);
+  void order(uint32_t held, uint32_t wanted);
+
+  std::vector<Thread> threads_;
+  std::vector<uint32_t> user_;  // of a lock: its first thread; kNobody: none yet
+  std::vector<char> is_shared_;
+  std::vector<char> is_rwlock_;
+  std::unordered_set<uint64_t> orders_;  // held << 32 | wanted
+  std::array<uint64_t, kCacheSize> cache_{};
+  bool joins_while_holding_ = false;
+  bool waits_while_holding_ = false;
+  uint64_t acquisitions_ = 0;
+  uint64_t nested_ = 0;
+};
+
+}  // namespace gordian::analysis

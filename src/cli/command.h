@@ -22,5 +22,6 @@ struct Command {
 extern const Command kRunCommand;
 extern const Command kCoreCommand;
 extern const Command kAttachCommand;
+extern const Command kPredictCommand;
 
 }  // namespace gordian::cli

@@ -15,6 +15,7 @@ constexpr const Command* kCommands[] = {
     &kRunCommand,
     &kCoreCommand,
     &kAttachCommand,
+    &kPredictCommand,
 };
 
 void print_usage(FILE* to) {

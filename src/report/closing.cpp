@@ -65,6 +65,32 @@ std::string watched_line(const RunSummary& run) {
   return text;
 }
 
+std::string read_line(const TraceTotals& trace) {
+  std::string text = "read " + counted(trace.events, "event");
+  if (trace.files > 1) text += " of " + counted(trace.files, "file");
+  text += ": " + counted(trace.threads, "thread") + ", " + counted(trace.locks, "lock") + ", " +
+          counted(trace.acquisitions, "acquisition");
+  if (trace.nested > 0)
+    text += ", " + with_thousands(trace.nested) + " of them with another lock held";
+  text += trace.complete_memory ? "; reads and writes count" : "; no reads and writes to go by";
+  if (trace.elapsed.count() > 0) text += "; took " + gordian::to_text(trace.elapsed);
+  return text;
+}
+
+std::vector<std::string> cut_lines(const TraceTotals& trace) {
+  std::vector<std::string> lines;
+  if (trace.patterns_cut)
+    lines.emplace_back("there are more lock cycles than were looked at; some may be missing");
+  if (trace.unchecked > 0)
+    lines.push_back(counted(trace.unchecked, "lock cycle") + " not judged: there are too many");
+  if (trace.searches_cut)
+    lines.emplace_back(
+        "the search for other orders of critical sections was cut short; a refuted pattern that "
+        "says "
+        "so may be possible after all");
+  return lines;
+}
+
 std::vector<std::string> dropped_lines(const Dropped& dropped) {
   std::vector<std::string> lines;
   const auto say = [&](uint64_t count, std::string_view noun, std::string_view what) {
@@ -101,8 +127,10 @@ std::string closing(const Report& report, const TextOptions& options) {
          " (" + clean(item.where, 200) + "): " + clean(item.reason, 300));
   for (const std::string& unused : report.unused_suppressions) line(clean(unused, 600));
   for (const std::string& text : dropped_lines(report.dropped)) line(text);
+  if (report.trace)
+    for (const std::string& text : cut_lines(*report.trace)) line(text);
   line(found_line(report, options));
-  line(watched_line(report.run));
+  line(report.trace ? read_line(*report.trace) : watched_line(report.run));
   return out;
 }
 

@@ -69,8 +69,10 @@ std::string lock_text(const Labels& labels, ResourceId id) {
   return text + " " + without_addresses(without_numbers_after_colons(resource->class_name));
 }
 
-std::string function_text(const model::Stack& stack) {
+// A source without stacks has words of its own for its places.
+std::string function_text(const model::Stack& stack, const std::string& place) {
   const model::Frame* frame = first_own_frame(stack);
+  if (frame == nullptr && !place.empty()) return place;
   return frame == nullptr || frame->function.empty() ? "?" : short_function(frame->function);
 }
 
@@ -98,13 +100,14 @@ std::set<std::string> facts_of(const Finding& finding) {
     for (const FindingHold& hold : thread->holds)
       if (labels.is_wanted_in_knot(hold.resource) || finding.kind == FindingKind::HeldAtExit)
         holds.insert("holds " + lock_text(labels, hold.resource) + " " +
-                     std::string(mode_word(hold.mode)) + " in " + function_text(hold.stack));
+                     std::string(mode_word(hold.mode)) + " in " +
+                     function_text(hold.stack, hold.place));
     std::string fact;
     for (const std::string& hold : holds) fact += hold + "; ";
     if (thread->wants)
       fact += "wants " + lock_text(labels, thread->wants->resource) + " " +
               std::string(mode_word(thread->wants->mode)) + " in " +
-              function_text(thread->wants->stack);
+              function_text(thread->wants->stack, thread->wants->place);
     facts.insert(fact);
   }
   return facts;

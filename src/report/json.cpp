@@ -58,8 +58,9 @@ Json stack_json(const Stack& stack) {
 }
 
 // Where it happened, in words: the first frame that is the program's own.
-Json site_json(const Stack& stack, uint64_t site) {
+Json site_json(const Stack& stack, uint64_t site, const std::string& place) {
   const Frame* frame = first_own_frame(stack);
+  if (frame == nullptr && !place.empty()) return text(place);
   if (frame == nullptr) return hex(site);
   if (frame->function.empty() && !frame->module.empty())
     return text(frame->module + "+" + hex(frame->module_offset));
@@ -70,7 +71,7 @@ Json hold_json(const Labels& labels, const FindingHold& hold) {
   Json out;
   out["resource"] = labels.resource_number(hold.resource);
   out["mode"] = mode_word(hold.mode);
-  out["site"] = site_json(hold.stack, hold.site);
+  out["site"] = site_json(hold.stack, hold.site, hold.place);
   out["stack"] = stack_json(hold.stack);
   if (!hold.stack.note.empty()) out["note"] = text(hold.stack.note);
   return out;
@@ -81,7 +82,7 @@ Json want_json(const Labels& labels, const FindingThread& thread) {
   Json out;
   out["resource"] = labels.resource_number(want.resource);
   out["mode"] = mode_word(want.mode);
-  out["site"] = site_json(want.stack, want.site);
+  out["site"] = site_json(want.stack, want.site, want.place);
   out["stack"] = stack_json(want.stack);
   if (!want.stack.note.empty()) out["note"] = text(want.stack.note);
   out["seconds"] = seconds(want.waited);
@@ -125,6 +126,26 @@ std::string summary_of(const Finding& finding) {
   return line;
 }
 
+Json witness_json(const Finding& finding, const model::Witness& witness) {
+  const Labels labels(finding);
+  Json out;
+  out["order"] = witness.in_recorded_order ? "recorded" : "swapped";
+  out["replayed"] = witness.replayed;
+  out["complete"] = witness.is_complete;
+  out["events"] = witness.event_count;
+  out["steps"] = Json::array();
+  for (const model::WitnessStep& step : witness.steps)
+    out["steps"].push_back(
+        {{"thread", text(step.thread_name)}, {"from", step.from_line}, {"to", step.to_line}});
+  out["stops"] = Json::array();
+  for (const model::WitnessStop& stop : witness.stops) {
+    const FindingThread* const thread = labels.find_thread(stop.thread);
+    out["stops"].push_back({{"thread", thread == nullptr ? Json(nullptr) : text(thread->name)},
+                            {"before", stop.line}});
+  }
+  return out;
+}
+
 Json finding_json(const Finding& finding) {
   const Labels labels(finding);
   Json out;
@@ -143,6 +164,11 @@ Json finding_json(const Finding& finding) {
   out["resources"] = Json::array();
   for (const Resource* resource : labels.resources())
     out["resources"].push_back(resource_json(labels, *resource));
+  if (!finding.source.empty()) {
+    out["file"] = text(finding.source);
+    out["similar"] = finding.similar;
+  }
+  if (finding.witness) out["witness"] = witness_json(finding, *finding.witness);
   return out;
 }
 
@@ -188,6 +214,23 @@ Json run_json(const RunSummary& run) {
   return out;
 }
 
+Json trace_json(const TraceTotals& trace) {
+  Json out;
+  out["files"] = trace.files;
+  out["events"] = trace.events;
+  out["threads"] = trace.threads;
+  out["locks"] = trace.locks;
+  out["acquisitions"] = trace.acquisitions;
+  out["nested"] = trace.nested;
+  out["patterns"] = trace.patterns;
+  out["unchecked"] = trace.unchecked;
+  out["patterns_cut"] = trace.patterns_cut;
+  out["searches_cut"] = trace.searches_cut;
+  out["complete_memory"] = trace.complete_memory;
+  out["elapsed_seconds"] = seconds(trace.elapsed);
+  return out;
+}
+
 Json suppressed_json(const SuppressedFinding& item) {
   Json out;
   out["verdict"] = verdict_word(item.finding.verdict);
@@ -220,7 +263,11 @@ std::string to_json(const Report& report) {
   out["unused_suppressions"] = Json::array();
   for (const std::string& sentence : report.unused_suppressions)
     out["unused_suppressions"].push_back(text(sentence));
-  out["run"] = run_json(report.run);
+  if (report.trace) {
+    out["trace"] = trace_json(*report.trace);
+  } else {
+    out["run"] = run_json(report.run);
+  }
   // All strings are valid UTF-8 by now; `replace` keeps a mistake of ours from throwing.
   return out.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
 }

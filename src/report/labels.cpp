@@ -249,6 +249,9 @@ const Process* Labels::find_process(ProcessId id) const {
 }
 
 std::string Labels::resource_number(ResourceId id) const {
+  const Resource* const resource = find_resource(id);
+  if (resource != nullptr && resource->name_is_id && !resource->name.empty())
+    return (resource->kind == ResourceKind::Thread ? "thread " : "") + clean(resource->name);
   const auto it = resource_numbers_.find(id);
   return it == resource_numbers_.end() ? "L?" : "L" + std::to_string(it->second);
 }

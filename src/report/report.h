@@ -55,6 +55,22 @@ struct RunSummary {
   std::chrono::nanoseconds judge_cpu{0};  // processor time of the judge itself
 };
 
+// What a command read that looked at recorded runs.
+struct TraceTotals {
+  uint64_t files = 0;
+  uint64_t events = 0;
+  uint64_t threads = 0;
+  uint64_t locks = 0;
+  uint64_t acquisitions = 0;
+  uint64_t nested = 0;
+  uint64_t patterns = 0;   // circles of requests looked at
+  uint64_t unchecked = 0;  // of those, not judged: too many
+  bool patterns_cut = false;
+  bool searches_cut = false;
+  bool complete_memory = false;  // in every file
+  std::chrono::nanoseconds elapsed{0};
+};
+
 // A finding that a rule of --suppress took out. `rule` is the pattern, `where` its FILE:LINE.
 struct SuppressedFinding {
   model::Finding finding;
@@ -74,6 +90,7 @@ struct Report {
   std::vector<std::string>
       unused_suppressions;  // as sentences: "FILE:LINE: lock:x matched nothing"
   RunSummary run;
+  std::optional<TraceTotals> trace;  // then `run` says nothing
 };
 
 }  // namespace gordian::report

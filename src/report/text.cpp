@@ -80,6 +80,11 @@ std::string description(const Labels& labels, ResourceId id) {
   return text;
 }
 
+// Of a source that has no stacks.
+std::string place_text(const std::string& place) {
+  return "      location " + clean(place, 200) + "\n";
+}
+
 std::string hold_text(const Labels& labels, const FindingThread& thread, const FindingHold& hold,
                       const TextOptions& options) {
   const bool own_thread = labels.finding().kind == FindingKind::HeldAtExit;
@@ -91,6 +96,7 @@ std::string hold_text(const Labels& labels, const FindingThread& thread, const F
                             "    ", "    ");
   if (unknown) return out;
   const size_t common = thread.wants ? common_tail(hold.stack, thread.wants->stack) : 0;
+  if (hold.stack.frames.empty() && !hold.place.empty()) return out + place_text(hold.place);
   return out + stack_text(hold.stack, options, common < hold.stack.frames.size() ? common : 0);
 }
 
@@ -108,7 +114,9 @@ std::string want_text(const Labels& labels, const FindingThread& thread, bool pl
     line += relation(labels, thread) + " " + owners;
   }
   if (want.waited.count() > 0) line += ", for " + gordian::to_text(want.waited);
-  return wrapped(line + ", at", "    ", "    ") + stack_text(want.stack, options);
+  const bool only_place = want.stack.frames.empty() && !want.place.empty();
+  return wrapped(line + ", at", "    ", "    ") +
+         (only_place ? place_text(want.place) : stack_text(want.stack, options));
 }
 
 std::string paragraph_text(const Labels& labels, const std::vector<const FindingThread*>& group,
@@ -244,6 +252,30 @@ std::string introduction(const Labels& labels) {
   return text;
 }
 
+// The schedule in words; programs read the whole of it in the JSON.
+std::string witness_text(const Labels& labels) {
+  constexpr size_t kMaxSteps = 12;
+  const model::Witness& witness = *labels.finding().witness;
+  std::string out = std::string("How it comes to this, by the lines of the trace") +
+                    (witness.in_recorded_order ? "" : ", with critical sections in another order") +
+                    (witness.replayed ? " (replayed)" : "") + "\n";
+  size_t number = 0;
+  for (const model::WitnessStep& step : witness.steps) {
+    if (++number > kMaxSteps) break;
+    out += "  " + std::to_string(number) + ". \"" + clean(step.thread_name, 64) + "\" runs " +
+           (step.from_line == step.to_line ? "line " + std::to_string(step.from_line)
+                                           : "its lines " + std::to_string(step.from_line) +
+                                                 " to " + std::to_string(step.to_line)) +
+           "\n";
+  }
+  if (witness.steps.size() > kMaxSteps)
+    out += "  ... and " + count_of(witness.steps.size() - kMaxSteps, "more step") + "\n";
+  std::vector<std::string> stops;
+  for (const model::WitnessStop& stop : witness.stops)
+    stops.push_back(labels.thread(stop.thread) + " before line " + std::to_string(stop.line));
+  return out + wrapped("Then each waits for the next: " + join_words(stops), "  ", "  ");
+}
+
 std::string details(const Labels& labels, const TextOptions& options) {
   const Finding& finding = labels.finding();
   std::string out = "Details\n";
@@ -254,7 +286,7 @@ std::string details(const Labels& labels, const TextOptions& options) {
     if (++shown > kMaxDetails) break;
     out += "  " + labels.thread_number(thread.id) + "  " +
            (thread.name.empty() ? "thread" : "thread \"" + clean(thread.name, 64) + "\"") +
-           ", tid " + std::to_string(thread.tid) + "\n";
+           (finding.source.empty() ? ", tid " + std::to_string(thread.tid) : "") + "\n";
   }
   if (shown < finding.threads.size())
     out += "  ... and " + std::to_string(finding.threads.size() - shown) + " more threads\n";
@@ -268,7 +300,7 @@ std::string details(const Labels& labels, const TextOptions& options) {
     if (resource->kind == ResourceKind::Thread) {
       line += "the end of " + labels.resource(resource->id);
     } else {
-      if (!resource->name.empty()) line += clean(resource->name) + ", ";
+      if (!resource->name.empty() && !resource->name_is_id) line += clean(resource->name) + ", ";
       line += labels.kind_of(resource->id);
     }
     if (!resource->class_name.empty()) line += ", " + class_text(*resource);
@@ -279,6 +311,7 @@ std::string details(const Labels& labels, const TextOptions& options) {
   }
   if (shown > kMaxDetails)
     out += "  ... and " + std::to_string(labels.resources().size() - kMaxDetails) + " more locks\n";
+  if (!finding.source.empty()) out += "  read from " + clean(finding.source, 200) + "\n";
   const std::string print =
       finding.fingerprint.empty() ? fingerprint(finding) : clean(finding.fingerprint, 32);
   out += "  fingerprint " + print + "\n";
@@ -301,6 +334,7 @@ std::string story(const Finding& finding, const TextOptions& options) {
         "... and " + std::to_string(groups.size() - kMaxThreads) + " more threads of the knot\n\n";
 
   if (const std::string drawing = draw_knot(labels); !drawing.empty()) out += drawing + "\n";
+  if (finding.witness) out += witness_text(labels) + "\n";
   if (const std::string victims = victims_text(labels); !victims.empty()) out += victims + "\n";
   if (const std::string text = advice(labels); !text.empty())
     out += wrapped(text, styled(Style::Bold, "What to change:", options) + " ", "  ") + "\n";

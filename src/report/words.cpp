@@ -228,6 +228,12 @@ std::string reason_sentence(const model::Finding& finding, const Labels& labels)
       return say("one side begins only after the other side has signalled that it is done");
     case ReasonCode::OrderedByBarrier:
       return say("a barrier stands between the two sides");
+    case ReasonCode::OrderedByMemory:
+      return say("one side begins only after it has read what the other side wrote, " + thread +
+                 " being the writer");
+    case ReasonCode::OrderedBySections:
+      return say("to come here, one of them has to be over already: " + lock +
+                 " would have to be held by two threads");
     case ReasonCode::TryOrTimed:
       return say(
           "a request in the circle is a try or has a time limit, so it cannot block for ever");

@@ -17,12 +17,29 @@ _gordian_attach() {
   esac
 }
 
+_gordian_predict() {
+  case $2 in
+    --memory)
+      mapfile -t COMPREPLY < <(compgen -W "auto complete none" -- "$1")
+      ;;
+    *)
+      if [[ $1 == -* ]]; then
+        mapfile -t COMPREPLY < <(compgen -W "--json= --memory= --refuted --strict --no-swaps --quiet --help" -- "$1")
+        [[ ${COMPREPLY[0]-} == *= ]] && compopt -o nospace 2>/dev/null
+      else
+        mapfile -t COMPREPLY < <(compgen -f -- "$1")
+        compopt -o filenames 2>/dev/null
+      fi
+      ;;
+  esac
+}
+
 _gordian() {
   local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} i
   COMPREPLY=()
 
   if ((COMP_CWORD == 1)); then
-    mapfile -t COMPREPLY < <(compgen -W "run attach core --help --version" -- "$word")
+    mapfile -t COMPREPLY < <(compgen -W "run attach core predict --help --version" -- "$word")
     return
   fi
   if [[ ${COMP_WORDS[1]} == core ]]; then
@@ -40,6 +57,12 @@ _gordian() {
   fi
   if [[ ${COMP_WORDS[1]} == attach ]]; then
     _gordian_attach "$word" "$before"
+    return
+  fi
+  if [[ ${COMP_WORDS[1]} == predict ]]; then
+    [[ $word == = ]] && word=
+    [[ $before == = ]] && before=${COMP_WORDS[COMP_CWORD - 2]}
+    _gordian_predict "$word" "$before"
     return
   fi
   [[ ${COMP_WORDS[1]} == run ]] || return

@@ -58,6 +58,7 @@ std::optional<uint64_t> call_target(const MemoryReader& memory, uint64_t return_
 bool is_half_of(const Symbols& symbols, const MemoryReader& memory, std::string_view function,
                 uint64_t pc) {
   constexpr uint64_t kMaxCode = 1024;
+  constexpr uint64_t kMaxHalf = 8192;
   DebugInfo& info = symbols.debug_info();
   const auto start = info.find_address(pc, function);
   const auto symbol = start ? info.find_symbol(*start) : std::nullopt;
@@ -71,7 +72,7 @@ bool is_half_of(const Symbols& symbols, const MemoryReader& memory, std::string_
         code[at] == 0xe9 || (at > 0 && code[at - 1] == 0x0f && (code[at] & 0xf0) == 0x80);
     if (!jumps) continue;
     const uint64_t target = relative(code.data() + at + 1, *start + at + 5);
-    if (target <= pc && pc - target < kMaxCode && is_same_code(symbols, target, pc)) return true;
+    if (target <= pc && pc - target < kMaxHalf && is_same_code(symbols, target, pc)) return true;
   }
   return false;
 }

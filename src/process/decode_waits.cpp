@@ -4,6 +4,7 @@
 #include "process/call_site.h"
 #include "process/debug_info.h"
 #include "process/glibc_layout.h"
+#include "process/taken_locks.h"
 #include "process/wait_function.h"
 
 #include <algorithm>
@@ -25,6 +26,7 @@ using model::ThreadId;
 
 constexpr size_t kEverywhere = SIZE_MAX;  // "process" of what several processes share
 constexpr size_t kNearFrames = 10;        // between the system call and the function that waits
+constexpr uint64_t kGlibCondWord = 8;     // the word of a GCond that its waiters sleep on
 constexpr uint64_t kNearStack = 4096;     // and its bytes
 
 // linux/futex.h
@@ -74,6 +76,7 @@ struct Found {
   bool definite = true;
   std::string doubt = {};
   bool needs_registers = false;
+  uint64_t object = 0;  // where its bytes are, if not at `address`
 };
 
 // Who owns a resource, as its bytes say.
@@ -126,6 +129,7 @@ class Decoder {
     }
     functions_.clear();
     called_.clear();
+    if (facts.symbols) taken_locks_.emplace(*facts.symbols, *facts.memory);
     for (const ThreadFacts& thread : facts.threads) read_thread(index, thread);
   }
 
@@ -187,8 +191,9 @@ class Decoder {
 
   struct Near {
     std::optional<WaitTarget> target;
-    std::string name;        // of the function that waits
-    uint64_t stack_end = 0;  // the frames of libraries lie below
+    std::string name;                  // of the function that waits
+    std::optional<uint64_t> argument;  // with which the program called it
+    uint64_t stack_end = 0;            // the frames of libraries lie below
   };
 
   // From the system call outwards to the first function known to wait, but not past the first frame
@@ -201,9 +206,12 @@ class Decoder {
     for (size_t i = 0; i < stack.frames.size(); ++i) {
       const UnwoundFrame& frame = stack.frames[i];
       const FunctionAt& at = function_at(process, frame.lookup_pc());
-      if (i > 0 && !at.is_plumbing && !is_internal(at.name)) break;
+      if (i > 0 && !at.is_plumbing && !is_internal(at.name)) {
+        if (near.target && is_wrapper(*near.target)) near.argument = taken_locks_->argument(frame);
+        break;
+      }
       near.stack_end = frame.cfa;
-      if (consider(at.name, near)) continue;
+      consider(at.name, near);
       if (i + 1 < stack.frames.size() && stack.frames[i + 1].is_return_address)
         consider(called_before(process, stack.frames[i + 1].pc), near);
     }
@@ -216,29 +224,38 @@ class Decoder {
            name.starts_with("futex_") || name == "syscall";
   }
 
-  // True: this name says it all. GLib's wrappers lie around pthread's functions: the wrapper
-  // counts.
-  static bool consider(const std::string& name, Near& near) {
-    if (name.empty()) return false;
+  // GLib's functions lie around others that wait: the outer one counts.
+  static bool is_wrapper(WaitTarget target) {
+    switch (target) {
+      case WaitTarget::RecMutex:
+      case WaitTarget::GlibReadLock:
+      case WaitTarget::GlibWriteLock:
+      case WaitTarget::GlibOnce:
+      case WaitTarget::GlibQueue:
+        return true;
+      default:
+        return false;
+    }
+  }
+
+  static bool wraps(WaitTarget outer, WaitTarget inner) {
+    return (outer == WaitTarget::RecMutex && inner == WaitTarget::Mutex) ||
+           (outer == WaitTarget::GlibReadLock && inner == WaitTarget::ReadLock) ||
+           (outer == WaitTarget::GlibWriteLock && inner == WaitTarget::WriteLock) ||
+           (outer == WaitTarget::GlibOnce && inner == WaitTarget::GlibCondition) ||
+           (outer == WaitTarget::GlibQueue && inner == WaitTarget::GlibCondition);
+  }
+
+  static void consider(const std::string& name, Near& near) {
+    if (name.empty()) return;
     const auto target = find_wait_target(name);
     if (!target) {
       if (near.name.empty() && name != "syscall") near.name = name;
-      return false;
+      return;
     }
-    if (!near.target) {
-      near.target = target;
-      near.name = name;
-      return true;
-    }
-    const bool wraps =
-        (*near.target == WaitTarget::Mutex && *target == WaitTarget::RecMutex) ||
-        (*near.target == WaitTarget::ReadLock && *target == WaitTarget::GlibReadLock) ||
-        (*near.target == WaitTarget::WriteLock && *target == WaitTarget::GlibWriteLock);
-    if (wraps) {
-      near.target = target;
-      near.name = name;
-    }
-    return wraps;
+    if (near.target && !wraps(*target, *near.target)) return;
+    near.target = target;
+    near.name = name;
   }
 
   void add_wait(size_t process, const ThreadFacts& facts, const FutexCall& call,
@@ -282,10 +299,12 @@ class Decoder {
                 .address = (call.address & ~uint64_t{7}) - layout_.condition_signals};
       case WaitTarget::ReadLock:
       case WaitTarget::GlibReadLock:
-        return {.kind = rwlock_kind(near), .address = rwlock_of(call), .mode = Mode::Shared};
+        return outer_of(
+            process, near,
+            {.kind = rwlock_kind(near), .address = rwlock_of(call), .mode = Mode::Shared});
       case WaitTarget::WriteLock:
       case WaitTarget::GlibWriteLock:
-        return {.kind = rwlock_kind(near), .address = rwlock_of(call)};
+        return outer_of(process, near, {.kind = rwlock_kind(near), .address = rwlock_of(call)});
       case WaitTarget::Semaphore:
         return {.kind = ResourceKind::Semaphore, .address = call.address};
       case WaitTarget::Barrier:
@@ -302,13 +321,34 @@ class Decoder {
       case WaitTarget::GlibMutex:
         return {.kind = ResourceKind::GlibMutex, .address = call.address};
       case WaitTarget::GlibCondition:
-        return {.kind = ResourceKind::GlibCond, .address = call.address};
+        return {.kind = ResourceKind::GlibCond, .address = call.address - kGlibCondWord};
+      case WaitTarget::GlibOnce:
+      case WaitTarget::GlibQueue: {
+        const ResourceKind kind =
+            *near.target == WaitTarget::GlibOnce ? ResourceKind::GlibOnce : ResourceKind::GlibQueue;
+        if (near.argument) return {.kind = kind, .address = *near.argument};
+        return {.kind = ResourceKind::GlibCond,
+                .address = call.address - kGlibCondWord,
+                .needs_registers = true};
+      }
       case WaitTarget::GlibBit:
         return {.kind = ResourceKind::GlibBit, .address = call.address};
       case WaitTarget::Spin:
         break;  // spins, does not sleep
     }
     return identify_by_bytes(process, call);
+  }
+
+  // GRecMutex and GRWLock point to what is really locked; the program knows them by their own
+  // address. The inner object stays what is read.
+  static Found outer_of(const ProcessFacts& process, const Near& near, Found found) {
+    if (!is_wrapper(*near.target)) return found;
+    found.object = found.address;
+    if (near.argument && process.memory->read_word(*near.argument) == found.address)
+      found.address = *near.argument;
+    else
+      found.needs_registers = true;
+    return found;
   }
 
   static ResourceKind rwlock_kind(const Near& near) {
@@ -331,14 +371,14 @@ class Decoder {
     const uint64_t sp = thread.registers.get(kRegisterRsp).value_or(0);
     const bool on_own_stack =
         call.command == kFutexWaitBitset && call.address >= sp && call.address - sp < kNearStack;
-    if (!on_own_stack) return {.kind = kind, .address = call.address};
+    if (!on_own_stack) return outer_of(process, near, {.kind = kind, .address = call.address});
     const auto mutex = find_priority_mutex(process, thread, near);
     if (mutex) return {.kind = kind, .address = *mutex};
     return {.kind = kind,
             .address = call.address,
             .definite = false,
             .doubt = "which mutex of a priority-inheriting cycle it wants is not known",
-            .needs_registers = !thread.registers.get(kRegisterRbx)};
+            .needs_registers = true};
   }
 
   // The thread that closes a cycle of priority-inheriting mutexes gets EDEADLK from the kernel, and
@@ -433,7 +473,8 @@ class Decoder {
   bool read_object(size_t process, const Found& found, const FutexCall& call, ResourceId id) {
     const MemoryReader& memory = *processes_[process].memory;
     Resource& resource = result_.snapshot.resources[static_cast<size_t>(id)];
-    const auto word = [&](size_t offset) { return memory.read_word(found.address + offset, 4); };
+    const uint64_t object = found.object != 0 ? found.object : found.address;
+    const auto word = [&](size_t offset) { return memory.read_word(object + offset, 4); };
     switch (found.kind) {
       case ResourceKind::Mutex:
       case ResourceKind::GlibRecMutex: {
@@ -593,6 +634,7 @@ class Decoder {
   std::span<const ProcessFacts> processes_;
   DecodedWaits result_;
   GlibcLayout layout_;  // of the process at hand
+  std::optional<TakenLocks> taken_locks_;
   std::unordered_map<uint64_t, FunctionAt> functions_;
   std::unordered_map<uint64_t, std::string> called_;
   std::map<ResourceKey, ResourceId> resources_;

@@ -11,6 +11,7 @@
 #include <sched.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
+#include <thread>
 #include <unistd.h>
 
 namespace gordian::process {
@@ -166,16 +167,20 @@ const ProcessFacts& LiveProcess::read() {
 bool LiveProcess::learn_registers(size_t thread) {
   const ThreadReading& reading = first_[thread];
   if (!is_futex_call(reading)) return false;
+  // To the scheduler the stop will have been a run.
+  const std::optional<nanoseconds> age = sleeping_for(thread);
+  const auto now = std::chrono::steady_clock::now();
   const std::optional<model::Registers> registers = read_registers_stopped(reading.tid);
   if (!registers) return false;
   registers_[reading.tid] = *registers;
+  if (age) asleep_since_[reading.tid] = now - *age;
   // It has to get back into its call before it is looked at again.
-  constexpr std::chrono::milliseconds kReturn{20};
+  constexpr std::chrono::milliseconds kReturn{500};  // on a busy machine
   const auto deadline = std::chrono::steady_clock::now() + kReturn;
   do {
-    sched_yield();
-    const std::optional<ThreadReading> now = tasks_.read(reading.tid);
-    if (!now || (is_futex_call(*now) && now->state == 'S')) break;
+    std::this_thread::sleep_for(std::chrono::microseconds(50));
+    const std::optional<ThreadReading> again = tasks_.read(reading.tid);
+    if (!again || (is_futex_call(*again) && again->state == 'S')) break;
   } while (std::chrono::steady_clock::now() < deadline);
   return true;
 }
@@ -193,6 +198,10 @@ bool LiveProcess::stands_still(size_t thread) const {
 }
 
 std::optional<nanoseconds> LiveProcess::sleeping_for(size_t thread) {
+  const auto stopped = asleep_since_.find(first_[thread].tid);
+  if (stopped != asleep_since_.end() &&
+      facts_.threads[thread].registers.get(kRegisterRbx).has_value())
+    return std::chrono::steady_clock::now() - stopped->second;
   // The scheduler has a clock for each processor, with no zero that anybody knows: our own last run
   // on the same processor shows where it stands.
   const std::string task =

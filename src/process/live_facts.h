@@ -66,7 +66,8 @@ class LiveProcess {
   std::string obstacle_;
   int face_;  // a thread that lives: a main thread that has ended has no memory any more
   bool namespaced_ = false;
-  std::unordered_map<int, model::Registers> registers_;  // by tid
+  std::unordered_map<int, model::Registers> registers_;                          // by tid
+  std::unordered_map<int, std::chrono::steady_clock::time_point> asleep_since_;  // of those
   ProcessFacts facts_;
   std::vector<ThreadReading> first_;
   std::vector<std::optional<ThreadReading>> second_;

@@ -3,18 +3,19 @@
 
 #include <cerrno>
 #include <chrono>
-#include <sched.h>
 #include <sys/ptrace.h>
 #include <sys/user.h>
 #include <sys/wait.h>
+#include <thread>
 
 namespace gordian::process {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-constexpr std::chrono::milliseconds kPatience{2};
-// Once it is asked to stop it will, and must then be let go, however late.
-constexpr std::chrono::seconds kLimit{2};
+// Until it gets a processor to stop on. Once stopped, it is let go as soon as its registers are
+// read.
+constexpr std::chrono::seconds kPatience{2};
+constexpr std::chrono::microseconds kNap{20};
 
 std::optional<int> wait_for_stop(int tid, Clock::time_point until) {
   do {
@@ -22,7 +23,7 @@ std::optional<int> wait_for_stop(int tid, Clock::time_point until) {
     const pid_t got = waitpid(tid, &status, __WALL | WNOHANG);
     if (got == tid) return status;
     if (got < 0 && errno != EINTR) return std::nullopt;
-    sched_yield();
+    std::this_thread::sleep_for(kNap);
   } while (Clock::now() < until);
   return std::nullopt;
 }
@@ -34,12 +35,9 @@ std::optional<model::Registers> read_registers_stopped(int tid) {
   std::optional<model::Registers> result;
   std::optional<int> status;
   if (ptrace(PTRACE_INTERRUPT, tid, nullptr, nullptr) == 0) {
-    const Clock::time_point start = Clock::now();
-    status = wait_for_stop(tid, start + kPatience);
-    const bool in_time = status.has_value();
-    if (!in_time) status = wait_for_stop(tid, start + kLimit);
+    status = wait_for_stop(tid, Clock::now() + kPatience);
     user_regs_struct registers{};
-    if (in_time && WIFSTOPPED(*status) && ptrace(PTRACE_GETREGS, tid, nullptr, &registers) == 0) {
+    if (status && WIFSTOPPED(*status) && ptrace(PTRACE_GETREGS, tid, nullptr, &registers) == 0) {
       result = model::Registers{.rip = registers.rip,
                                 .rsp = registers.rsp,
                                 .rbp = registers.rbp,

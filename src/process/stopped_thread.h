@@ -8,9 +8,9 @@
 
 namespace gordian::process {
 
-// Stops the thread for at most about 2 ms. One asleep in futex goes on sleeping, unseen by its
-// program; epoll_wait and its like return EINTR to it. Nullopt: no right, gone, traced by somebody
-// else, or it did not stop in time.
+// Stops the thread as long as it takes to read them: some microseconds. One asleep in futex goes on
+// sleeping, unseen by its program; epoll_wait and its like return EINTR to it. Nullopt: no right,
+// gone, or traced by somebody else.
 std::optional<model::Registers> read_registers_stopped(int tid);
 
 }  // namespace gordian::process

@@ -27,6 +27,8 @@ enum class WaitTarget : uint8_t {
   GlibBit,
   GlibReadLock,  // GRWLock: a pointer to a pthread rwlock
   GlibWriteLock,
+  GlibOnce,   // waits for one condition variable that all of them share
+  GlibQueue,  // waits for a condition variable inside
   Spin,
 };
 

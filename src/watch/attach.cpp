@@ -4,9 +4,11 @@
 #include "analysis/find_stuck.h"
 #include "base/file.h"
 #include "process/complete.h"
+#include "process/infer_holders.h"
 #include "process/live.h"
 #include "process/stopped_thread.h"
 #include "process/unwind.h"
+#include "watch/file_lock_waits.h"
 
 #include <algorithm>
 #include <cstdlib>
@@ -25,6 +27,9 @@ using std::chrono::nanoseconds;
 using Clock = std::chrono::steady_clock;
 
 constexpr size_t kMaxProcesses = 16;
+constexpr size_t kMaxStopped = 64;
+// Whoever sleeps for less is not worth stopping.
+constexpr nanoseconds kShortSleep = milliseconds(100);
 // Where the kernel does not tell how long a thread has slept, it is seen to sleep so long.
 constexpr milliseconds kPatience{550};
 
@@ -79,11 +84,19 @@ std::vector<process::ProcessFacts> Attachment::read_all() {
   return facts;
 }
 
+std::vector<process::ProcessFacts> Attachment::current_facts() const {
+  std::vector<process::ProcessFacts> facts;
+  facts.reserve(processes_.size());
+  for (const auto& process : processes_) facts.push_back(process->facts());
+  return facts;
+}
+
 // Other processes that have a part in these waits: owners of process-shared locks, and whoever has
 // the memory in which a shared semaphore or condition variable lies.
 bool Attachment::follow(const process::DecodedWaits& decoded) {
   bool more = false;
   for (const uint32_t tid : decoded.foreign_owners) more |= add(process_of(tid));
+  for (const int pid : find_file_lock_holders(current_facts())) more |= add(pid);
   std::set<std::pair<uint64_t, uint64_t>> files;
   for (const model::Thread& thread : decoded.snapshot.threads) {
     if (!thread.wait || thread.wait->timed) continue;
@@ -106,15 +119,19 @@ bool Attachment::follow(const process::DecodedWaits& decoded) {
   return more;
 }
 
-// A few threads do not tell what they wait for without all their registers. They are stopped before
-// anything else is read, and each once.
+// A few threads do not tell what they wait for without all their registers, and who holds a lock
+// that does not name its holder is read from stacks. They are stopped before anything else is read,
+// and each once.
 bool Attachment::learn_registers(const process::DecodedWaits& decoded) {
   bool more = false;
   std::vector<size_t> next(processes_.size(), 0);
+  const bool nameless = process::has_nameless_holders(decoded);
   for (const process::DecodedThread& thread : decoded.threads) {
     const size_t index = next[thread.process]++;
-    if (!thread.needs_registers) continue;
     process::LiveProcess& process = *processes_[thread.process];
+    const bool could_hold = nameless && thread.futex != 0 && asked_.size() < kMaxStopped &&
+                            process.sleeping_for(index).value_or(kShortSleep) >= kShortSleep;
+    if (!thread.needs_registers && !could_hold) continue;
     const int tid = process.facts().threads[index].tid;
     if (asked_.insert(tid).second) more |= process.learn_registers(index);
   }
@@ -129,6 +146,8 @@ AttachOutcome Attachment::examine() {
     facts = read_all();
     examination.decoded = process::decode_waits(facts);
   }
+  add_file_lock_waits(examination.decoded, facts);
+  process::infer_holders(examination.decoded, facts);
   for (size_t process = 0; process < facts.size(); ++process) {
     for (size_t thread = 0; thread < facts[process].threads.size(); ++thread)
       examination.places.emplace_back(process, thread);
@@ -206,7 +225,6 @@ void Attachment::read_registers(Examination& examination, model::FindingThread& 
 }
 
 void Attachment::complete(Examination& examination, model::Finding& finding) {
-  constexpr size_t kMaxStopped = 64;
   std::set<std::pair<size_t, model::ResourceId>> groups;
   size_t stopped = 0;
   for (model::FindingThread& thread : finding.threads) {

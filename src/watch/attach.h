@@ -58,6 +58,7 @@ class Attachment {
   struct Examination;
 
   std::vector<process::ProcessFacts> read_all();
+  [[nodiscard]] std::vector<process::ProcessFacts> current_facts() const;
   bool follow(const process::DecodedWaits& decoded);
   bool learn_registers(const process::DecodedWaits& decoded);
   bool add(int pid);

@@ -281,8 +281,7 @@ def check_json(path, texts):
                           f"findings:\n{outline(findings)}")
 
 
-# Kinds of which nobody but the program's own threads knows who has them: attach says `stall` and
-# names those it takes for the holders.
+# Where a lock does not name its holder, attach infers it from the stacks and says `stall`.
 RELAXED = "verdict=deadlock|stall"
 
 

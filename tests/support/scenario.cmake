@@ -16,6 +16,13 @@ function(gordian_scenario name source program)
     list(APPEND common --gordian $<TARGET_FILE:gordian> --runtime $<TARGET_FILE:gordian_runtime>)
   endif()
 
+  # Every case that hangs, started without gordian: gordian attach says the same as gordian run.
+  if(TARGET gordian AND TARGET gordian_runtime)
+    add_test(NAME attach.${name}
+      COMMAND ${GORDIAN_PYTHON} ${runner} --attach ${common} ${source})
+    set_tests_properties(attach.${name} PROPERTIES LABELS "attach;${arg_LABELS}" TIMEOUT 300)
+  endif()
+
   file(STRINGS ${source} runs REGEX "^(//|#) RUN(\\([^)]*\\))?:")
   foreach(run IN LISTS runs)
     set(cases run)

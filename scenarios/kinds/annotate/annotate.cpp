@@ -9,6 +9,9 @@
 // JSON(closed-wakers): verdict=deadlock locks=arrived
 // JSON(named): verdict=deadlock knot=left,right locks=superblock
 //
+// Without the annotations such a lock is a futex like any other.
+// ATTACH(cycle, with-mutex, named): skip
+//
 // RUN(consistent, never-report, try, bare-program): gordian run -- %program %case
 // EXIT(consistent, never-report, try, bare-program): 0
 // JSON(consistent, never-report, try, bare-program): findings=0

@@ -8,6 +8,9 @@
 // JSON(self): verdict=deadlock kind=self-lock knot=only locks=fast_a
 // JSON(with-mutex): verdict=deadlock kind=lock-order|mixed knot=left,right locks=fast_a,slow
 //
+// Who spins runs, as far as the kernel tells.
+// ATTACH(cycle, self, with-mutex): skip
+//
 // RUN(consistent, try): gordian run -- %program %case
 // EXIT(consistent, try): 0
 // JSON(consistent, try): findings=0

@@ -46,7 +46,7 @@ uint64_t now_ns() {
 }
 
 // getenv walks `environ` as well, but setenv in another thread could move it below our feet; this
-// is read once per board, and in a forked child from the same storage.
+// is read once, at the start.
 const char* find_variable(const char* name) {
   const size_t length = strlen(name);
   for (char** variable = first_environment(); variable != nullptr && *variable != nullptr;
@@ -56,6 +56,21 @@ const char* find_variable(const char* name) {
     }
   }
   return nullptr;
+}
+
+// What the environment said at the start. A daemon may clear its environment before it forks.
+struct Wishes {
+  char judge[sizeof(sockaddr_un::sun_path)];
+  bool no_children;
+};
+constinit Wishes wishes{};
+
+void read_wishes() {
+  if (const char* judge = find_variable(format::kJudgeVariable)) {
+    memcpy(wishes.judge, judge, strnlen(judge, sizeof wishes.judge - 1));
+  }
+  const char* children = find_variable("GORDIAN_CHILDREN");
+  wishes.no_children = children != nullptr && strcmp(children, "0") == 0;
 }
 
 uint64_t limit_of(int resource) {
@@ -100,16 +115,15 @@ void* map_board(uint64_t size, void* address, int fd) {
 // Tells the judge, if there is one, where the board is. Never waits: a judge whose backlog is full
 // finds the board in /proc later.
 void send_hello(const BoardHeader& header, void* memory, int memfd) {
-  const char* name = find_variable(format::kJudgeVariable);
-  if (name == nullptr || name[0] == '\0') return;
+  if (wishes.judge[0] == '\0') return;
   const long channel =
       raw_call(SYS_socket, AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   if (is_error(channel)) return;
 
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
-  const size_t length = strnlen(name, sizeof address.sun_path - 1);
-  memcpy(address.sun_path + 1, name, length);
+  const size_t length = strnlen(wishes.judge, sizeof address.sun_path - 1);
+  memcpy(address.sun_path + 1, wishes.judge, length);
   const long address_size = static_cast<long>(offsetof(sockaddr_un, sun_path) + 1 + length);
   if (!is_error(raw_call(SYS_connect, channel, reinterpret_cast<long>(&address), address_size))) {
     format::Hello hello{format::kBoardMagic, format::kBoardVersion, header.pid,
@@ -213,6 +227,7 @@ void start_first() {
            MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
   raw_call(SYS_madvise, reinterpret_cast<long>(&alive_page), sizeof alive_page, MADV_WIPEONFORK);
 
+  read_wishes();
   if (!make_board(nullptr, size_allowed())) {
     start_state = Disarmed;
     return;
@@ -228,15 +243,13 @@ void start_first() {
 // Exactly one thread lives in a forked child, and it is the one that runs this.
 void start_in_child() {
   start_state = Working;
-  const char* children = find_variable("GORDIAN_CHILDREN");
-  const bool watched = children == nullptr || strcmp(children, "0") != 0;
   clear_lock_index();
   clear_chains();
   clear_free_lists();
   const Board parents = board;
   // In the place of its parent's it costs no address space; what was trimmed has lost its place.
   void* const place = parents.trimmed ? nullptr : parents.header;
-  if (!watched || !make_board(place, place == nullptr ? size_allowed() : parents.size)) {
+  if (wishes.no_children || !make_board(place, place == nullptr ? size_allowed() : parents.size)) {
     cover(parents);
     forget_this_thread();
     start_state = Disarmed;

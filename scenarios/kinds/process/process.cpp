@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Processes that fork, exec, spawn and clone, and owners that are no more.
 //
-// RUN(fork-orphan, thread-orphan, in-child, in-grandchild, exec-cycle, spawn-cycle): gordian run -- %program %case
-// EXIT(fork-orphan, thread-orphan, in-child, in-grandchild, exec-cycle, spawn-cycle): 66
-// JSON(fork-orphan, thread-orphan, in-child, in-grandchild, exec-cycle, spawn-cycle): findings=1
+// RUN(fork-orphan, thread-orphan, in-child, in-daemon, in-grandchild, exec-cycle, spawn-cycle): gordian run -- %program %case
+// EXIT(fork-orphan, thread-orphan, in-child, in-daemon, in-grandchild, exec-cycle, spawn-cycle): 66
+// JSON(fork-orphan, thread-orphan, in-child, in-daemon, in-grandchild, exec-cycle, spawn-cycle): findings=1
+// JSON(in-daemon): verdict=deadlock kind=lock-order knot=left,right locks=settings,cache
 // JSON(fork-orphan): verdict=deadlock kind=orphan knot=child locks=settings
 // JSON(thread-orphan): verdict=deadlock kind=orphan knot=heir locks=settings
 // JSON(in-child): verdict=deadlock kind=lock-order knot=left,right locks=settings,cache
@@ -191,6 +192,12 @@ void in_child() {
   wait_for(child);
 }
 
+// Daemons start with a clean environment, and are watched all the same.
+void in_daemon() {
+  clearenv();
+  in_child();
+}
+
 void in_grandchild() {
   const pid_t child = fork();
   if (child == 0) {
@@ -354,6 +361,7 @@ int main(int argc, char** argv) {
                              {"zombie-owner", zombie_owner},
                              {"same-memory", same_memory},
                              {"in-child", in_child},
+                             {"in-daemon", in_daemon},
                              {"in-grandchild", in_grandchild},
                              {"exec-cycle", exec_cycle},
                              {"exec", exec_clean},

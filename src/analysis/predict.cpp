@@ -19,7 +19,6 @@ using model::Finding;
 using model::FindingHold;
 using model::FindingThread;
 using model::FindingWant;
-using model::Mode;
 using model::ReasonCode;
 using model::Resource;
 using model::ResourceId;
@@ -80,7 +79,7 @@ class Prover {
     bool by_locks = false;
   };
 
-  GroupKey key_of(const Pattern& pattern) const {
+  [[nodiscard]] GroupKey key_of(const Pattern& pattern) const {
     GroupKey key;
     for (const uint32_t id : pattern) {
       const Request& request = index_.requests()[id];
@@ -166,7 +165,7 @@ class Prover {
 
   // --- findings
 
-  ResourceId resource_id(const Request& request) const {
+  [[nodiscard]] ResourceId resource_id(const Request& request) const {
     return ResourceId{request.is_join ? index_.lock_count() + request.wanted : request.wanted};
   }
 
@@ -187,7 +186,7 @@ class Prover {
     finding.resources.push_back(std::move(resource));
   }
 
-  Finding described(const Pattern& pattern) const {
+  [[nodiscard]] Finding described(const Pattern& pattern) const {
     Finding finding;
     for (size_t i = 0; i < pattern.size(); ++i) {
       const Request& request = index_.requests()[pattern[i]];
@@ -222,7 +221,8 @@ class Prover {
     return finding;
   }
 
-  Finding refused(const Pattern& pattern, const Refusal& refusal, bool is_certain) const {
+  [[nodiscard]] Finding refused(const Pattern& pattern, const Refusal& refusal,
+                                bool is_certain) const {
     Finding finding = described(pattern);
     finding.verdict = Verdict::Refuted;
     const uint32_t cause = refusal.cause;
@@ -261,7 +261,7 @@ class Prover {
     if (!options_.complete_memory) finding.reason.code = ReasonCode::MemoryNotRecorded;
   }
 
-  std::vector<Stop> stops_of(const Pattern& pattern, const Tuple& moments) const {
+  [[nodiscard]] std::vector<Stop> stops_of(const Pattern& pattern, const Tuple& moments) const {
     std::vector<Stop> stops;
     for (size_t i = 0; i < pattern.size(); ++i)
       stops.push_back({.thread = index_.requests()[pattern[i]].thread,
@@ -344,8 +344,8 @@ class Prover {
     return false;
   }
 
-  Witness witness(const Pattern& pattern, const Tuple& moments, std::span<const uint32_t> schedule,
-                  bool in_recorded_order) const {
+  [[nodiscard]] Witness witness(const Pattern& pattern, const Tuple& moments,
+                                std::span<const uint32_t> schedule, bool in_recorded_order) const {
     Witness out;
     out.in_recorded_order = in_recorded_order;
     out.event_count = schedule.size();

@@ -151,7 +151,7 @@ class TraceIndex {
   [[nodiscard]] bool is_worth_asking(const Thread& thread, const model::TraceEvent& event) const;
   // `source` at `position` comes before the next step of `to`. False: known already.
   bool edge(uint32_t to, uint32_t source, uint32_t position, OrderKind kind);
-  uint32_t position_of(uint32_t thread) const {
+  [[nodiscard]] uint32_t position_of(uint32_t thread) const {
     return static_cast<uint32_t>(steps_[thread].steps.size());
   }
   uint32_t cell_of(uint32_t outer, const Hold& hold);

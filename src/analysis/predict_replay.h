@@ -59,7 +59,7 @@ class Replay {
   void notify(const model::TraceEvent& event);
   std::string step(uint32_t event);
   std::string lock_step(uint32_t thread, const model::TraceEvent& event);
-  std::string check_stop(const Stop& stop, const Stop& other) const;
+  [[nodiscard]] std::string check_stop(const Stop& stop, const Stop& other) const;
 
   const std::vector<KeptEvent>& events_;
   bool with_memory_;

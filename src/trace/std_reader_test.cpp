@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "trace/std_reader.h"
+
+#include <array>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <string>
+#include <vector>
+
+namespace gordian::trace {
+namespace {
+
+using model::Mode;
+using model::ThreadId;
+using model::TraceEvent;
+using model::TraceOp;
+using ::testing::HasSubstr;
+
+struct Reading {
+  std::vector<TraceEvent> events;
+  std::string fault;  // empty: read to the end
+  model::TraceSize size;
+};
+
+Reading read(StdReader& reader, Detail detail) {
+  Reading out;
+  const Result<void> result = reader.read(detail, [&](std::span<const TraceEvent> events) {
+    out.events.insert(out.events.end(), events.begin(), events.end());
+  });
+  if (!result) out.fault = result.error().message;
+  out.size = reader.size();
+  return out;
+}
+
+Reading read(const std::string& text, Detail detail = Detail::Memory) {
+  StdReader reader = StdReader::over(text, "x.std");
+  return read(reader, detail);
+}
+
+TEST(StdReader, ReadsEveryOperation) {
+  const Reading reading = read(
+      "T0|fork(T1)|1\nT1|begin(0)|0\nT1|req(L0)|2\nT1|acq(L0)|2\nT1|r(V0)|3\nT1|w(V1)|4\n"
+      "T1|rel(L0)|5\nT1|racq(L1)|6\nT1|rrel(L1)|7\nT1|tacq(L2)|8\nT1|rel(L2)|9\nT1|wait(L0)|10\n"
+      "T0|notify(L0)|11\nT0|notifyAll(L0)|12\nT0|branch(0)|0\nT1|end(0)|0\nT0|join(T1)|13\n");
+
+  ASSERT_EQ(reading.fault, "");
+  std::vector<TraceOp> ops;
+  for (const TraceEvent& event : reading.events) ops.push_back(event.op);
+  using enum TraceOp;
+  EXPECT_EQ(ops,
+            (std::vector<TraceOp>{Fork, Request, Acquire, Read, Write, Release, Acquire, Release,
+                                  Acquire, Release, Wait, Notify, NotifyAll, End, Join}));
+  EXPECT_EQ(reading.events[6].mode, Mode::Shared);
+  EXPECT_TRUE(reading.events[8].by_try);
+  EXPECT_EQ(reading.events[2].line, 4U);
+  EXPECT_EQ(reading.size.events, 17U);
+  EXPECT_EQ(reading.size.threads, 2U);
+  EXPECT_EQ(reading.size.locks, 3U);
+  EXPECT_EQ(reading.size.variables, 2U);
+  EXPECT_TRUE(reading.size.has_memory);
+}
+
+TEST(StdReader, TakesANumberForTheThreadOfThatNumber) {
+  StdReader reader = StdReader::over("T1|fork(10)|1\nT10|acq(a)|2\nT1|join(10)|3\n", "x.std");
+  const Reading reading = read(reader, Detail::Memory);
+
+  ASSERT_EQ(reading.fault, "");
+  EXPECT_EQ(reading.size.threads, 2U);
+  EXPECT_EQ(reader.thread_name(ThreadId{1}), "T10");
+  EXPECT_EQ(reading.events[0].object, 1U);
+}
+
+TEST(StdReader, KeepsNamesApart) {
+  StdReader reader = StdReader::over(
+      "T1|acq(1)|1\nT01|acq(01)|1\nmain thread|acq(com.x.Y@1f[3])|Y.java:3\n"
+      "T1|acq(12345678901234567890)|\n",
+      "x.std");
+  const Reading reading = read(reader, Detail::Memory);
+
+  ASSERT_EQ(reading.fault, "");
+  EXPECT_EQ(reading.size.threads, 3U);
+  EXPECT_EQ(reading.size.locks, 4U);
+  EXPECT_EQ(reader.thread_name(ThreadId{2}), "main thread");
+  EXPECT_EQ(reader.lock_name(2), "com.x.Y@1f[3]");
+  EXPECT_EQ(reader.site_name(reading.events[2].site), "Y.java:3");
+  EXPECT_EQ(reader.site_name(reading.events[3].site), "");
+}
+
+TEST(StdReader, LeavesOutWhatIsReentrant) {
+  const Reading reading = read("T|acq(a)|1\nT|acq(a)|2\nT|rel(a)|3\nT|rel(a)|4\nU|acq(a)|5");
+
+  ASSERT_EQ(reading.fault, "");
+  ASSERT_EQ(reading.events.size(), 3U);
+  EXPECT_EQ(reading.events[1].line, 4U);
+}
+
+TEST(StdReader, ReadersShareAndAnUpgradeIsTwoEvents) {
+  EXPECT_EQ(read("T|racq(a)|1\nU|racq(a)|2\nT|rrel(a)|3\nU|rel(a)|4\n").fault, "");
+  const Reading upgrade = read("T|racq(a)|1\nT|acq(a)|2\nT|rel(a)|3\nU|racq(a)|4\nT|rrel(a)|5\n");
+  ASSERT_EQ(upgrade.fault, "");
+  ASSERT_EQ(upgrade.events.size(), 7U);
+  EXPECT_TRUE(upgrade.events[2].by_try);
+}
+
+TEST(StdReader, AcceptsLegalOddities) {
+  for (const char* const text :
+       {"", "\n\n", "# only a comment", "T|acq(a)|1", "T|req(a)|1\n",
+        "T|begin(0)|0\nT|begin(0)|0\n", "T|acq(a)|1\r\nT|rel(a)|2\r\n",
+        "T|fork(U)|1\nT|join(U)|2\n", "T|end(0)|0\nT|acq(a)|1\n", "# x\n\nT|acq(a)|\n",
+        "T|acq(a)|1\nT|wait(a)|1\nU|acq(a)|1\nU|rel(a)|1\nT|acq(a)|1\n"})
+    EXPECT_EQ(read(text).fault, "") << text;
+}
+
+TEST(StdReader, NamesLineAndRuleOfWhatIsMalformed) {
+  const std::vector<std::pair<std::string, std::string>> cases = {
+      {"T|acq(a)|1\nU|rel(a)|2\n",
+       "x.std:2: lock a is released by U, which does not hold it; T does"},
+      {"T|rel(a)|2", "x.std:1: lock a is released by T, which does not hold it"},
+      {"T|acq(a)|1\nT|rel(a)|2\nT|rel(a)|3\n", "x.std:3: lock a is released"},
+      {"T|acq(a)|1\nU|acq(a)|2\n", "x.std:2: lock a is acquired by U while T holds it"},
+      {"T|racq(a)|1\nU|acq(a)|2\n", "x.std:2: lock a is acquired by U while T holds it"},
+      {"T|acq(a)|1\nU|racq(a)|2\n", "x.std:2: lock a is acquired by U while T holds it"},
+      {"T|racq(a)|1\nU|racq(a)|2\nT|acq(a)|3\n", "x.std:3: lock a is acquired by T while"},
+      {"T|grab(a)|1\n", "x.std:1: unknown operation \"grab\""},
+      {"T|fork(T)|1\n", "x.std:1: thread T forks itself"},
+      {"T7|join(7)|1\n", "x.std:1: thread T7 joins itself"},
+      {"T|w(a)*|1\n", "x.std:1: not an event"},
+      {"# fine\nnonsense\n", "x.std:2: not an event: \"nonsense\""},
+      {"T|acq(a)\n", "x.std:1: not an event"},
+      {"|acq(a)|1\n", "x.std:1: not an event"},
+      {"T|acq()|1\n", "x.std:1: not an event"},
+      {"T\x01|acq(a)|1\n", "x.std:1: not an event"},
+      {"T|r\n", "x.std:1: not an event"},
+      {"T|r(", "x.std:1: not an event"},
+      {"T", "x.std:1: not an event"},
+      {std::string("T|acq(a\0b)|1\n", 13), "x.std:1: not an event"},
+  };
+  for (const auto& [text, rule] : cases)
+    for (const Detail detail : {Detail::Locks, Detail::Memory})
+      EXPECT_THAT(read(text, detail).fault, HasSubstr(rule)) << text;
+}
+
+TEST(StdReader, EveryCutGivesAnAnswer) {
+  const std::string text =
+      "T0|fork(T1)|1\nT1|racq(L1)|2\nT1|r(V1)|3\nT1|notifyAll(L1)|4\nT1|rrel(L1)|5\n";
+  for (size_t size = 0; size <= text.size(); ++size) {
+    const Reading reading = read(text.substr(0, size));
+    EXPECT_LE(reading.events.size(), 5U);
+  }
+}
+
+TEST(StdReader, IdsAreTheSameInEveryReading) {
+  StdReader reader = StdReader::over("T1|w(x)|9\nT2|acq(b)|8\nT2|acq(a)|7\n", "x.std");
+  const Reading first = read(reader, Detail::Locks);
+  const Reading second = read(reader, Detail::Memory);
+
+  ASSERT_EQ(first.events.size(), 2U);
+  ASSERT_EQ(second.events.size(), 3U);
+  EXPECT_EQ(first.events[1].thread, second.events[2].thread);
+  EXPECT_EQ(first.events[1].object, second.events[2].object);
+  EXPECT_EQ(reader.site_name(second.events[2].site), "7");
+  EXPECT_TRUE(first.size.has_memory);
+}
+
+std::string number(uint64_t value, int bytes) {
+  std::string out;
+  for (int i = bytes - 1; i >= 0; --i) out += static_cast<char>(value >> (8 * i) & 0xff);
+  return out;
+}
+
+std::string binary(
+    const std::vector<std::array<uint64_t, 4>>& events) {  // location, arg, op, thread
+  std::string out = number(2, 2) + number(1, 4) + number(1, 4) + number(events.size(), 8);
+  for (const auto& [location, argument, op, thread] : events)
+    out += number(location << 48 | argument << 14 | op << 10 | thread, 8);
+  return out;
+}
+
+TEST(StdReader, ReadsTheBinaryForm) {
+  StdReader reader = [] {
+    static const std::string bytes =
+        binary({{7, 1, 4, 0}, {8, 5, 0, 1}, {9, 3, 3, 1}, {10, 5, 1, 1}, {11, 1, 5, 0}});
+    return StdReader::over(bytes, "x.bin");
+  }();
+  const Reading reading = read(reader, Detail::Memory);
+
+  ASSERT_EQ(reading.fault, "");
+  ASSERT_EQ(reading.events.size(), 5U);
+  EXPECT_EQ(reading.events[1].op, TraceOp::Acquire);
+  EXPECT_EQ(reader.thread_name(reading.events[1].thread), "T1");
+  EXPECT_EQ(reader.lock_name(reading.events[1].object), "L5");
+  EXPECT_EQ(reader.site_name(reading.events[1].site), "8");
+  EXPECT_EQ(reading.events[4].op, TraceOp::Join);
+}
+
+TEST(StdReader, RefusesAMalformedBinaryForm) {
+  EXPECT_THAT(read(binary({{1, 5, 0, 1}}).substr(0, 20)).fault,
+              HasSubstr("x.std:0: the header promises"));
+  EXPECT_THAT(read(std::string(4, '\0')).fault, HasSubstr("the header is cut off"));
+  EXPECT_THAT(read(binary({{1, 5, 12, 1}})).fault, HasSubstr("x.std:1: unknown operation 12"));
+  EXPECT_THAT(read(binary({{1, 5, 0, 1}, {1, 5, 0, 2}})).fault,
+              HasSubstr("x.std:2: lock L5 is acquired by T2 while T1 holds it"));
+  EXPECT_THAT(read(binary({{1, 5, 1, 1}})).fault, HasSubstr("x.std:1: lock L5 is released by T1"));
+}
+
+}  // namespace
+}  // namespace gordian::trace

@@ -39,7 +39,7 @@ _gordian() {
   COMPREPLY=()
 
   if ((COMP_CWORD == 1)); then
-    mapfile -t COMPREPLY < <(compgen -W "run attach core predict --help --version" -- "$word")
+    mapfile -t COMPREPLY < <(compgen -W "run attach ps core predict --help --version" -- "$word")
     return
   fi
   if [[ ${COMP_WORDS[1]} == core ]]; then
@@ -53,6 +53,11 @@ _gordian() {
       mapfile -t COMPREPLY < <(compgen "$([[ $before == --sysroot ]] && echo -d || echo -f)" -- "$word")
       compopt -o filenames 2>/dev/null
     fi
+    return
+  fi
+  if [[ ${COMP_WORDS[1]} == ps ]]; then
+    mapfile -t COMPREPLY < <(compgen -W "--for= --help" -- "$word")
+    [[ ${COMPREPLY[0]-} == *= ]] && compopt -o nospace 2>/dev/null
     return
   fi
   if [[ ${COMP_WORDS[1]} == attach ]]; then

@@ -22,6 +22,7 @@ struct Command {
 extern const Command kRunCommand;
 extern const Command kCoreCommand;
 extern const Command kAttachCommand;
+extern const Command kPsCommand;
 extern const Command kPredictCommand;
 
 }  // namespace gordian::cli

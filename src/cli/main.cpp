@@ -12,10 +12,7 @@ namespace gordian::cli {
 namespace {
 
 constexpr const Command* kCommands[] = {
-    &kRunCommand,
-    &kCoreCommand,
-    &kAttachCommand,
-    &kPredictCommand,
+    &kRunCommand, &kCoreCommand, &kAttachCommand, &kPsCommand, &kPredictCommand,
 };
 
 void print_usage(FILE* to) {

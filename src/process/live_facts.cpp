@@ -112,6 +112,8 @@ std::string find_obstacle(const ThreadReading& reading) {
 }  // namespace
 
 Result<std::unique_ptr<LiveProcess>> LiveProcess::open(int pid) {
+  if (!path_exists("/proc/" + std::to_string(pid)))
+    return Error("no such process", "in a container a process has another number inside");
   GORDIAN_TRY(TaskDirectory tasks, TaskDirectory::open(pid));
   std::optional<ThreadReading> face;
   for (const int tid : tasks.list()) {

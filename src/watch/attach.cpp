@@ -7,8 +7,10 @@
 #include "process/infer_holders.h"
 #include "process/live.h"
 #include "process/stopped_thread.h"
+#include "process/taken_locks.h"
 #include "process/unwind.h"
 #include "watch/file_lock_waits.h"
+#include "watch/merge_board.h"
 
 #include <algorithm>
 #include <cstdlib>
@@ -147,6 +149,8 @@ AttachOutcome Attachment::examine() {
     examination.decoded = process::decode_waits(facts);
   }
   add_file_lock_waits(examination.decoded, facts);
+  for (size_t i = 0; i < processes_.size(); ++i)
+    merge_board(examination.decoded, i, processes_[i]->pid());
   process::infer_holders(examination.decoded, facts);
   for (size_t process = 0; process < facts.size(); ++process) {
     for (size_t thread = 0; thread < facts[process].threads.size(); ++thread)
@@ -189,6 +193,7 @@ void Attachment::set_ages(Examination& examination) {
     model::Thread& thread = snapshot.threads[i];
     if (!thread.wait) continue;
     const auto& [process, index] = examination.places[i];
+    if (thread.wait->since.count() != 0) continue;
     thread.wait->since = snapshot.taken;
     if (const auto age = processes_[process]->sleeping_for(index))
       thread.wait->since -= std::min(*age, snapshot.taken);
@@ -224,6 +229,31 @@ void Attachment::read_registers(Examination& examination, model::FindingThread& 
   thread.wants->has_registers = true;
 }
 
+// Where the functions on its stack have taken what it holds.
+void Attachment::find_sites(Examination& examination, model::Finding& finding,
+                            model::FindingThread& thread) {
+  if (!thread.wants || !thread.wants->has_registers || thread.holds.empty()) return;
+  const auto& [process, index] = examination.places[index_of(thread.id)];
+  const process::ProcessFacts& facts = processes_[process]->facts();
+  const process::UnwoundStack stack =
+      process::unwind(*facts.symbols, process::RegisterSet(thread.wants->registers), *facts.memory);
+  const std::vector<process::TakenLock> taken =
+      process::TakenLocks(*facts.symbols, *facts.memory).find(stack);
+  for (model::FindingHold& hold : thread.holds) {
+    if (hold.site != 0) continue;
+    const auto resource =
+        std::find_if(finding.resources.begin(), finding.resources.end(),
+                     [&](const model::Resource& one) { return one.id == hold.resource; });
+    if (resource == finding.resources.end()) continue;
+    for (const process::TakenLock& lock : taken) {
+      if (lock.address != resource->address || lock.doubtful) continue;
+      hold.site = lock.site;
+      hold.frame = stack.frames[lock.frame].sp;
+      break;
+    }
+  }
+}
+
 void Attachment::complete(Examination& examination, model::Finding& finding) {
   std::set<std::pair<size_t, model::ResourceId>> groups;
   size_t stopped = 0;
@@ -233,7 +263,9 @@ void Attachment::complete(Examination& examination, model::Finding& finding) {
     const bool shown =
         thread.role == model::Role::Knot ||
         (thread.wants && groups.emplace(index_of(thread.process), thread.wants->resource).second);
-    if (shown && stopped++ < kMaxStopped) read_registers(examination, thread);
+    if (!shown || stopped++ >= kMaxStopped) continue;
+    read_registers(examination, thread);
+    find_sites(examination, finding, thread);
   }
   process::FindingCompleter([this](const model::Process& process) {
     return view_of(process);

@@ -64,6 +64,7 @@ class Attachment {
   bool add(int pid);
   void set_ages(Examination& examination);
   void complete(Examination& examination, model::Finding& finding);
+  void find_sites(Examination& examination, model::Finding& finding, model::FindingThread& thread);
   void view_others(Examination& examination, AttachOutcome& outcome);
   void read_registers(Examination& examination, model::FindingThread& thread);
   process::ProcessView* view_of(const model::Process& process);

@@ -77,7 +77,11 @@ Result<std::unique_ptr<trace::BoardBytes>> find_board(int pid) {
   const std::string name = std::string("/memfd:") + format::kBoardName;
   for (const process::Mapping& mapping : maps) {
     if (mapping.offset != 0 || !mapping.path.starts_with(name)) continue;
-    return board_in_process(pid, mapping.start, mapping.end - mapping.start);
+    // Parts with other rights are mappings of their own.
+    uint64_t end = mapping.end;
+    for (const process::Mapping& next : maps)
+      if (next.start == end && next.inode == mapping.inode) end = next.end;
+    return board_in_process(pid, mapping.start, end - mapping.start);
   }
   return Error("no board in its memory", "was it started with libgordian.so preloaded?");
 }

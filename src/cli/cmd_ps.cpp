@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+// gordian ps: which processes have threads that have waited for a lock for long.
+#include "base/text.h"
+#include "cli/command.h"
+#include "watch/blocked_processes.h"
+
+#include <CLI/CLI.hpp>
+#include <chrono>
+#include <cstdio>
+#include <fmt/core.h>
+#include <string>
+
+namespace gordian::cli {
+namespace {
+
+constexpr char kUsage[] = "gordian ps [--for DURATION]";
+
+Result<int> run(const Args& args) {
+  std::string duration = "1s";
+  CLI::App app(
+      "Lists the processes whose threads have waited for a lock for long, the worst first.");
+  app.name("gordian ps");
+  app.set_help_flag("-h,--help", "Print this");
+  app.add_option("--for", duration, "How long a wait counts: 500ms, 30s (default 1s)")
+      ->option_text("DURATION");
+  try {
+    std::vector<std::string> reversed(args.rbegin(), args.rend());
+    app.parse(reversed);
+  } catch (const CLI::CallForHelp&) {
+    std::string text = app.help();
+    const std::string_view theirs = "Usage: gordian ps [OPTIONS]";
+    if (const size_t at = text.find(theirs); at != std::string::npos)
+      text.replace(at, theirs.size(), std::string("usage: ") + kUsage);
+    std::fputs(text.c_str(), stdout);
+    return static_cast<int>(Exit::Clean);
+  } catch (const CLI::ParseError& error) {
+    return Error(error.what(), "gordian ps --help lists the options");
+  }
+  GORDIAN_TRY(const std::chrono::nanoseconds at_least, parse_duration(duration).in("--for"));
+  const watch::BlockedProcesses found = watch::find_blocked_processes(at_least);
+  if (!found.processes.empty())
+    fmt::print("{:>8}  {:>7}  {:>7}  {:>12}  {:<24}  {}\n", "PID", "BLOCKED", "THREADS", "LONGEST",
+               "LOCK", "PROGRAM");
+  for (const watch::BlockedProcess& process : found.processes) {
+    const std::string lock = process.lock.empty() ? "?" : escape_for_terminal(process.lock);
+    fmt::print("{:>8}  {:>7}  {:>7}  {:>12}  {:<24}  {}\n", process.pid, process.blocked,
+               process.threads, to_text(process.longest), lock, escape_for_terminal(process.exe));
+  }
+  if (found.processes.empty())
+    fmt::print("gordian: no thread has waited for a lock for {}\n", to_text(at_least));
+  if (found.unreadable > 0)
+    fmt::print(stderr, "gordian: {} may not be looked into: run as root to see all\n",
+               found.unreadable == 1 ? "1 process" : fmt::format("{} processes", found.unreadable));
+  return static_cast<int>(Exit::Clean);
+}
+
+}  // namespace
+
+const Command kPsCommand{
+    .name = "ps",
+    .usage = kUsage,
+    .summary = "list processes whose threads have waited for a lock for long",
+    .run = run,
+};
+
+}  // namespace gordian::cli

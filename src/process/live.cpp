@@ -126,6 +126,8 @@ std::string proc_path(int pid, const char* file) {
 }  // namespace
 
 bool ThreadReading::same_moment(const ThreadReading& other) const {
+  // Whoever runs all the time between two readings shows the same counts in both.
+  if (on_cpu || state == 'R') return false;
   return tid == other.tid && state == other.state && on_cpu == other.on_cpu && readable &&
          other.readable && syscall == other.syscall && args == other.args && sp == other.sp &&
          pc == other.pc && switches() == other.switches();

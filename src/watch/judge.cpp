@@ -400,7 +400,12 @@ bool Judge::find_candidates(Case& current, std::set<std::pair<size_t, int>>& tid
       }
       for (const model::FindingThread& thread : finding.threads)
         whole_processes.insert(index_of(thread.process));
-      if (!any_signal && !is_told(snapshot.snapshot, finding)) owned_only.merge(of_owned);
+      // Where somebody else could help, he must be looked at too: is he at work?
+      const bool depends_on_others = finding.reason.code == model::ReasonCode::WakerMayExist ||
+                                     finding.reason.code == model::ReasonCode::OwnerUnknown ||
+                                     finding.reason.code == model::ReasonCode::StuckForLong;
+      if (!any_signal && !depends_on_others && !is_told(snapshot.snapshot, finding))
+        owned_only.merge(of_owned);
     }
   };
   const auto read = [&](const trace::ReacquiresMutex& reacquires) {

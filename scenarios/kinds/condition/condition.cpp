@@ -23,6 +23,12 @@
 // JSON(ping-pong, timed, clock, missed-but-timed, broadcast): findings=0
 //
 // It waits with a lock held that the one who signals takes before: today in time.
+// The waker has much to do before it signals: it is at work, so nobody is told of a stall yet.
+// RUN(busy-waker): gordian run -- %program %case
+// EXIT(busy-waker): 0
+// JSON(busy-waker): no verdict=stall
+// JSON(busy-waker): no verdict=deadlock
+//
 // RUN(lucky-outer-lock): gordian run -- %program %case
 // EXIT(lucky-outer-lock): 0
 // JSON(lucky-outer-lock): verdict=possible kind=condition|mixed locks=outer
@@ -235,6 +241,26 @@ void free_thread() {
   });
 }
 
+void busy_waker() {
+  Tid waiter_tid;
+  Thread waiter("waiter", [&] {
+    std::lock_guard hold(outer);
+    waiter_tid.set(gettid());
+    wait_ready();
+  });
+  Thread queued("queued", [&] {
+    scenario::wait_until_blocked_on(waiter_tid.get(), arrived);
+    std::lock_guard want(outer);
+  });
+  Thread busy("busy", [] {
+    // Much longer than the judge waits where nobody is at work.
+    const auto end = std::chrono::steady_clock::now() + std::chrono::milliseconds(1500);
+    while (std::chrono::steady_clock::now() < end) {
+    }
+    make_ready();
+  });
+}
+
 void ping_pong() {
   std::mutex mutex;
   std::condition_variable changed;
@@ -349,6 +375,7 @@ int main(int argc, char** argv) {
                              {"pool-future", pool_future},
                              {"closed-queue", closed_queue},
                              {"free-thread", free_thread},
+                             {"busy-waker", busy_waker},
                              {"ping-pong", ping_pong},
                              {"timed", timed},
                              {"clock", clock},

@@ -39,6 +39,7 @@ FindingKind kind_of_want(const model::Resource& resource) {
     case ResourceKind::Barrier:
       return FindingKind::Barrier;
     case ResourceKind::GlibQueue:
+    case ResourceKind::Channel:
       return FindingKind::Queue;
     case ResourceKind::FileLock:
       return FindingKind::FileLock;

@@ -24,5 +24,6 @@ extern const Command kCoreCommand;
 extern const Command kAttachCommand;
 extern const Command kPsCommand;
 extern const Command kPredictCommand;
+extern const Command kExplainCommand;
 
 }  // namespace gordian::cli

@@ -12,7 +12,7 @@ namespace gordian::cli {
 namespace {
 
 constexpr const Command* kCommands[] = {
-    &kRunCommand, &kCoreCommand, &kAttachCommand, &kPsCommand, &kPredictCommand,
+    &kRunCommand, &kCoreCommand, &kAttachCommand, &kPsCommand, &kPredictCommand, &kExplainCommand,
 };
 
 void print_usage(FILE* to) {

@@ -46,6 +46,8 @@ enum class ReasonCode : uint8_t {
   SignalHandlerMayPost,
   StuckForLong,  // --stall: has not moved for long
   OwnerUnknown,
+  OwnerNotShown,   // a pasted backtrace suggests a holder, but does not print it
+  OwnerNotListed,  // a pasted backtrace has no thread that could be the one waited for
   // Refuted: why it cannot happen.
   GateLock,  // `resource` is held on every side
   SameThread,
@@ -91,6 +93,7 @@ struct FindingHold {
   std::string place = {};  // the source's own word for the site, if it has no stacks
   uint64_t frame = 0;
   uint64_t slice_address = 0;  // see ChainHold
+  bool inferred = false;       // nothing shows that it is held, much speaks for it
   Stack stack;                 // of the acquisition; its note says when only the site is known
 };
 

@@ -31,6 +31,7 @@ enum class ResourceKind : uint8_t {
   GlibOnce,
   GlibBit,
   GlibQueue,
+  Channel,  // of a Go program: whoever takes what is sent, or sends, ends the wait
   FileLock,
   Lease,   // a lock on a server
   Custom,  // announced by annotation
@@ -46,6 +47,7 @@ constexpr bool is_owned(ResourceKind kind) {
     case ResourceKind::Future:
     case ResourceKind::GlibCond:
     case ResourceKind::GlibQueue:
+    case ResourceKind::Channel:
       return false;
     default:
       return true;

@@ -119,6 +119,7 @@ std::string before_asking(const Labels& labels, const FindingThread& thread) {
     case ResourceKind::Future:
     case ResourceKind::Futex:
     case ResourceKind::GlibQueue:
+    case ResourceKind::Channel:
       what = "waits for ";
       break;
     default:

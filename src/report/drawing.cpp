@@ -105,6 +105,8 @@ std::string relation(const Labels& labels, const FindingThread& thread) {
       return could + "woken by";
     case ResourceKind::GlibQueue:
       return could + "fed by";
+    case ResourceKind::Channel:
+      return could + "emptied by";
     case ResourceKind::Once:
     case ResourceKind::GlibOnce:
     case ResourceKind::Guard:

@@ -16,6 +16,7 @@ using model::FindingHold;
 using model::FindingKind;
 using model::FindingThread;
 using model::Process;
+using model::ReasonCode;
 using model::Resource;
 using model::ResourceId;
 using model::ResourceKind;
@@ -46,9 +47,9 @@ namespace {
 
 // "2 locks, 1 join": what the knot is tied with.
 std::string what_is_wanted(const Labels& labels) {
-  constexpr std::array<std::string_view, 10> kNouns = {"lock",      "file lock", "lease",   "join",
+  constexpr std::array<std::string_view, 11> kNouns = {"lock",      "file lock", "lease",   "join",
                                                        "condition", "semaphore", "barrier", "queue",
-                                                       "future",    "futex"};
+                                                       "future",    "futex",     "channel"};
   std::array<size_t, kNouns.size()> counts{};
   const auto noun_of = [](ResourceKind kind) -> size_t {
     switch (kind) {
@@ -67,6 +68,8 @@ std::string what_is_wanted(const Labels& labels) {
         return 6;
       case ResourceKind::GlibQueue:
         return 7;
+      case ResourceKind::Channel:
+        return 10;
       case ResourceKind::Future:
         return 8;
       case ResourceKind::Futex:
@@ -108,6 +111,13 @@ std::string which_processes(const Finding& finding) {
          (names.empty() ? "" : ", " + join_words(names, 3)) + ")";
 }
 
+// Everything speaks for a deadlock but the proof of who holds what.
+bool is_likely(const Finding& finding) {
+  const ReasonCode code = finding.reason.code;
+  return code == ReasonCode::OwnerInferred || code == ReasonCode::OwnerNotShown ||
+         code == ReasonCode::OwnerNotListed;
+}
+
 std::string_view prefix_of(const Finding& finding) {
   switch (finding.verdict) {
     case Verdict::Deadlock:
@@ -119,7 +129,7 @@ std::string_view prefix_of(const Finding& finding) {
     case Verdict::Possible:
       return is_held_at_exit(finding) ? "HELD AT EXIT" : "POSSIBLE DEADLOCK";
     case Verdict::Stall:
-      return "STALL";
+      return is_likely(finding) ? "STALL, likely a deadlock" : "STALL";
     case Verdict::Refuted:
       return "REFUTED";
   }

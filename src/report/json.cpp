@@ -73,6 +73,7 @@ Json hold_json(const Labels& labels, const FindingHold& hold) {
   out["mode"] = mode_word(hold.mode);
   out["site"] = site_json(hold.stack, hold.site, hold.place);
   out["stack"] = stack_json(hold.stack);
+  if (hold.inferred) out["inferred"] = true;
   if (!hold.stack.note.empty()) out["note"] = text(hold.stack.note);
   return out;
 }

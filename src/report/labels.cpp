@@ -362,6 +362,8 @@ std::string Labels::wants(const FindingWant& want, bool plural) const {
       return say("wait", "for future ");
     case ResourceKind::GlibQueue:
       return say("wait", "on queue ");
+    case ResourceKind::Channel:
+      return say("wait", "on channel ");
     case ResourceKind::Once:
     case ResourceKind::GlibOnce:
     case ResourceKind::Guard:

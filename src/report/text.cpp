@@ -90,10 +90,14 @@ std::string hold_text(const Labels& labels, const FindingThread& thread, const F
   const bool own_thread = labels.finding().kind == FindingKind::HeldAtExit;
   // Where a lock was taken is known only of a program that was watched while it took it.
   const bool unknown = hold.site == 0 && hold.stack.frames.empty() && hold.stack.note.empty();
-  const std::string where = unknown ? "" : own_thread ? ", at" : ", taken at";
-  std::string out = wrapped(std::string(own_thread ? "took " : "holds ") + labels.hold(hold) +
-                                ", " + with_article(description(labels, hold.resource)) + where,
-                            "    ", "    ");
+  const std::string where = unknown         ? ""
+                            : own_thread    ? ", at"
+                            : hold.inferred ? ", taken in or below"
+                                            : ", taken at";
+  const std::string verb = own_thread ? "took " : hold.inferred ? "probably holds " : "holds ";
+  std::string out = wrapped(
+      verb + labels.hold(hold) + ", " + with_article(description(labels, hold.resource)) + where,
+      "    ", "    ");
   if (unknown) return out;
   const size_t common = thread.wants ? common_tail(hold.stack, thread.wants->stack) : 0;
   if (hold.stack.frames.empty() && !hold.place.empty()) return out + place_text(hold.place);
@@ -133,7 +137,12 @@ std::string paragraph_text(const Labels& labels, const std::vector<const Finding
   if (is_held_at_exit(labels.finding())) {
     title += " ended holding " + held_locks(labels, thread);
   } else {
-    title += (plural ? " hold " : " holds ") + held_locks(labels, thread);
+    const bool inferred = std::any_of(thread.holds.begin(), thread.holds.end(),
+                                      [](const FindingHold& hold) { return hold.inferred; });
+    title += inferred ? plural ? " probably hold " : " probably holds "
+             : plural ? " hold "
+                      : " holds ";
+    title += held_locks(labels, thread);
     if (thread.wants) title += ", " + labels.wants(*thread.wants, plural);
   }
   std::string out = styled(Style::Bold, title, options) + "\n";

@@ -101,6 +101,8 @@ std::string_view resource_kind_word(ResourceKind kind) {
       return "glib-bit";
     case ResourceKind::GlibQueue:
       return "glib-queue";
+    case ResourceKind::Channel:
+      return "channel";
     case ResourceKind::FileLock:
       return "file-lock";
     case ResourceKind::Lease:
@@ -149,6 +151,8 @@ std::string_view resource_kind_label(ResourceKind kind) {
       return "GLib bit lock";
     case ResourceKind::GlibQueue:
       return "GAsyncQueue";
+    case ResourceKind::Channel:
+      return "channel";
     case ResourceKind::FileLock:
       return "file lock";
     case ResourceKind::Lease:
@@ -174,7 +178,7 @@ namespace {
 
 // "(the reader caught SIGUSR1)": what the finder added in its own words.
 std::string with_detail(std::string sentence, const std::string& detail) {
-  if (!detail.empty()) sentence += " (" + clean(detail, 300) + ")";
+  if (!detail.empty()) sentence += " (" + clean(detail, 500) + ")";
   return sentence + ".";
 }
 
@@ -213,6 +217,10 @@ std::string reason_sentence(const model::Finding& finding, const Labels& labels)
       return say("they have not moved for long, but nothing shows that they never will");
     case ReasonCode::OwnerUnknown:
       return say("nobody knows who can wake a wait on " + lock);
+    case ReasonCode::OwnerNotShown:
+      return say("the text does not show who holds " + lock);
+    case ReasonCode::OwnerNotListed:
+      return say("the one who would have to move is not among the threads of the text");
     case ReasonCode::GateLock:
       return say(
           "every side holds " +

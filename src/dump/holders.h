@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+// Who holds a lock, where the text does not say it.
+//
+// A backtrace shows what threads wait for, seldom what they hold. What it does show:
+//
+//   - the object around the lock. A waiting frame has `handle=0x7f10`, the mutex is 0x7f10 + 0x118,
+//     and another thread's frames carry the same pointer: that thread is at work inside the object.
+//   - the same story. The lock is taken by a function of a class, file or folder; another blocked
+//     thread has come through that class, file or folder.
+//   - re-entry. A thread has left an object through foreign frames and come back into it: it wants
+//     again what it took on its way out.
+//   - what is left. Idle threads hold nothing; if nobody is at work, the holder is one of those
+//   that
+//     are blocked themselves.
+//
+// A thread at work that is as near to the lock as the blocked ones may be the holder, and will let
+// go: then nothing is concluded. The same where a possible holder is itself not stuck. So a claim
+// needs a whole circle, and what it is made of is weighed, not proved: holds found here are never
+// definite.
+#pragma once
+
+#include "dump/dump.h"
+#include "dump/waits.h"
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace gordian::dump {
+
+struct ThreadView {
+  const Thread* thread = nullptr;
+  WaitFact wait;
+  std::vector<std::string> plain;  // plain names, by frame
+  std::vector<size_t> own;         // frames of the program's own, from the wait outwards
+};
+
+std::vector<ThreadView> view_threads(const Dump& dump);
+
+enum class Why : uint8_t {
+  Shown,      // the text names the owner
+  Runs,       // the thread's frames run what is waited for: a once-initialisation
+  Variable,   // a guard object in its frames
+  Object,     // it is inside the object around the lock
+  Reentered,  // it left that object and came back
+  Story,      // class, function or file in common
+  Layer,      // folder or module in common
+  Signal,     // a signal interrupted the same function
+  Left,       // everybody else is idle
+};
+
+struct Holder {
+  uint32_t thread = 0;
+  size_t frame = 0;  // where it shows
+  Why why = Why::Left;
+};
+
+struct Lock {
+  model::ResourceKind kind = model::ResourceKind::Mutex;
+  uint64_t address = 0;           // 0: not shown, told apart by where it is wanted
+  std::vector<uint32_t> waiters;  // without a time limit
+  // Thread: who is waited for, and whether the text lists that thread at all.
+  bool is_join = false;
+  bool is_absent = false;
+
+  std::vector<Holder> holders;  // as good as each other; given ones stay as they are
+  bool is_given = false;        // `holders` is what the text itself says
+};
+
+// Fills `holders` of the locks that belong to a circle of blocked threads; of all others they stay
+// empty. Linear in the text for practical purposes: each lock looks at a bounded number of threads.
+void find_holders(const std::vector<ThreadView>& threads, std::vector<Lock>& locks);
+
+}  // namespace gordian::dump

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "dump/names.h"
+
+#include <gtest/gtest.h>
+#include <string>
+
+namespace gordian::dump {
+namespace {
+
+TEST(Names, AllNamesOfOneFunctionAreOne) {
+  for (const char* const name :
+       {"pthread_mutex_lock", "__pthread_mutex_lock", "___pthread_mutex_lock",
+        "__GI___pthread_mutex_lock", "pthread_mutex_lock@@GLIBC_2.2.5", "pthread_mutex_lock@plt"})
+    EXPECT_EQ(plain_name(name), "pthread_mutex_lock") << name;
+}
+
+TEST(Names, ParametersAndTemplateArgumentsGo) {
+  EXPECT_EQ(plain_name("void ns::f<int, g<a> >(int (*)(b)) const"), "ns::f");
+  EXPECT_EQ(plain_name("std::lock_guard<std::mutex>::lock_guard"), "std::lock_guard::lock_guard");
+  EXPECT_EQ(plain_name("(anonymous namespace)::f(int) [clone .isra.0]"), "f");
+  EXPECT_EQ(plain_name("example.com/lock.(*locker).try.func1"),
+            "example.com/lock.(*locker).try.func1");
+}
+
+TEST(Names, AHostileNameIsCut) {
+  EXPECT_LE(plain_name(std::string(1 << 20, 'x')).size(), 4096u);
+  EXPECT_LE(plain_name(std::string(1 << 20, '(')).size(), 4096u);
+}
+
+TEST(Names, TheClassIsWhatTheFunctionBelongsTo) {
+  EXPECT_EQ(class_of("ns::Class::f", Dialect::Native), "ns::Class");
+  EXPECT_EQ(class_of("f", Dialect::Native), "");
+  EXPECT_EQ(class_of("x.com/lock.(*locker).try.func1.2", Dialect::Go), "x.com/lock.(*locker)");
+  EXPECT_EQ(class_of("x.com/lock.Open", Dialect::Go), "");
+  EXPECT_EQ(class_of("demo.Bank.move", Dialect::Java), "demo.Bank");
+}
+
+TEST(Names, WrappersOfLocksAreKnown) {
+  EXPECT_TRUE(is_lock_wrapper("pj_mutex_lock"));
+  EXPECT_TRUE(is_lock_wrapper("grp_lock_acquire"));
+  EXPECT_TRUE(is_lock_wrapper("EnterCriticalSection"));
+  EXPECT_FALSE(is_lock_wrapper("block_read"));
+  EXPECT_FALSE(is_lock_wrapper("clock_stop"));
+  EXPECT_FALSE(is_lock_wrapper("unlock_all"));
+}
+
+}  // namespace
+}  // namespace gordian::dump

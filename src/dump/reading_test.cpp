@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+// The whole way is tested in tests/explain; here is what the snapshot promises.
+#include "dump/reading.h"
+
+#include <gtest/gtest.h>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace gordian::dump {
+namespace {
+
+std::string waiter(int number, const std::string& mutex, const std::string& function) {
+  return "Thread " + std::to_string(number) + " (Thread 0x7f0" + std::to_string(number) +
+         "00 (LWP " + std::to_string(100 + number) +
+         ")):\n#0  __lll_lock_wait () at l.S:1\n#1  0x1 in pthread_mutex_lock (mutex=" + mutex +
+         ") at m.c:1\n#2  0x1 in " + function + " () at sides.c:" + std::to_string(number) +
+         "\n#3  0x1 in start_thread () at p.c:1\n#4  0x1 in clone () at c.S:1\n\n";
+}
+
+Reading read(const std::string& text) {
+  std::vector<Dump> dumps = read_dumps(text);
+  return Reading(dumps.empty() ? Dump() : std::move(dumps.front()));
+}
+
+const std::string kA = "0x55d0", kB = "0x66e0";
+
+TEST(Reading, HoldsThatAreInferredAreNeverDefinite) {
+  const Reading reading = read(waiter(2, kA, "left") + waiter(3, kB, "right"));
+  const model::Snapshot& snapshot = reading.snapshot();
+  ASSERT_EQ(snapshot.threads.size(), 2u);
+  for (const model::Thread& thread : snapshot.threads) {
+    ASSERT_EQ(thread.holds.size(), 1u);
+    EXPECT_FALSE(thread.holds[0].definite);
+    ASSERT_TRUE(thread.wait);
+    EXPECT_FALSE(thread.wait->definite);
+    EXPECT_NE(thread.wait->resource, thread.holds[0].resource);
+  }
+}
+
+TEST(Reading, PrintedOwnersAre) {
+  const Reading reading = read(
+      waiter(2, kA, "left") + waiter(3, kB, "right") +
+      "(gdb) p *(pthread_mutex_t*)0x55d0\n$1 = {__data = {__lock = 2, __owner = 103, __kind = 0}}\n"
+      "(gdb) p ((pthread_mutex_t*)0x66e0)->__data.__owner\n$2 = 102\n");
+  for (const model::Thread& thread : reading.snapshot().threads) {
+    ASSERT_EQ(thread.holds.size(), 1u);
+    EXPECT_TRUE(thread.holds[0].definite);
+    EXPECT_TRUE(thread.wait->definite);
+  }
+}
+
+TEST(Reading, OneWaiterHoldsNothing) {
+  const Reading reading = read(waiter(2, kA, "left"));
+  ASSERT_EQ(reading.snapshot().threads.size(), 1u);
+  EXPECT_TRUE(reading.snapshot().threads[0].holds.empty());
+  ASSERT_EQ(reading.open_questions().size(), 1u);
+  EXPECT_NE(reading.open_questions()[0].find("0x55d0"), std::string::npos);
+}
+
+TEST(Reading, TheOrderInTheTextDoesNotMatter) {
+  const Reading one = read(waiter(2, kA, "left") + waiter(3, kB, "right"));
+  const Reading other = read(waiter(3, kB, "right") + waiter(2, kA, "left"));
+  ASSERT_EQ(one.snapshot().threads.size(), other.snapshot().threads.size());
+  for (size_t i = 0; i < one.snapshot().threads.size(); ++i)
+    EXPECT_EQ(one.snapshot().threads[i].tid, other.snapshot().threads[i].tid);
+}
+
+TEST(Reading, AnEmptyDumpIsAnEmptySnapshot) {
+  const Reading reading{Dump()};
+  EXPECT_TRUE(reading.snapshot().threads.empty());
+  EXPECT_TRUE(reading.threads().empty());
+}
+
+}  // namespace
+}  // namespace gordian::dump

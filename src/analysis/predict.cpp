@@ -19,6 +19,7 @@ using model::Finding;
 using model::FindingHold;
 using model::FindingThread;
 using model::FindingWant;
+using model::Mode;
 using model::ReasonCode;
 using model::Resource;
 using model::ResourceId;
@@ -53,7 +54,10 @@ class Prover {
 
   Prediction run() {
     PatternSearch patterns(index_, options_.max_pattern_work);
-    patterns.run([this](const Pattern& pattern) { return look_at(pattern); });
+    patterns.run([&](const Pattern& pattern) {
+      const std::vector<uint32_t> queues = queues_of(pattern);
+      return queues.empty() ? look_at(pattern) : look_at_queue(pattern, queues, patterns);
+    });
     out_.patterns_cut = patterns.was_cut() || out_.findings.size() >= kMaxFindings;
     for (auto& [key, group] : groups_)
       if (group.refusal && !group.finding) out_.findings.push_back(std::move(*group.refusal));
@@ -123,6 +127,64 @@ class Prover {
     } else if (!group.refusal) {
       by_closure.by_locks = true;
       group.refusal = refused(pattern, by_closure, is_exhaustive);
+    }
+    return out_.findings.size() < kMaxFindings;
+  }
+
+  // The requests of a pattern for a lock shared that the next thread holds shared, by their place.
+  [[nodiscard]] std::vector<uint32_t> queues_of(const Pattern& pattern) const {
+    std::vector<uint32_t> places;
+    for (uint32_t i = 0; i < pattern.size(); ++i) {
+      const Request& request = index_.requests()[pattern[i]];
+      if (request.is_join || request.mode != Mode::Shared) continue;
+      const Request& next = index_.requests()[pattern[(i + 1) % pattern.size()]];
+      for (uint32_t cell = next.held; cell != 0; cell = index_.held(cell).outer)
+        if (index_.held(cell).lock == request.wanted && index_.held(cell).mode == Mode::Shared)
+          places.push_back(i);
+    }
+    return places;
+  }
+
+  // Readers exclude each other only where one queues behind a writer who waits for the other.
+  // Whether this kind of lock makes him queue, no trace tells: so it is possible at most.
+  bool look_at_queue(const Pattern& pattern, const std::vector<uint32_t>& queues,
+                     const PatternSearch& patterns) {
+    constexpr size_t kMaxWriters = 16;
+    ++out_.patterns;
+    Group& group = groups_[key_of(pattern)];
+    if (group.finding) {
+      ++group.similar;
+      return true;
+    }
+    if (queues.size() > 1 || group.attempts >= kMaxAttempts ||
+        must_.work() + closure_.work() > options_.max_closure_work) {
+      ++out_.unchecked;
+      return true;
+    }
+    ++group.attempts;
+    const uint32_t lock = index_.requests()[pattern[queues.front()]].wanted;
+    size_t tried = 0;
+    for (const uint32_t writer : patterns.writers(lock)) {
+      const uint32_t thread = index_.requests()[writer].thread;
+      const bool is_in = std::any_of(pattern.begin(), pattern.end(), [&](uint32_t id) {
+        return index_.requests()[id].thread == thread;
+      });
+      if (is_in) continue;
+      if (++tried > kMaxWriters) break;
+      Pattern all = pattern;
+      all.insert(all.begin() + queues.front() + 1, writer);
+      Tuple moments;
+      Refusal refusal;
+      if (!first_outside(closure_, all, moments, refusal)) continue;
+      Finding finding = described(all);
+      finding.verdict = Verdict::Possible;
+      finding.rank_last = true;
+      finding.reason.code = ReasonCode::ThirdWriterNeeded;
+      finding.reason.resource = ResourceId{lock};
+      finding.witness = witness(all, moments, {}, true);
+      finding.witness->is_complete = false;
+      add(group, std::move(finding));
+      break;
     }
     return out_.findings.size() < kMaxFindings;
   }

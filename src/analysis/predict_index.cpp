@@ -163,6 +163,8 @@ bool TraceIndex::is_worth_asking(const Thread& thread, const TraceEvent& event) 
   if (event.by_try) return false;
   if (candidates_.joins_while_holding) return true;
   if (!candidates_.is_in_cycle(event.object)) return false;
+  // Readers may queue behind a writer who holds nothing.
+  if (event.mode == Mode::Exclusive && candidates_.is_rwlock[event.object] != 0) return true;
   const uint32_t component = candidates_.component[event.object];
   return std::any_of(thread.held.begin(), thread.held.end(), [&](const Hold& hold) {
     return candidates_.component[hold.lock] == component;

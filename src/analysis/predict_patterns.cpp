@@ -26,6 +26,15 @@ void PatternSearch::build_nodes() {
       node.held.push_back({index_.held(cell).lock, index_.held(cell).mode == Mode::Shared});
     nodes_.push_back(std::move(node));
   }
+  std::vector<char> is_read(index_.lock_count());
+  for (const Node& node : nodes_)
+    if (node.shared) is_read[node.wanted] = 1;
+  writers_.resize(index_.lock_count());
+  for (uint32_t id = 0; id < nodes_.size(); ++id) {
+    const Node& node = nodes_[id];
+    if (!node.shared && node.wanted < is_read.size() && is_read[node.wanted] != 0)
+      writers_[node.wanted].push_back(id);
+  }
 }
 
 // Keeps what is in a strong component of the graph "who wants this may have to wait for that".
@@ -102,7 +111,8 @@ bool PatternSearch::measure(const Node& start) {
 bool PatternSearch::provides(const Node& node, const Node& asker) const {
   if (asker.wanted >= index_.lock_count()) return node.thread == asker.wanted - index_.lock_count();
   return std::any_of(node.held.begin(), node.held.end(), [&](const HeldLock& held) {
-    return held.lock == asker.wanted && !(held.shared && asker.shared);
+    return held.lock == asker.wanted &&
+           !(held.shared && asker.shared && writers_[held.lock].empty());
   });
 }
 

@@ -28,6 +28,10 @@ class PatternSearch {
   void run(const Visit& visit);
   [[nodiscard]] bool was_cut() const { return was_cut_; }
 
+  // The requests that want a lock exclusively: a reader may have to queue behind one of them, and
+  // then waits for the readers that hold the lock. Patterns may contain such steps.
+  [[nodiscard]] const std::vector<uint32_t>& writers(uint32_t lock) const { return writers_[lock]; }
+
  private:
   struct HeldLock {
     uint32_t lock = 0;
@@ -63,6 +67,7 @@ class PatternSearch {
   bool was_cut_ = false;
   bool stopped_ = false;
   std::vector<Node> nodes_;
+  std::vector<std::vector<uint32_t>> writers_;    // by lock, if it is ever held shared
   std::vector<std::vector<uint32_t>> providers_;  // by resource: requests that have it, by id
   std::vector<std::vector<uint32_t>> before_;     // by resource: from which ones one gets here
   std::vector<uint32_t> distance_;                // by resource: requests until the start has it

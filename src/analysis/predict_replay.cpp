@@ -142,6 +142,8 @@ std::string Replay::step(uint32_t i) {
       break;
     case TraceOp::Join:
       if (threads_[event.object].next < relies_on_[i]) return "a thread is joined before its end";
+      if (threads_[event.object].fork < i && !is_done(threads_[event.object].fork))
+        return "a thread is joined before it is created";
       break;
     case TraceOp::Wait:
       waiters_[event.object].push_back(

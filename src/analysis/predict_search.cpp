@@ -70,7 +70,10 @@ void ScheduleSearch::prepare() {
         fork[event.object] = i;
         break;
       case TraceOp::Join:
-        if (!by_thread_[event.object].empty()) needs_[i][kSource] = by_thread_[event.object].back();
+        // A child without events of its own since its creation was created all the same.
+        needs_[i][kSource] = fork[event.object] != kNone        ? fork[event.object]
+                             : by_thread_[event.object].empty() ? kNone
+                                                                : by_thread_[event.object].back();
         break;
       case TraceOp::Wait:
         wait[id] = i;

@@ -184,6 +184,28 @@ TEST(Predict, ReadersExcludeOnlyWriters) {
   EXPECT_EQ(proved(crossed(true, true)), 0U);
 }
 
+TEST(Predict, AReaderMayQueueBehindAWriter) {
+  const auto readers = [](bool with_writer) {
+    TestTrace trace;
+    trace.acquire(1, kA).share(1, kB).unshare(1, kB).release(1, kA);
+    trace.share(2, kB).acquire(2, kA).release(2, kA).unshare(2, kB);
+    if (with_writer) trace.acquire(3, kB).release(3, kB);
+    return trace;
+  };
+  EXPECT_EQ(readers(false).predict().findings.size(), 0U);
+  const Prediction prediction = readers(true).predict();
+  ASSERT_EQ(prediction.findings.size(), 1U);
+  EXPECT_EQ(prediction.findings[0].verdict, Verdict::Possible);
+  EXPECT_EQ(prediction.findings[0].reason.code, ReasonCode::ThirdWriterNeeded);
+  ASSERT_EQ(prediction.findings[0].threads.size(), 3U);
+  // The reader waits for the writer, the writer for the reader that holds the lock.
+  for (const model::FindingThread& thread : prediction.findings[0].threads) {
+    constexpr uint32_t kWaitsFor[] = {0, 3, 1, 2};
+    EXPECT_EQ(thread.wants->owners,
+              (std::vector{model::ThreadId{kWaitsFor[static_cast<uint32_t>(thread.id)]}}));
+  }
+}
+
 TEST(Predict, ASharedGateIsNone) {
   TestTrace trace;
   trace.share(1, kGate).nested(1, kA, kB).unshare(1, kGate);
@@ -226,6 +248,19 @@ TEST(Predict, AChildThatWantsWhatItsJoinerHolds) {
   before.fork(kMain, 1).acquire(1, kA).release(1, kA).write(1, 0);
   before.read(kMain, 0).acquire(kMain, kA).join(kMain, 1).release(kMain, kA);
   EXPECT_EQ(proved(before), 0U);
+}
+
+TEST(Predict, AThreadIsNotJoinedBeforeItIsCreated) {
+  // Main comes to its second join only through thread 2, which thread 1 creates after its section.
+  TestTrace trace;
+  trace.fork(kMain, 1).acquire(1, kA).release(1, kA).fork(1, 2);
+  trace.acquire(kMain, kA).join(kMain, 2).join(kMain, 1).release(kMain, kA);
+  const Prediction prediction = trace.predict();
+  for (const model::Finding& finding : prediction.findings) {
+    if (finding.verdict != Verdict::Proved) continue;
+    for (const model::FindingThread& thread : finding.threads)
+      EXPECT_NE(thread.wants->site, 7U) << "the join of thread 1";
+  }
 }
 
 TEST(Predict, TheDeadlockInWhichTheTraceEnds) {

@@ -21,6 +21,7 @@ std::string held_part(uint32_t lock, bool shared, uint32_t site);
 
 struct OracleAnswer {
   std::set<std::string> deadlocks;  // names of all that some order reaches
+  std::set<std::string> minimal;    // of these, without those that contain a shorter circle
   bool gave_up = false;             // more states than allowed
 };
 

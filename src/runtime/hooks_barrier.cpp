@@ -9,9 +9,21 @@ GORDIAN_HOOK int pthread_barrier_wait(pthread_barrier_t* barrier) noexcept {
   const CallSite site = GORDIAN_CALL_SITE();
   ensure_started();
   const Request request{.address = address_of(barrier), .object = 0, .kind = Kind::Barrier};
+  // The request belongs to what the arrival ends: whatever others ask for once they have left comes
+  // after it, and cannot keep them from coming.
+  if (HookScope log(site); log) log->check_chain(request, site);
   const uint64_t round = note_arrival(request, site);
-  const int result =
-      wait_for(request, site, [barrier] { return real.pthread_barrier_wait(barrier); });
+  bool published = false;
+  if (HookScope log(site); log) {
+    gordian::format::Registers registers;
+    capture_registers(registers);
+    log->begin_wait(request, site, registers);
+    published = true;
+  }
+  const int result = real.pthread_barrier_wait(barrier);
+  if (published) {
+    if (HookScope log(site); log) log->end_wait();
+  }
   if (result == 0 || result == PTHREAD_BARRIER_SERIAL_THREAD) note_departure(request, round, site);
   return result;
 }

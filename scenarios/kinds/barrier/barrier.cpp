@@ -7,9 +7,14 @@
 // JSON(under-lock): verdict=deadlock kind=barrier|mixed locks=table
 // JSON(too-few): verdict=deadlock kind=barrier
 //
-// RUN(released, rounds): gordian run -- %program %case
-// EXIT(released, rounds): 0
-// JSON(released, rounds): findings=0
+// RUN(released, rounds, asked-after): gordian run -- %program %case
+// EXIT(released, rounds, asked-after): 0
+// JSON(released, rounds, asked-after): findings=0
+//
+// The twin: what the guest asks for on its way to the barrier may keep it from coming.
+// RUN(asked-before): gordian run -- %program %case
+// EXIT(asked-before): 0
+// JSON(asked-before): verdict=possible kind=barrier|mixed locks=table
 #include "support/blocked.h"
 #include "support/cases.h"
 #include "support/steps.h"
@@ -61,6 +66,31 @@ void released() {
   Thread guest("guest", body);
 }
 
+// The host holds the table at the barrier; the guest wants it once, before or after the barrier.
+void ask_for_table(bool before) {
+  pthread_barrier_init(&all_here, nullptr, 2);
+  scenario::Steps step;
+  const auto ask = [] {
+    pthread_mutex_lock(&table);
+    pthread_mutex_unlock(&table);
+  };
+  Thread guest("guest", [&] {
+    if (before) ask();
+    step.advance();
+    pthread_barrier_wait(&all_here);
+    if (!before) ask();
+  });
+  Thread host("host", [&] {
+    step.wait_for(1);
+    pthread_mutex_lock(&table);
+    pthread_barrier_wait(&all_here);
+    pthread_mutex_unlock(&table);
+  });
+}
+
+void asked_before() { ask_for_table(true); }
+void asked_after() { ask_for_table(false); }
+
 void rounds() {
   pthread_barrier_init(&all_here, nullptr, 4);
   auto body = [] {
@@ -79,5 +109,7 @@ int main(int argc, char** argv) {
                             {{"under-lock", under_lock},
                              {"too-few", too_few},
                              {"released", released},
-                             {"rounds", rounds}});
+                             {"rounds", rounds},
+                             {"asked-before", asked_before},
+                             {"asked-after", asked_after}});
 }

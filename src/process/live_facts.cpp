@@ -231,7 +231,9 @@ bool LiveProcess::has_thread(uint32_t own_tid) const {
 std::optional<bool> LiveProcess::is_alive_elsewhere(uint32_t own_tid) const {
   // The numbers of another pid namespace say nothing to us.
   if (namespaced_) return std::nullopt;
-  return path_exists("/proc/" + std::to_string(own_tid));
+  // One that has ended but is not yet asked for releases nothing either.
+  const std::optional<ProcessStatus> status = read_status(static_cast<int>(own_tid));
+  return status && status->state != 'Z' && status->state != 'X';
 }
 
 std::optional<SharedPlace> LiveProcess::shared_place(uint64_t address) {

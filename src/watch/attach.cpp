@@ -166,6 +166,7 @@ AttachOutcome Attachment::examine() {
   loose.stall_min_age = loose.stall_busy_age = nanoseconds(0);
   loose.stall_after = options_.stall;
   if (!analysis::find_stuck(snapshot, loose).empty()) {
+    const std::vector<Outsider> outsiders = gather_outsiders(snapshot);
     for (const auto& [process, thread] : examination.places)
       processes_[process]->read_again(thread);
     process::keep_steady(examination.decoded, [&](size_t thread) {
@@ -173,6 +174,7 @@ AttachOutcome Attachment::examine() {
       return processes_[process]->is_steady(index);
     });
     set_ages(examination);
+    add_outsiders(snapshot, outsiders);
     analysis::StuckOptions options;
     options.stall_after = options_.stall;
     outcome.findings = analysis::find_stuck(snapshot, options);
@@ -180,9 +182,52 @@ AttachOutcome Attachment::examine() {
   for (model::Finding& finding : outcome.findings) complete(examination, finding);
   outcome.processes = snapshot.processes;
   outcome.notes = examination.decoded.notes;
-  outcome.threads = snapshot.threads.size();
+  outcome.threads = examination.places.size();
   view_others(examination, outcome);
   return outcome;
+}
+
+// Whoever else could give a signal: asked between the readings, as all that could free a thread.
+std::vector<Outsider> Attachment::gather_outsiders(const model::Snapshot& snapshot) const {
+  std::vector<SignalPlace> places;
+  for (const model::Thread& thread : snapshot.threads) {
+    if (!thread.wait || thread.wait->timed) continue;
+    const model::Resource& resource = snapshot.resources[index_of(thread.wait->resource)];
+    if (model::is_owned(resource.kind)) continue;
+    places.push_back({.pid = snapshot.processes[index_of(thread.process)].pid,
+                      .address = resource.address,
+                      .shared = resource.process_shared});
+  }
+  if (places.empty()) return {};
+  std::vector<int> known;
+  for (const auto& process : processes_) known.push_back(process->pid());
+  return find_outsiders(known, places);
+}
+
+void Attachment::add_outsiders(model::Snapshot& snapshot, const std::vector<Outsider>& outsiders) {
+  for (const Outsider& outsider : outsiders) {
+    model::Thread thread;
+    thread.id = model::ThreadId{static_cast<uint32_t>(snapshot.threads.size())};
+    thread.tid = outsider.pid;
+    thread.name = outsider.name;
+    thread.busy = true;
+    const auto host = std::find_if(
+        snapshot.processes.begin(), snapshot.processes.end(), [&](const model::Process& process) {
+          return outsider.memory_of != 0 && process.pid == outsider.memory_of;
+        });
+    if (host != snapshot.processes.end()) {
+      thread.process = host->id;
+    } else {
+      model::Process process;
+      process.id = model::ProcessId{static_cast<uint32_t>(snapshot.processes.size())};
+      process.pid = outsider.pid;
+      process.exe = outsider.exe;
+      process.argv = outsider.argv;
+      thread.process = process.id;
+      snapshot.processes.push_back(std::move(process));
+    }
+    snapshot.threads.push_back(std::move(thread));
+  }
 }
 
 void Attachment::set_ages(Examination& examination) {
@@ -277,7 +322,7 @@ void Attachment::view_others(Examination& examination, AttachOutcome& outcome) {
   for (const model::Finding& finding : outcome.findings)
     for (const model::FindingThread& thread : finding.threads) told.insert(index_of(thread.id));
   const model::Snapshot& snapshot = examination.decoded.snapshot;
-  for (size_t i = 0; i < snapshot.threads.size(); ++i) {
+  for (size_t i = 0; i < examination.places.size(); ++i) {
     if ((told.contains(i) && !options_.threads) || snapshot.threads[i].activity == Activity::Gone)
       continue;
     const auto& [process, index] = examination.places[i];

@@ -13,6 +13,7 @@
 #include "model/stack.h"
 #include "process/decode_waits.h"
 #include "process/live_facts.h"
+#include "watch/outsiders.h"
 
 #include <chrono>
 #include <cstddef>
@@ -62,6 +63,8 @@ class Attachment {
   bool follow(const process::DecodedWaits& decoded);
   bool learn_registers(const process::DecodedWaits& decoded);
   bool add(int pid);
+  [[nodiscard]] std::vector<Outsider> gather_outsiders(const model::Snapshot& snapshot) const;
+  static void add_outsiders(model::Snapshot& snapshot, const std::vector<Outsider>& outsiders);
   void set_ages(Examination& examination);
   void complete(Examination& examination, model::Finding& finding);
   void find_sites(Examination& examination, model::Finding& finding, model::FindingThread& thread);

@@ -800,11 +800,14 @@ void Judge::gather_outsiders(Case& current) {
     if (!wait || wait->timed || !current.readings.contains({origin.process, thread.tid})) continue;
     const model::Resource& resource = current.now.snapshot.resources[index_of(wait->resource)];
     if (has_one_waker(resource) || trace::is_file_lock(origin.wait.kind)) continue;
-    places.push_back({.process = current.processes[origin.process],
+    places.push_back({.pid = current.processes[origin.process]->pid(),
                       .address = origin.wait.address,
                       .shared = resource.process_shared});
   }
-  if (!places.empty()) current.outsiders = find_outsiders(current.processes, places);
+  if (places.empty()) return;
+  std::vector<int> watched;
+  for (const WatchedProcess* const process : current.processes) watched.push_back(process->pid());
+  current.outsiders = find_outsiders(watched, places);
 }
 
 void Judge::add_outsiders(Case& current) {

@@ -51,7 +51,7 @@ bool can_be_opened(int pid, const process::Mapping& mapping) {
 
 }  // namespace
 
-std::vector<Outsider> find_outsiders(const std::vector<WatchedProcess*>& watched,
+std::vector<Outsider> find_outsiders(const std::vector<int>& watched,
                                      const std::vector<SignalPlace>& places) {
   std::vector<Outsider> outsiders;
   std::set<FileId> files;
@@ -59,7 +59,7 @@ std::vector<Outsider> find_outsiders(const std::vector<WatchedProcess*>& watched
   std::set<std::string> names;
   std::map<int, std::vector<process::Mapping>> maps_of;
   for (const SignalPlace& place : places) {
-    const int pid = place.process->pid();
+    const int pid = place.pid;
     if (!place.shared) {
       memories.insert(pid);
       continue;
@@ -80,9 +80,7 @@ std::vector<Outsider> find_outsiders(const std::vector<WatchedProcess*>& watched
   if (files.empty() && memories.empty()) return outsiders;
 
   for (const int pid : process::list_processes()) {
-    const bool is_watched =
-        std::any_of(watched.begin(), watched.end(),
-                    [pid](const WatchedProcess* process) { return process->pid() == pid; });
+    const bool is_watched = std::find(watched.begin(), watched.end(), pid) != watched.end();
     if (is_watched || pid == getpid()) continue;
     const auto memory = std::find_if(memories.begin(), memories.end(),
                                      [pid](int other) { return share_memory(pid, other); });

@@ -3,8 +3,6 @@
 // watched or not.
 #pragma once
 
-#include "watch/watched_process.h"
-
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -13,7 +11,7 @@ namespace gordian::watch {
 
 // Something threads wait for that anybody who reaches it can signal.
 struct SignalPlace {
-  WatchedProcess* process = nullptr;
+  int pid = 0;
   uint64_t address = 0;
   bool shared = false;  // in memory that processes share
 };
@@ -29,7 +27,7 @@ struct Outsider {
 // Unwatched processes that reach one of the places: they map the same file, or they live in the
 // very same memory (clone without CLONE_THREAD). Memory with a name in the file system (a named
 // semaphore, a file) can be opened by programs that do not run yet: one outsider stands for them.
-std::vector<Outsider> find_outsiders(const std::vector<WatchedProcess*>& watched,
+std::vector<Outsider> find_outsiders(const std::vector<int>& watched,
                                      const std::vector<SignalPlace>& places);
 
 }  // namespace gordian::watch

@@ -49,7 +49,8 @@ Features features_of(const Frame& frame, std::string_view plain, Dialect dialect
   if (!plain.empty() && !frame.function.empty()) features.story[0] = key_of('F', plain);
   const std::string_view owner = class_of(plain, dialect);
   if (!owner.empty()) features.story[1] = key_of('C', owner);
-  if (!frame.file.empty()) {
+  const bool is_inlined_header = frame.file.find("/include/c++/") != std::string_view::npos;
+  if (!frame.file.empty() && !is_inlined_header) {
     features.story[2] = key_of('f', frame.file);
     const size_t slash = frame.file.rfind('/');
     features.layer =
@@ -303,8 +304,9 @@ class Finder {
             const bool is_around =
                 lock.address != 0 && value <= lock.address && lock.address - value < kObjectBytes;
             // Of a join, or a lock without an address, the asking function's own arguments.
-            const bool is_joined = lock.is_join && lock.address == 0 && is_asking(view, frame);
-            if (is_around || is_joined) found.insert(value);
+            // Of a join, or a lock whose address is not shown, what the asking function is given.
+            const bool is_given = lock.address == 0 && is_asking(view, frame);
+            if (is_around || is_given) found.insert(value);
           });
         }
       }
@@ -324,18 +326,24 @@ class Finder {
       const ThreadView& view = threads_[i];
       for (size_t frame = view.wait.site; frame < view.thread->frames.size(); ++frame) {
         const Frame& text = view.thread->frames[frame];
-        const auto note = [&](uint64_t value, bool in_variable) {
+        const auto note = [&](uint64_t value, bool in_variable, bool in_guard) {
           const auto found = locks_with_.find(value);
           if (found == locks_with_.end()) return;
           for (const uint32_t lock : found->second) {
             if (sightings_[lock].size() >= 4 * kMaxListed) continue;
-            const bool itself = value == locks_[lock].address && !locks_[lock].is_join;
+            const bool is_guarded = value == locks_[lock].address && !locks_[lock].is_join;
+            const bool itself = is_guarded && (in_guard || !in_variable);
             sightings_[lock].push_back({i, frame, value, itself, in_variable});
           }
         };
-        each_address(text.args, [&](uint64_t value) { note(value, false); });
-        if (!text.locals.empty())
-          each_address(text.locals, [&](uint64_t value) { note(value, true); });
+        each_address(text.args, [&](uint64_t value) { note(value, false, false); });
+        std::string_view locals = text.locals;
+        for (size_t at = locals.find("0x"); at != locals.npos; at = locals.find("0x", at + 2)) {
+          const auto value = parse_hex(locals.substr(at, 20));
+          std::string_view before = locals.substr(at < 24 ? 0 : at - 24, std::min<size_t>(at, 24));
+          if (before.ends_with('@')) before.remove_suffix(1);
+          if (value) note(*value, true, before.ends_with("_M_device = "));
+        }
       }
     }
   }
@@ -371,7 +379,12 @@ class Finder {
                                                  view.plain[sighting.frame], view.thread->dialect);
       if (is_plumbing_frame && !owns) continue;
       const bool at_door = is_blocked(view) && is_asking(view, sighting.frame);
-      if (!owns && at_door && !is_whole(view)) continue;
+      if (!owns && at_door && (!is_whole(view) || lock.address == 0)) continue;
+      // Locals point to much; only a guard means more than that.
+      if (!owns && sighting.in_variable) {
+        raise(sighting.thread, kLayer, sighting.frame, Why::Object);
+        continue;
+      }
       raise(sighting.thread,
             owns      ? kVariable
             : at_door ? kAtDoor
@@ -407,7 +420,9 @@ class Finder {
       if (waits_here.contains(thread)) continue;
       const ThreadView& view = threads_[thread];
       const Posture posture = view.wait.posture;
-      if (posture != Posture::Blocked && posture != Posture::Busy && !lock.is_join) continue;
+      if (posture == Posture::Idle && !lock.is_join) continue;
+      if (posture == Posture::Waiting && !lock.is_join && why == Why::Layer) continue;
+      if (lock.address != 0 && view.wait.companion == lock.address) continue;
       // Without an address, two locks wanted in the same place may be one.
       if (lock.address == 0 && !lock.is_join && posture == Posture::Blocked && !all_blocked_ &&
           !comes_from_elsewhere(thread, key))
@@ -457,12 +472,11 @@ class Finder {
 
   // main() that waits for its workers at the end holds nothing, as a rule.
   [[nodiscard]] static bool is_mainlike_joiner(const ThreadView& view) {
-    if (view.wait.kind != model::ResourceKind::Thread) return false;
+    if (view.wait.kind != model::ResourceKind::Thread || view.own.empty()) return false;
+    if (view.plain[view.own.back()] != "main") return false;
     for (size_t i = 0; i + 1 < view.own.size(); ++i) {
       const std::string& name = view.plain[view.own[i]];
-      if (name.find("join") == std::string::npos && name.find("Join") == std::string::npos &&
-          name.find("::~") == std::string::npos && name.find("Thread") == std::string::npos)
-        return false;
+      if (!is_join_wrapper(name) && name.find("::~") == std::string::npos) return false;
     }
     return true;
   }
@@ -569,10 +583,14 @@ class Finder {
     if (lock.is_join && best < kStory) return;
     if (best == 0 && !lock.is_join && !has_busy_) best = add_what_is_left(lock, waits_here, scores);
     if (best == 0 && best_waiting > mover && !has_busy_) {
+      std::vector<std::pair<uint32_t, Score>> found;
       for (const auto& [thread, score] : scores)
         if (threads_[thread].wait.posture == Posture::Waiting && score.value == best_waiting &&
             is_worth_asking(lock, threads_[thread], score))
-          take(lock, thread, score);
+          found.emplace_back(thread, score);
+      // Several that only come the same way are workers.
+      if (found.size() > 1 && best_waiting < kObject) return;
+      for (const auto& [thread, score] : found) take(lock, thread, score);
       return;
     }
     const bool is_self_only = std::all_of(scores.begin(), scores.end(), [&](const auto& entry) {
@@ -594,7 +612,8 @@ class Finder {
   // object around the lock counts, in a frame that is not the thread's outermost.
   [[nodiscard]] static bool is_worth_asking(const Lock& lock, const ThreadView& view,
                                             const Score& score) {
-    if (view.wait.timed || score.value < kObject || view.own.empty()) return false;
+    if (view.wait.timed || score.value < kStory || view.own.empty()) return false;
+    if (score.value < kObject && lock.waiters.size() < 2) return false;
     if (view.thread->dialect == Dialect::Go)
       return lock.waiters.size() >= 2 && score.frame != view.own.back();
     return score.frame != view.own.back() && view.own.size() >= 2;

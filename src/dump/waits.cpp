@@ -417,6 +417,14 @@ WaitFact recognise_native(const Thread& thread) {
   if (found == nullptr) {
     wait.site = i;
     if (!transparent) return wait;  // at work
+    // GLib's own slow path has no name in a stripped library; its other waits have exported ones.
+    if (i >= 2 && i < frames && thread.frames[i - 1].function.empty() &&
+        !thread.frames[i].function.empty() &&
+        thread.frames[i - 1].module.find("libglib-2.0") != std::string_view::npos) {
+      wait.posture = Posture::Blocked;
+      wait.kind = ResourceKind::GlibMutex;
+      return wait;
+    }
     wait.posture = Posture::Waiting;
     wait.kind = ResourceKind::Futex;
   } else {

@@ -38,7 +38,8 @@ uint64_t NameTable::key_of(std::string_view text) {
     prefix = digits[0];
     digits.remove_prefix(1);
   }
-  const bool is_number = !digits.empty() && digits.size() <= kMaxDigits &&
+  const bool has_odd_prefix = digits.size() != text.size() && prefix == 0;
+  const bool is_number = !has_odd_prefix && !digits.empty() && digits.size() <= kMaxDigits &&
                          (digits[0] != '0' || digits.size() == 1) &&
                          digits.find_first_not_of("0123456789") == std::string_view::npos;
   if (!is_number) return hash_of(text) | kHashed;

@@ -110,7 +110,7 @@ class StdReader::Text {
     const auto count = p - digits;
     const bool is_plain = *p == stop && count > 0 && count <= 16 &&
                           (*digits != '0' || count == 1) &&
-                          (prefix == 0 || static_cast<unsigned char>(prefix) >= ' ');
+                          (digits == begin || static_cast<unsigned char>(prefix) >= ' ');
     if (is_plain && (stop != ')' || p[1] == '|')) [[likely]] {
       token = {NameTable::key_of(prefix, number), {begin, static_cast<size_t>(p - begin)}};
       at = p;
@@ -202,6 +202,7 @@ class StdReader::Text {
       if (!token(p, ')', variable) || variable.text.empty()) return not_an_event(begin);
       event_.object = reader_.variables_.id_of(variable.key, variable.text);
     } else {
+      if (*p == ')' && p[1] == '|') return not_an_event(begin);
       while (*p != ')' || p[1] != '|') {
         if (static_cast<unsigned char>(*p) < ' ' && *p != '\t') return not_an_event(begin);
         ++p;

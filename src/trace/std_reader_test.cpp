@@ -129,11 +129,13 @@ TEST(StdReader, NamesLineAndRuleOfWhatIsMalformed) {
       {"T|acq(a)\n", "x.std:1: not an event"},
       {"|acq(a)|1\n", "x.std:1: not an event"},
       {"T|acq()|1\n", "x.std:1: not an event"},
+      {"T|w()|1\n", "x.std:1: not an event"},
       {"T\x01|acq(a)|1\n", "x.std:1: not an event"},
       {"T|r\n", "x.std:1: not an event"},
       {"T|r(", "x.std:1: not an event"},
       {"T", "x.std:1: not an event"},
       {std::string("T|acq(a\0b)|1\n", 13), "x.std:1: not an event"},
+      {std::string("T|acq(\0001)|1\n", 12), "x.std:1: not an event"},
   };
   for (const auto& [text, rule] : cases)
     for (const Detail detail : {Detail::Locks, Detail::Memory})

@@ -121,7 +121,7 @@ void CoreProcess::collect_facts() {
     return;
   }
   // Whoever is missing may own, or may give, anything: one more thread, which can move.
-  notes_.push_back("threads may be missing in it, so nobody is called deadlocked for good");
+  notes_.push_back("threads may be missing in it");
   facts_.threads.push_back({.name = "missing threads"});
   facts_.has_thread = [](uint32_t) { return true; };
 }

@@ -172,8 +172,9 @@ def cut(world, turns, seed):
     piece = world.path("piece")
     answers = {}
     for turn in range(turns):
-        # Half of the places among the headers and notes, where most of the meaning is.
-        at = dice.randrange(size) if turn % 2 else dice.randrange(min(size, 20000))
+        # Two thirds of the places at the ends, where the kernel and gdb have headers and notes.
+        near = dice.randrange(min(size, 20000))
+        at = (near, size - 1 - near, dice.randrange(size))[turn % 3]
         with open(core, "rb") as source, open(piece, "wb") as target:
             left = at
             while left > 0:
@@ -186,7 +187,10 @@ def cut(world, turns, seed):
         answers[result.status] = answers.get(result.status, 0) + 1
         expect(result.status == 2 or "cut off" in result.err, f"cut at {at} of {size}: not said", result)
         for finding in findings or []:
-            expect(finding["verdict"] == "stall" or is_the_cycle([finding]),
+            # gdb writes its notes last: without them the two locks lose their names.
+            knot = [t for t in finding["threads"] if t["role"] == "knot"]
+            locks = [r for r in finding["resources"] if r["kind"] == "mutex"]
+            expect(finding["verdict"] == "stall" or len(knot) == len(locks) == 2,
                    f"cut at {at} of {size}: another deadlock", result)
     return answers
 

@@ -7,6 +7,7 @@
 #include "process/complete.h"
 #include "process/core_process.h"
 #include "process/decode_waits.h"
+#include "process/infer_holders.h"
 #include "report/fingerprint.h"
 #include "report/json.h"
 #include "report/report.h"
@@ -161,6 +162,7 @@ Result<int> run(const Args& args) {
   GORDIAN_TRY(const std::unique_ptr<process::CoreProcess> core,
               process::CoreProcess::open(options.core, options.search));
   process::DecodedWaits decoded = process::decode_waits({&core->facts(), 1});
+  if (process::has_nameless_holders(decoded)) process::infer_holders(decoded, {&core->facts(), 1});
   std::vector<std::string> notes = core->notes();
   notes.insert(notes.end(), decoded.notes.begin(), decoded.notes.end());
   for (const std::string& note : notes)

@@ -6,6 +6,7 @@
 # hang without us, the others end.
 find_program(GORDIAN_PYTHON python3 HINTS /usr/bin REQUIRED)
 set_property(GLOBAL PROPERTY GORDIAN_RUN_SCENARIO ${CMAKE_CURRENT_LIST_DIR}/run_scenario.py)
+set_property(GLOBAL PROPERTY GORDIAN_CORE_SCENARIOS ${CMAKE_CURRENT_LIST_DIR}/../core/core_scenarios.py)
 
 function(gordian_scenario name source program)
   cmake_parse_arguments(PARSE_ARGV 3 arg "" "" "LABELS")
@@ -21,6 +22,11 @@ function(gordian_scenario name source program)
     add_test(NAME attach.${name}
       COMMAND ${GORDIAN_PYTHON} ${runner} --attach ${common} ${source})
     set_tests_properties(attach.${name} PROPERTIES LABELS "attach;${arg_LABELS}" TIMEOUT 300)
+    # And so does gordian core of a core of it.
+    get_property(cores GLOBAL PROPERTY GORDIAN_CORE_SCENARIOS)
+    add_test(NAME core.${name} COMMAND ${GORDIAN_PYTHON} ${cores} ${common} ${source})
+    set_tests_properties(core.${name} PROPERTIES LABELS "core;${arg_LABELS}" TIMEOUT 300
+      SKIP_RETURN_CODE 77)
   endif()
 
   file(STRINGS ${source} runs REGEX "^(//|#) RUN(\\([^)]*\\))?:")

@@ -431,8 +431,22 @@ class Finder {
           !is_new_story(lock, thread, key, why == Why::Layer))
         continue;
       if (!lock.is_join && is_mainlike_joiner(view)) continue;
+      if (lock.address == 0 && !lock.is_join && may_want_the_same(lock, thread)) continue;
       raise(thread, value, place.frame, why);
     }
+  }
+
+  // Two methods of one class, asking for locks whose addresses are not shown: perhaps for one lock.
+  [[nodiscard]] bool may_want_the_same(const Lock& lock, uint32_t thread) const {
+    const ThreadView& other = threads_[thread];
+    const ThreadView& waiter = threads_[lock.waiters.front()];
+    if (other.wait.kind != lock.kind || other.wait.address != 0) return false;
+    const auto class_asking = [this](const ThreadView& view, uint32_t index) {
+      const size_t asking = count_asking(view);
+      return asking == 0 ? Key{0} : features_[index][asking - 1].story[1];
+    };
+    const Key mine = class_asking(waiter, lock.waiters.front());
+    return mine != 0 && mine == class_asking(other, thread);
   }
 
   // What `thread` shows of the lock's surroundings is more than the waiters have passed themselves:

@@ -25,6 +25,11 @@ bool is_signalled(const Kind kind) {
          kind == Kind::GlibQueue || kind == Kind::Future || kind == Kind::Futex;
 }
 
+// The giving side of a signal, see MarkType::Signalled; not a request.
+bool is_given_signal(const format::ChainRecord& record) {
+  return (record.flags & format::kSpinning) != 0 && is_signalled(record.kind);
+}
+
 model::Publication publication_of(format::Visitors visitors) {
   switch (visitors) {
     case format::Visitors::CreatorOnly:
@@ -270,8 +275,7 @@ class HistoryBuilder {
 
   void add_chain(const ChainEntry& entry) {
     const format::ChainRecord& record = entry.record;
-    if ((record.flags & format::kSpinning) != 0 && is_signalled(record.kind)) {
-      // See MarkType::Signalled: the giving side of a signal.
+    if (is_given_signal(record)) {
       history_.signals.push_back({.thread = thread(record.header.uid),
                                   .object = lock(record.lock, record.kind),
                                   .segment = record.segment,
@@ -429,6 +433,7 @@ BoardTotals read_totals(BoardReader& board) {
   std::set<std::pair<uint32_t, uint32_t>> pairs;
   std::set<uint32_t> nested_threads;
   for (const ChainEntry& chain : log.chains) {
+    if (is_given_signal(chain.record)) continue;
     if (!chain.holds.empty()) nested_threads.insert(chain.record.header.uid);
     for (const format::ChainHold& hold : chain.holds) pairs.emplace(hold.lock, chain.record.lock);
   }

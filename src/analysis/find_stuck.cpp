@@ -87,6 +87,7 @@ class Judge {
   [[nodiscard]] Reason doubt_of(const std::vector<uint32_t>& members) const;
   [[nodiscard]] Reason doubt_of_holders(uint32_t waiter,
                                         const std::vector<uint32_t>& members) const;
+  [[nodiscard]] bool has_free_thread(model::ProcessId process) const;
   [[nodiscard]] bool is_worth_telling(const Knot& knot) const;
   [[nodiscard]] std::vector<std::vector<uint32_t>> find_victims(
       const std::vector<Knot>& knots) const;
@@ -239,10 +240,26 @@ Reason Judge::doubt_of_holders(uint32_t waiter, const std::vector<uint32_t>& mem
   return {};
 }
 
+bool Judge::has_free_thread(model::ProcessId process) const {
+  for (uint32_t i = 0; i < stuck_.size(); ++i) {
+    if (!stuck_[i] && thread(i).process == process && thread(i).activity != Activity::Gone) {
+      return true;
+    }
+  }
+  return false;
+}
+
 // A stall must be old, and a set of threads that all merely wait for signals is how an idle program
 // looks when its evidence is weak: without a lock somebody waits for it is not told.
 bool Judge::is_worth_telling(const Knot& knot) const {
-  if (knot.doubt.code == ReasonCode::None || options_.stall_min_age == nanoseconds(0)) return true;
+  if (options_.stall_min_age == nanoseconds(0)) return true;
+  for (const uint32_t member : knot.core) {
+    if (graph_.owner_gone(member) && age(member) < options_.orphan_min_age &&
+        has_free_thread(thread(member).process)) {
+      return false;
+    }
+  }
+  if (knot.doubt.code == ReasonCode::None) return true;
   bool signals = false, locks = false;
   for (const uint32_t member : knot.core) {
     if (age(member) < options_.stall_min_age) return false;

@@ -55,6 +55,11 @@ struct StuckOptions {
   std::chrono::nanoseconds stall_min_age = std::chrono::milliseconds(500);
   std::chrono::nanoseconds stall_busy_age = std::chrono::seconds(10);
 
+  // A lock whose owner has gone keeps its waiters for ever, but while others of the process work it
+  // may only be on its way out: a Java VM parks its last threads on such a lock and ends. So while
+  // a thread of the process can move, such waits must be this old. With `stall_min_age` zero: none.
+  std::chrono::nanoseconds orphan_min_age = std::chrono::seconds(1);
+
   // --stall: also report every other wait without limit that is this old. Zero: do not.
   std::chrono::nanoseconds stall_after{0};
 };

@@ -251,6 +251,19 @@ TEST(FindStuck, AJoinOfAnUnknownThreadProvesNothing) {
   EXPECT_THAT(find_stuck(it.snapshot), IsEmpty());
 }
 
+// A program may leave its last threads on the lock of one that ended, and end.
+TEST(FindStuck, AnOwnerThatHasGoneIsToldAtOnceOnlyIfNobodyCanMove) {
+  TestSnapshot it;
+  const ThreadId waiter = it.thread(), dead = it.thread(), main = it.thread();
+  const ResourceId a = it.resource();
+  it.gone(dead).holds(dead, a).wants(waiter, a).waited(waiter, std::chrono::milliseconds(900));
+  EXPECT_THAT(find_stuck(it.snapshot), IsEmpty());
+  it.waited(waiter, std::chrono::milliseconds(1100));
+  EXPECT_THAT(find_stuck(it.snapshot), SizeIs(1));
+  it.wants(main, it.join_of(waiter)).waited(waiter, std::chrono::milliseconds(1));
+  EXPECT_THAT(find_stuck(it.snapshot), SizeIs(1));
+}
+
 TEST(FindStuck, WhoWaitsForAnOwnerThatHasGoneIsStuckForEver) {
   TestSnapshot it;
   const ThreadId first = it.thread(), second = it.thread(), dead = it.thread();

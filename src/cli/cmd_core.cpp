@@ -101,6 +101,7 @@ std::vector<model::Finding> find_findings(model::Snapshot& snapshot) {
   analysis::StuckOptions options;
   options.stall_min_age = snapshot.taken;
   options.stall_busy_age = snapshot.taken;
+  options.orphan_min_age = snapshot.taken;
   std::vector<model::Finding> findings = analysis::find_stuck(snapshot, options);
   for (model::Finding& finding : findings) {
     for (model::FindingThread& thread : finding.threads)

@@ -384,6 +384,33 @@ def bind9(prefix, folder):
     return answer, server.status
 
 
+def unbound(prefix, folder):
+    port = free_port()
+    config = folder / "unbound.conf"
+    records = "".join(f'local-data: "h{i}.test. A 127.0.0.{i}"\n' for i in range(1, 200))
+    config.write_text(f"""server:
+        interface: 127.0.0.1@{port}
+        num-threads: 4
+        do-daemonize: no
+        use-syslog: no
+        username: ""
+        chroot: ""
+        directory: "{folder}"
+        pidfile: "{folder}/pid"
+        auto-trust-anchor-file: ""
+        local-zone: "test." static
+        {records}
+        remote-control:
+        control-enable: no
+    """)
+    with Server(prefix, ["unbound", "-c", str(config)], port) as server:
+        queries = folder / "queries"
+        queries.write_text("".join(f"h{i}.test A\n" for i in range(1, 200)))
+        answer = "".join(subprocess.run(["dig", "@127.0.0.1", "-p", str(port), "+short", "-f", str(queries)],
+                                        capture_output=True, text=True, check=True).stdout for _ in range(3))
+    return answer, server.status
+
+
 def varnish(prefix, folder):
     port, backend = free_port(), free_port()
     (folder / "page").write_bytes(b"v" * 20_000)
@@ -413,7 +440,7 @@ def stress_ng(stressor, operations):
 
 
 def sort(prefix, folder):
-    output, status = run(prefix, ["sort", "--parallel=4", "-S", "4M", "-T", str(folder), str(data_file(folder))])
+    output, status = run(prefix, ["sort", "--parallel=4", "-S", "30M", "-T", str(folder), str(data_file(folder))])
     return hashlib.sha256(output).hexdigest(), status
 
 
@@ -442,7 +469,7 @@ PROGRAMS = [
     Program("gdb", ["gdb"], "reads its own symbols with 4 workers", gdb),
     Program("chromium", ["chromium"], "a page with a script, headless", chromium),
     Program("libreoffice", ["libreoffice-calc-nogui"], "a table to HTML, headless", libreoffice),
-    Program("stress-ng mutex", ["stress-ng"], "4 workers", stress_ng("mutex", 20000), quick=True, nests=False),
+    Program("stress-ng mutex", ["stress-ng"], "4 workers, 3 s", stress_ng("mutex", 10**8), quick=True, nests=False),
     Program("stress-ng sem", ["stress-ng"], "4 workers, 3 s", stress_ng("sem", 10**8), nests=False),
     Program("stress-ng futex", ["stress-ng"], "4 workers", stress_ng("futex", 20000), nests=False, waits_only=True),
     Program("ruby", ["ruby"], "4 threads on a queue, 3,000 items", ruby, quick=True, nests=False),
@@ -450,6 +477,7 @@ PROGRAMS = [
     Program("erlang", ["erlang-base"], "300 processes on 4 schedulers", erlang),
     Program("povray", ["povray"], "a reflecting sphere, 4 threads", povray),
     Program("bind9", ["bind9", "bind9-dnsutils"], "199 queries, 4 workers", bind9),
+    Program("unbound", ["unbound", "bind9-dnsutils"], "597 queries, 4 threads", unbound),
     Program("varnish", ["varnish", "apache2-utils", "curl"], "3,000 requests through the cache", varnish),
     Program("sort", ["coreutils"], "40 MB, 4 threads", sort, quick=True),
 ]

@@ -24,11 +24,11 @@ struct CoreThread {
   int tid = 0;
   int signal = 0;  // that was being delivered: of the thread that died, else mostly 0
   RegisterSet registers;
-  uint64_t fs_base = 0;                 // glibc's struct pthread of the thread
-  int64_t syscall = -1;                 // the system call it was in; -1: it ran its own code
-  int64_t syscall_rax = 0;              // ... and what rax held: see is_blocked()
-  bool is_blocked() const;              // in a system call that had not ended
-  uint64_t argument(int number) const;  // of the system call, 0 to 5
+  uint64_t fs_base = 0;                   // glibc's struct pthread of the thread
+  int64_t syscall = -1;                   // the system call it was in; -1: it ran its own code
+  int64_t syscall_rax = 0;                // ... and what rax held: see is_blocked()
+  [[nodiscard]] bool is_blocked() const;  // in a system call that had not ended
+  [[nodiscard]] uint64_t argument(int number) const;  // of the system call, 0 to 5
 };
 
 // Where the process had which part of which file (NT_FILE).

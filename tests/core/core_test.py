@@ -185,7 +185,9 @@ def cut(world, turns, seed):
             world, piece, "--threads",
             preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (2 * GIB, 2 * GIB)))
         answers[result.status] = answers.get(result.status, 0) + 1
-        expect(result.status == 2 or "cut off" in result.err, f"cut at {at} of {size}: not said", result)
+        # At its very end gdb's core has section headers, which nobody needs.
+        expect(result.status == 2 or "cut off" in result.err or is_the_cycle(findings),
+               f"cut at {at} of {size}: not said", result)
         for finding in findings or []:
             # gdb writes its notes last: without them the two locks lose their names.
             knot = [t for t in finding["threads"] if t["role"] == "knot"]

@@ -320,15 +320,30 @@ bool Judge::has_free_thread(WatchedProcess& process, const std::vector<WaitWord>
 
 std::vector<model::Finding> Judge::examine() {
   ++examinations_;
+  Case current = open_case();
+  const Candidates candidates = find_candidates(current);
+  if (candidates.all.empty()) return {};
+  // A knot of owners needs the evidence of its own threads alone: a thousand idle threads must not
+  // delay its headline. Anything else that this says is said without the evidence of the others.
+  if (!candidates.owned.empty()) {
+    std::vector<model::Finding> findings = weigh_up(current, candidates.owned, true);
+    if (!findings.empty()) return findings;
+    current = open_case();
+  }
+  return weigh_up(current, candidates.all, false);
+}
+
+Judge::Case Judge::open_case() {
   Case current;
   for (const auto& [pid, process] : latest_) {
     if (!process->is_alive() || process->board() == nullptr) continue;
     current.processes.push_back(process);
     current.boards.push_back(process->snapshot_source());
   }
-  std::set<std::pair<size_t, int>> tids;
-  if (!find_candidates(current, tids)) return {};
+  return current;
+}
 
+std::vector<model::Finding> Judge::weigh_up(Case& current, const Tids& tids, bool deadlocks_only) {
   // All first readings, then cards and object words, then all second readings.
   read_all(current, tids, false);
   for (size_t i = 0; i < current.processes.size(); ++i) {
@@ -362,6 +377,7 @@ std::vector<model::Finding> Judge::examine() {
   options.stall_after = options_.stall;
   std::vector<model::Finding> findings;
   for (model::Finding& finding : analysis::find_stuck(current.now.snapshot, options)) {
+    if (deadlocks_only && finding.verdict != model::Verdict::Deadlock) continue;
     if (!is_new(current, finding)) continue;
     name_threads(current, finding);
     process::FindingCompleter([&](const model::Process& process) {
@@ -372,27 +388,26 @@ std::vector<model::Finding> Judge::examine() {
   return findings;
 }
 
-// Takes the cards at their word. True: threads look stuck; `tids` are those whose evidence is
-// needed.
-bool Judge::find_candidates(Case& current, std::set<std::pair<size_t, int>>& tids) {
+// Takes the cards at their word.
+Judge::Candidates Judge::find_candidates(Case& current) {
   analysis::StuckOptions options;
   options.stall_min_age = nanoseconds(0);
   options.stall_busy_age = nanoseconds(0);
   options.stall_after = options_.stall;
 
+  Candidates found;
   std::set<size_t> whole_processes;
-  std::set<std::pair<size_t, int>> owned_only;
   bool has_conditions = false;
   bool any_shared = false;
   const auto take = [&](const trace::BoardSnapshot& snapshot) {
     for (const model::Finding& finding : analysis::find_stuck(snapshot.snapshot, options)) {
       bool any_signal = false;
-      std::set<std::pair<size_t, int>> of_owned;
+      Tids of_owned;
       for (const model::FindingThread& thread : finding.threads) {
         const auto& wait = snapshot.snapshot.threads[index_of(thread.id)].wait;
         const bool owned =
             wait && has_one_waker(snapshot.snapshot.resources[index_of(wait->resource)]);
-        tids.emplace(index_of(thread.process), thread.tid);
+        found.all.emplace(index_of(thread.process), thread.tid);
         if (owned) of_owned.emplace(index_of(thread.process), thread.tid);
         any_signal |= !owned && thread.role == model::Role::Knot;
         any_shared |=
@@ -405,7 +420,7 @@ bool Judge::find_candidates(Case& current, std::set<std::pair<size_t, int>>& tid
                                      finding.reason.code == model::ReasonCode::OwnerUnknown ||
                                      finding.reason.code == model::ReasonCode::StuckForLong;
       if (!any_signal && !depends_on_others && !is_told(snapshot.snapshot, finding))
-        owned_only.merge(of_owned);
+        found.owned.merge(of_owned);
     }
   };
   const auto read = [&](const trace::ReacquiresMutex& reacquires) {
@@ -422,13 +437,7 @@ bool Judge::find_candidates(Case& current, std::set<std::pair<size_t, int>>& tid
   // The same with every condition wait in its second phase: a thread that was signalled and finds
   // its mutex taken is part of a knot that the first view cannot show.
   if (has_conditions) read([](size_t, uint32_t, const WaitWord&) { return true; });
-  if (tids.empty()) return false;
-  // A knot of owners needs the evidence of its own threads alone. It is told first: a thousand idle
-  // threads must not delay its headline. What is left is looked at next time.
-  if (!owned_only.empty()) {
-    tids = std::move(owned_only);
-    return true;
-  }
+  if (found.all.empty()) return found;
   // What lies in shared memory can be signalled from everywhere, also by a process whose threads
   // have no card yet.
   for (size_t process = 0; any_shared && process < current.processes.size(); ++process) {
@@ -437,12 +446,12 @@ bool Judge::find_candidates(Case& current, std::set<std::pair<size_t, int>>& tid
   for (const size_t process : whole_processes) {
     process::TaskDirectory* const tasks = current.processes[process]->tasks();
     if (tasks == nullptr) continue;
-    for (const int tid : tasks->list()) tids.emplace(process, tid);
+    for (const int tid : tasks->list()) found.all.emplace(process, tid);
   }
-  return true;
+  return found;
 }
 
-void Judge::read_all(Case& current, const std::set<std::pair<size_t, int>>& tids, bool second) {
+void Judge::read_all(Case& current, const Tids& tids, bool second) {
   for (const auto& [process, tid] : tids) {
     process::TaskDirectory* const tasks = current.processes[process]->tasks();
     if (tasks == nullptr) continue;

@@ -68,6 +68,12 @@ class Judge {
     std::map<std::pair<size_t, int>, Reading> readings;  // process, tid
     std::vector<Outsider> outsiders;  // unwatched, and able to reach what is waited for
   };
+  using Tids = std::set<std::pair<size_t, int>>;  // process, tid
+  // Whose evidence is needed.
+  struct Candidates {
+    Tids owned;  // of knots of owners, as far as the cards tell; told before all else
+    Tids all;
+  };
   struct Look {
     bool worth = false;      // something could be a knot
     uint64_t signature = 0;  // of all long waits
@@ -78,8 +84,10 @@ class Judge {
   static bool is_live(WatchedProcess& process, uint64_t uid);
   static bool has_free_thread(WatchedProcess& process, const std::vector<format::WaitWord>& waits);
   std::vector<model::Finding> examine();
-  bool find_candidates(Case& current, std::set<std::pair<size_t, int>>& tids);
-  void read_all(Case& current, const std::set<std::pair<size_t, int>>& tids, bool second);
+  Case open_case();
+  Candidates find_candidates(Case& current);
+  std::vector<model::Finding> weigh_up(Case& current, const Tids& tids, bool deadlocks_only);
+  void read_all(Case& current, const Tids& tids, bool second);
   void gather_objects(Case& current, std::vector<WaitFacts>& facts, std::vector<bool>& gone);
   void attest_spinning(Case& current, std::vector<WaitFacts>& facts);
   void apply(Case& current, const std::vector<WaitFacts>& facts, const std::vector<bool>& gone);

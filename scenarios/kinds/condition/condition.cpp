@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // Condition variables: anybody may signal, so a wait is hopeless only when everybody is stuck.
 //
-// RUN(all-stuck, outer-lock, reacquire, pool, pool-future, closed-queue): gordian run -- %program %case
-// EXIT(all-stuck, outer-lock, reacquire, pool, pool-future, closed-queue): 66
-// JSON(all-stuck, outer-lock, pool, pool-future, closed-queue): findings=1
+// RUN(all-stuck, outer-lock, idle-crowd, reacquire, pool, pool-future, closed-queue): gordian run -- %program %case
+// EXIT(all-stuck, outer-lock, idle-crowd, reacquire, pool, pool-future, closed-queue): 66
+// JSON(all-stuck, outer-lock, idle-crowd, pool, pool-future, closed-queue): findings=1
 // JSON(all-stuck): verdict=deadlock kind=condition|mixed locks=arrived
-// JSON(outer-lock): verdict=deadlock kind=condition|mixed locks=arrived,outer
+// JSON(outer-lock, idle-crowd): verdict=deadlock kind=condition|mixed locks=arrived,outer
 // JSON(reacquire): verdict=deadlock kind=lock-order knot=waiter,signaller locks=inner,outer
 // JSON(pool): verdict=deadlock kind=condition|queue
 // JSON(pool-future): verdict=deadlock
@@ -94,6 +94,19 @@ void outer_lock() {
     std::lock_guard first(outer);
     make_ready();
   });
+}
+
+// The same beside threads that wait for a signal of their own, which nobody is left to send: they
+// could have woken the waiter, so the kernel must be asked about them too.
+void idle_crowd() {
+  std::mutex parking;
+  std::condition_variable parked;
+  const auto park = [&] {
+    std::unique_lock lock(parking);
+    parked.wait(lock, [] { return ready; });
+  };
+  Thread first("idle-1", park), second("idle-2", park), third("idle-3", park);
+  outer_lock();
 }
 
 // The signal comes, and the waiter then cannot get its mutex back: the signaller keeps it and wants
@@ -370,6 +383,7 @@ int main(int argc, char** argv) {
   return scenario::run_case(argc, argv,
                             {{"all-stuck", all_stuck},
                              {"outer-lock", outer_lock},
+                             {"idle-crowd", idle_crowd},
                              {"reacquire", reacquire},
                              {"pool", pool},
                              {"pool-future", pool_future},

@@ -94,6 +94,7 @@ bool wants_color() {
 
 std::vector<report::ListedThread> to_list(const std::vector<watch::ThreadView>& threads) {
   std::vector<report::ListedThread> list;
+  list.reserve(threads.size());
   for (const watch::ThreadView& thread : threads)
     list.push_back({thread.tid, thread.name, thread.call, thread.stack});
   return list;

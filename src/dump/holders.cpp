@@ -586,9 +586,7 @@ class Finder {
         score.value = 0;
       if (is_blocked(view)) {
         best = std::max(best, score.value);
-      } else if (view.wait.posture == Posture::Busy) {
-        mover = std::max(mover, score.value);
-      } else if (lock.is_join) {
+      } else if (view.wait.posture == Posture::Busy || lock.is_join) {
         mover = std::max(mover, score.value);
       } else if (view.wait.posture == Posture::Waiting && is_worth_asking(lock, view, score)) {
         best_waiting = std::max(best_waiting, score.value);

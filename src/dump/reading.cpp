@@ -584,14 +584,16 @@ std::vector<std::string> Reading::open_questions() const {
     if (lock.is_given && !lock.is_absent && !lock.holders.empty()) continue;
     std::string name = name_of_lock(i);
     if (name.empty()) name = lock.address != 0 ? hex(lock.address) : "whose address is not shown";
-    const std::string who =
+    std::string who =
         count_of(lock.waiters.size(), "thread") + (lock.waiters.size() == 1 ? " waits" : " wait");
     if (lock.is_join) {
-      questions.push_back(who +
-                          " for the end of a thread that the text does not list: " + settle(i));
+      questions.push_back(
+          who.append(" for the end of a thread that the text does not list: ").append(settle(i)));
     } else {
-      questions.push_back(who + " for the lock " + name +
-                          ", and the text does not show who holds it: " + settle(i));
+      questions.push_back(who.append(" for the lock ")
+                              .append(name)
+                              .append(", and the text does not show who holds it: ")
+                              .append(settle(i)));
     }
   }
   if (dump_.cut) questions.emplace_back("the text is longer than what was read of it");

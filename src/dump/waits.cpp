@@ -533,10 +533,7 @@ WaitFact recognise_go(const Thread& thread) {
     wait.posture = Posture::Blocked;
     wait.kind = ResourceKind::RwLock;
     if (is("sync.RWMutex.R")) wait.mode = Mode::Shared;
-  } else if (is("semacquire")) {
-    wait.posture = Posture::Waiting;
-    wait.kind = ResourceKind::Semaphore;
-  } else if (is("sync.WaitGroup.Wait")) {
+  } else if (is("semacquire") || is("sync.WaitGroup.Wait")) {
     wait.posture = Posture::Waiting;
     wait.kind = ResourceKind::Semaphore;
   } else if (is("sync.Cond.Wait")) {

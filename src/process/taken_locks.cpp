@@ -201,11 +201,11 @@ void TakenLocks::find_calls(Code& code) {
     const std::string_view name = plain_name(*symbol);
     if (const auto target = find_in(kUnlockers, name)) {
       code.calls.push_back({.site = site, .target = *target, .unlocks = true});
-    } else if (auto taken = find_wait_target(name); taken && is_lock(*taken)) {
-      code.calls.push_back({.site = site, .target = *taken});
-    } else if (taken = find_in(kTriers, name); taken) {
-      code.calls.push_back({.site = site, .target = *taken});
+      continue;
     }
+    auto taken = find_wait_target(name);
+    if (!taken || !is_lock(*taken)) taken = find_in(kTriers, name);
+    if (taken) code.calls.push_back({.site = site, .target = *taken});
   }
 }
 

@@ -31,6 +31,7 @@ std::string calls_line(const std::vector<ListedThread>& threads) {
   std::stable_sort(sorted.begin(), sorted.end(),
                    [](const auto& a, const auto& b) { return a.second > b.second; });
   std::vector<std::string> words;
+  words.reserve(sorted.size());
   for (const auto& [call, count] : sorted)
     words.push_back(with_thousands(count) + " " + in_call(call));
   return join_words(words);

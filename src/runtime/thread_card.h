@@ -110,7 +110,7 @@ struct alignas(64) ThreadState {
   // By value: a reference would force every inlined caller to keep its request in memory.
   void push_slow(Request request, CallSite site);
   void pop_slow(Request request, CallSite site);
-  __attribute__((always_inline)) uint64_t mark_of_all_holds() const;
+  [[nodiscard]] __attribute__((always_inline)) uint64_t mark_of_all_holds() const;
   void remove_hold(uint32_t index);
   void forget_finished_once(const CallSite& site);
   void chain_missed(Request request, CallSite site, uint64_t chain);

@@ -74,6 +74,7 @@ std::vector<Outsider> find_outsiders(const std::vector<int>& watched,
       if (can_be_opened(pid, mapping)) names.insert(mapping.path);
     }
   }
+  outsiders.reserve(outsiders.size() + names.size());
   for (const std::string& name : names)
     outsiders.push_back(
         {.pid = 0, .exe = name, .argv = {}, .name = "any that opens " + name, .memory_of = 0});

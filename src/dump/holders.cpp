@@ -535,8 +535,9 @@ class Finder {
         for (const size_t frame : view.own) {
           if (frame <= list[i - 1] || frame >= list[i]) continue;
           bool shows_other = false;
-          each_address(view.thread->frames[frame].args,
-                       [&](uint64_t value) { shows_other |= value > 0x1000 && value != object; });
+          each_address(view.thread->frames[frame].args, [&, own = object](uint64_t value) {
+            shows_other |= value > 0x1000 && value != own;
+          });
           if (shows_other) ++others;
         }
         const bool is_own = std::find(view.own.begin(), view.own.end(), list[i]) != view.own.end();
@@ -579,10 +580,11 @@ class Finder {
     for (auto& [thread, score] : scores) {
       const ThreadView& view = threads_[thread];
       if (!waits_here.contains(thread) && score.why == Why::Object && is_blocked(view) &&
-          std::any_of(lock.waiters.begin(),
-                      lock.waiters.begin() +
-                          static_cast<ptrdiff_t>(std::min(lock.waiters.size(), kMaxWaitersAsked)),
-                      [&](uint32_t waiter) { return is_behind(index, thread, waiter); }))
+          std::any_of(
+              lock.waiters.begin(),
+              lock.waiters.begin() +
+                  static_cast<ptrdiff_t>(std::min(lock.waiters.size(), kMaxWaitersAsked)),
+              [&, holder = thread](uint32_t waiter) { return is_behind(index, holder, waiter); }))
         score.value = 0;
       if (is_blocked(view)) {
         best = std::max(best, score.value);

@@ -263,7 +263,12 @@ bool Judge::is_worth_telling(const Knot& knot) const {
   bool signals = false, locks = false;
   for (const uint32_t member : knot.core) {
     if (age(member) < options_.stall_min_age) return false;
-    signals |= is_signalled(wanted(member));
+    // Who has the other end of a pipe is known: no idle program looks like that, unless its signal
+    // handlers write to it.
+    const bool is_other_end =
+        (wanted(member).kind == ResourceKind::Pipe || wanted(member).kind == ResourceKind::Child) &&
+        !wanted(member).posts_from_handler_possible;
+    signals |= is_signalled(wanted(member)) && !is_other_end;
     locks |= wants_lock(member);
   }
   return locks || !signals;

@@ -28,6 +28,7 @@ FindingKind kind_of_want(const model::Resource& resource) {
     case ResourceKind::GlibOnce:
       return FindingKind::Once;
     case ResourceKind::Thread:
+    case ResourceKind::Child:
       return FindingKind::Join;
     case ResourceKind::Condition:
     case ResourceKind::GlibCond:
@@ -40,6 +41,7 @@ FindingKind kind_of_want(const model::Resource& resource) {
       return FindingKind::Barrier;
     case ResourceKind::GlibQueue:
     case ResourceKind::Channel:
+    case ResourceKind::Pipe:
       return FindingKind::Queue;
     case ResourceKind::FileLock:
       return FindingKind::FileLock;

@@ -86,7 +86,9 @@ std::vector<AssumptionCode> assumptions_of(const model::Snapshot& snapshot,
       codes.insert(AssumptionCode::OwnersRelease);
     }
     if (resource.kind == ResourceKind::FileLock) codes.insert(AssumptionCode::NoOutsideWaker);
-    if (resource.wakers_closed) codes.insert(AssumptionCode::ClosedWakers);
+    const bool announced = resource.wakers_closed && resource.kind != model::ResourceKind::Pipe &&
+                           resource.kind != model::ResourceKind::Child;
+    if (announced) codes.insert(AssumptionCode::ClosedWakers);
     if (is_cancellable(resource) && has_free_thread(snapshot, snapshot.threads[thread].process)) {
       codes.insert(AssumptionCode::NotCancelled);
     }

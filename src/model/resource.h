@@ -32,6 +32,8 @@ enum class ResourceKind : uint8_t {
   GlibBit,
   GlibQueue,
   Channel,  // of a Go program: whoever takes what is sent, or sends, ends the wait
+  Pipe,     // or a pair of sockets: whoever has the other end can write or read
+  Child,    // a child process: its threads can end it
   FileLock,
   Lease,   // a lock on a server
   Custom,  // announced by annotation
@@ -48,6 +50,8 @@ constexpr bool is_owned(ResourceKind kind) {
     case ResourceKind::GlibCond:
     case ResourceKind::GlibQueue:
     case ResourceKind::Channel:
+    case ResourceKind::Pipe:
+    case ResourceKind::Child:
       return false;
     default:
       return true;

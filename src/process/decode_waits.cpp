@@ -149,6 +149,8 @@ class Decoder {
       decoded.futex = call->address;
       decoded.private_futex = call->is_private;
       add_wait(process, facts, *call, thread, decoded);
+    } else if (facts.spins_on != 0) {
+      add_spin(process, facts, thread, decoded);
     }
     threads_by_tid_.emplace(std::pair(process, facts.own_tid), thread.id);
     result_.snapshot.threads.push_back(std::move(thread));
@@ -280,6 +282,20 @@ class Decoder {
       thread.busy = true;
       thread.wait.reset();
     }
+  }
+
+  // It runs, so nothing shows that it was there all the time between two looks.
+  void add_spin(size_t process, const ThreadFacts& facts, model::Thread& thread,
+                DecodedThread& decoded) {
+    const auto word = processes_[process].memory->read_word(facts.spins_on, 4);
+    if (!word || static_cast<int32_t>(*word) > 0) return;  // just released
+    decoded.call = "pthread_spin_lock";
+    model::Wait wait;
+    wait.resource = resource(process, ResourceKind::Spin, facts.spins_on, true);
+    wait.doubt = "it was seen spinning at each of several looks, not in between";
+    thread.activity = Activity::Waiting;
+    thread.busy = false;
+    thread.wait = std::move(wait);
   }
 
   Found identify(const ProcessFacts& process, const ThreadFacts& thread, const FutexCall& call,

@@ -82,7 +82,8 @@ class Inference {
     for (size_t i = 0; i < decoded_.threads.size() && i < kMaxThreads; ++i) {
       const size_t process = decoded_.threads[i].process;
       const ThreadFacts& facts = processes_[process].threads[next[process]++];
-      if (facts.blocked && processes_[process].symbols != nullptr) read_stack(i, process, facts);
+      if ((facts.blocked || facts.spins_on != 0) && processes_[process].symbols != nullptr)
+        read_stack(i, process, facts);
     }
     for (auto& [id, candidates] : wanted_) assign(id, candidates);
   }

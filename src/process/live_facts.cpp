@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "process/live_facts.h"
 
+#include "process/debug_info.h"
 #include "process/stopped_thread.h"
+#include "process/wait_function.h"
 
 #include <algorithm>
 #include <array>
@@ -187,19 +189,57 @@ bool LiveProcess::learn_registers(size_t thread) {
   return true;
 }
 
+// The function keeps its argument where it got it, and has no frame. That of the preloaded runtime
+// is not looked for: its waits are on the board.
+std::optional<LiveProcess::Spin> LiveProcess::find_spin(int tid) const {
+  const std::optional<StoppedCall> call = read_call_stopped(tid);
+  if (!call) return std::nullopt;
+  const auto symbol = facts_.symbols->debug_info().find_symbol(call->registers.rip);
+  if (!symbol || find_wait_target(plain_name(symbol->name)) != WaitTarget::Spin)
+    return std::nullopt;
+  return Spin{call->argument, call->registers};
+}
+
+void LiveProcess::look_for_spin(size_t thread) {
+  ThreadFacts& facts = facts_.threads[thread];
+  if (facts.blocked || facts.gone) return;
+  const std::optional<Spin> spin = find_spin(facts.tid);
+  if (!spin) return;
+  facts.spins_on = spin->lock;
+  facts.registers = RegisterSet(spin->registers);
+}
+
+bool LiveProcess::still_spins(size_t thread) const {
+  const ThreadFacts& facts = facts_.threads[thread];
+  const std::optional<Spin> now = find_spin(facts.tid);
+  return now && now->lock == facts.spins_on &&
+         now->registers.rsp == facts.registers.get(kRegisterRsp);
+}
+
 void LiveProcess::read_again(size_t thread) { second_[thread] = tasks_.read(first_[thread].tid); }
 
 bool LiveProcess::is_steady(size_t thread) const {
+  if (facts_.threads[thread].spins_on != 0) return still_spins(thread);
   return second_[thread] && facts_.threads[thread].blocked &&
          first_[thread].same_moment(*second_[thread]);
 }
 
 bool LiveProcess::stands_still(size_t thread) const {
+  if (facts_.threads[thread].spins_on != 0) {
+    // Who spins for a lock that is merely busy is sooner or later met elsewhere.
+    constexpr int kLooks = 20;
+    for (int look = 0; look < kLooks; ++look) {
+      if (!still_spins(thread)) return false;
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+    return true;
+  }
   const std::optional<ThreadReading> now = tasks_.read(first_[thread].tid);
   return now && first_[thread].same_moment(*now);
 }
 
 std::optional<nanoseconds> LiveProcess::sleeping_for(size_t thread) {
+  if (facts_.threads[thread].spins_on != 0) return std::nullopt;
   const auto stopped = asleep_since_.find(first_[thread].tid);
   if (stopped != asleep_since_.end() &&
       facts_.threads[thread].registers.get(kRegisterRbx).has_value())

@@ -47,6 +47,10 @@ class LiveProcess {
   // where it was. Futex calls only: they restart unseen by the program. False: no such luck.
   bool learn_registers(size_t thread);
 
+  // Stops a thread that runs, and fills in its registers and `spins_on` if it is caught in
+  // pthread_spin_lock. Its second reading is then a second such look.
+  void look_for_spin(size_t thread);
+
   // How long ago it fell asleep; nullopt: the kernel does not tell.
   [[nodiscard]] std::optional<std::chrono::nanoseconds> sleeping_for(size_t thread);
 
@@ -55,6 +59,12 @@ class LiveProcess {
  private:
   LiveProcess(TaskDirectory tasks, int face)
       : tasks_(std::move(tasks)), memory_(face), cache_(memory_), face_(face) {}
+  struct Spin {
+    uint64_t lock = 0;
+    model::Registers registers;
+  };
+  [[nodiscard]] std::optional<Spin> find_spin(int tid) const;
+  [[nodiscard]] bool still_spins(size_t thread) const;
   [[nodiscard]] bool has_thread(uint32_t own_tid) const;
   [[nodiscard]] std::optional<bool> is_alive_elsewhere(uint32_t own_tid) const;
   [[nodiscard]] std::optional<SharedPlace> shared_place(uint64_t address);

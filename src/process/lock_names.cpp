@@ -30,6 +30,8 @@ bool is_lock_size(uint64_t size) {
 bool has_address(model::ResourceKind kind) {
   switch (kind) {
     case model::ResourceKind::Thread:
+    case model::ResourceKind::Pipe:
+    case model::ResourceKind::Child:
     case model::ResourceKind::FileLock:
     case model::ResourceKind::Lease:
       return false;

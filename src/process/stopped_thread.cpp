@@ -31,21 +31,28 @@ std::optional<int> wait_for_stop(int tid, Clock::time_point until) {
 }  // namespace
 
 std::optional<model::Registers> read_registers_stopped(int tid) {
+  const std::optional<StoppedCall> call = read_call_stopped(tid);
+  if (!call) return std::nullopt;
+  return call->registers;
+}
+
+std::optional<StoppedCall> read_call_stopped(int tid) {
   if (ptrace(PTRACE_SEIZE, tid, nullptr, nullptr) != 0) return std::nullopt;
-  std::optional<model::Registers> result;
+  std::optional<StoppedCall> result;
   std::optional<int> status;
   if (ptrace(PTRACE_INTERRUPT, tid, nullptr, nullptr) == 0) {
     status = wait_for_stop(tid, Clock::now() + kPatience);
     user_regs_struct registers{};
     if (status && WIFSTOPPED(*status) && ptrace(PTRACE_GETREGS, tid, nullptr, &registers) == 0) {
-      result = model::Registers{.rip = registers.rip,
-                                .rsp = registers.rsp,
-                                .rbp = registers.rbp,
-                                .rbx = registers.rbx,
-                                .r12 = registers.r12,
-                                .r13 = registers.r13,
-                                .r14 = registers.r14,
-                                .r15 = registers.r15};
+      result = StoppedCall{.registers = {.rip = registers.rip,
+                                         .rsp = registers.rsp,
+                                         .rbp = registers.rbp,
+                                         .rbx = registers.rbx,
+                                         .r12 = registers.r12,
+                                         .r13 = registers.r13,
+                                         .r14 = registers.r14,
+                                         .r15 = registers.r15},
+                           .argument = registers.rdi};
     }
   }
   // A signal that arrived at the same time is handed on.

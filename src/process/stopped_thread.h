@@ -4,6 +4,7 @@
 
 #include "model/snapshot.h"
 
+#include <cstdint>
 #include <optional>
 
 namespace gordian::process {
@@ -12,5 +13,12 @@ namespace gordian::process {
 // sleeping, unseen by its program; epoll_wait and its like return EINTR to it. Nullopt: no right,
 // gone, or traced by somebody else.
 std::optional<model::Registers> read_registers_stopped(int tid);
+
+// With the register in which a function without a frame keeps its first argument.
+struct StoppedCall {
+  model::Registers registers;
+  uint64_t argument = 0;
+};
+std::optional<StoppedCall> read_call_stopped(int tid);
 
 }  // namespace gordian::process

@@ -28,6 +28,7 @@ struct ThreadFacts {
   std::array<uint64_t, 6> args{};
   RegisterSet registers = {};         // at least program counter and stack pointer, where known
   std::chrono::nanoseconds since{0};  // CLOCK_MONOTONIC when it fell asleep; 0: unknown
+  uint64_t spins_on = 0;              // not blocked, but caught in pthread_spin_lock for this one
 };
 
 // Where memory that several processes share really lies.

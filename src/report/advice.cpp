@@ -120,6 +120,8 @@ std::string before_asking(const Labels& labels, const FindingThread& thread) {
     case ResourceKind::Futex:
     case ResourceKind::GlibQueue:
     case ResourceKind::Channel:
+    case ResourceKind::Pipe:
+    case ResourceKind::Child:
       what = "waits for ";
       break;
     default:

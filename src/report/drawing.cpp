@@ -105,6 +105,10 @@ std::string relation(const Labels& labels, const FindingThread& thread) {
       return could + "woken by";
     case ResourceKind::GlibQueue:
       return could + "fed by";
+    case ResourceKind::Pipe:
+      return could + "served by";
+    case ResourceKind::Child:
+      return could + "ended by";
     case ResourceKind::Channel:
       return could + "emptied by";
     case ResourceKind::Once:

@@ -47,9 +47,9 @@ namespace {
 
 // "2 locks, 1 join": what the knot is tied with.
 std::string what_is_wanted(const Labels& labels) {
-  constexpr std::array<std::string_view, 11> kNouns = {"lock",      "file lock", "lease",   "join",
-                                                       "condition", "semaphore", "barrier", "queue",
-                                                       "future",    "futex",     "channel"};
+  constexpr std::array<std::string_view, 13> kNouns = {
+      "lock",  "file lock", "lease", "join",    "condition", "semaphore",    "barrier",
+      "queue", "future",    "futex", "channel", "pipe",      "child process"};
   std::array<size_t, kNouns.size()> counts{};
   const auto noun_of = [](ResourceKind kind) -> size_t {
     switch (kind) {
@@ -70,6 +70,10 @@ std::string what_is_wanted(const Labels& labels) {
         return 7;
       case ResourceKind::Channel:
         return 10;
+      case ResourceKind::Pipe:
+        return 11;
+      case ResourceKind::Child:
+        return 12;
       case ResourceKind::Future:
         return 8;
       case ResourceKind::Futex:

@@ -364,6 +364,9 @@ std::string Labels::wants(const FindingWant& want, bool plural) const {
       return say("wait", "on queue ");
     case ResourceKind::Channel:
       return say("wait", "on channel ");
+    case ResourceKind::Pipe:
+    case ResourceKind::Child:
+      return say("wait", "for ");
     case ResourceKind::Once:
     case ResourceKind::GlibOnce:
     case ResourceKind::Guard:

@@ -103,6 +103,10 @@ std::string_view resource_kind_word(ResourceKind kind) {
       return "glib-queue";
     case ResourceKind::Channel:
       return "channel";
+    case ResourceKind::Pipe:
+      return "pipe";
+    case ResourceKind::Child:
+      return "child-process";
     case ResourceKind::FileLock:
       return "file-lock";
     case ResourceKind::Lease:
@@ -153,6 +157,10 @@ std::string_view resource_kind_label(ResourceKind kind) {
       return "GAsyncQueue";
     case ResourceKind::Channel:
       return "channel";
+    case ResourceKind::Pipe:
+      return "pipe";
+    case ResourceKind::Child:
+      return "child process";
     case ResourceKind::FileLock:
       return "file lock";
     case ResourceKind::Lease:

@@ -11,6 +11,7 @@
 #include "process/unwind.h"
 #include "watch/file_lock_waits.h"
 #include "watch/merge_board.h"
+#include "watch/process_waits.h"
 
 #include <algorithm>
 #include <cstdlib>
@@ -82,7 +83,12 @@ bool Attachment::add(int pid) {
 std::vector<process::ProcessFacts> Attachment::read_all() {
   std::vector<process::ProcessFacts> facts;
   facts.reserve(processes_.size());
-  for (const auto& process : processes_) facts.push_back(process->read());
+  for (const auto& process : processes_) {
+    const size_t threads = process->read().threads.size();
+    for (size_t thread = 0; options_.stop && thread < threads; ++thread)
+      process->look_for_spin(thread);
+    facts.push_back(process->facts());
+  }
   return facts;
 }
 
@@ -99,6 +105,7 @@ bool Attachment::follow(const process::DecodedWaits& decoded) {
   bool more = false;
   for (const uint32_t tid : decoded.foreign_owners) more |= add(process_of(tid));
   for (const int pid : find_file_lock_holders(current_facts())) more |= add(pid);
+  for (const int pid : find_partners(decoded, current_facts())) more |= add(pid);
   std::set<std::pair<uint64_t, uint64_t>> files;
   for (const model::Thread& thread : decoded.snapshot.threads) {
     if (!thread.wait || thread.wait->timed) continue;
@@ -152,6 +159,7 @@ AttachOutcome Attachment::examine() {
   for (size_t i = 0; i < processes_.size(); ++i)
     merge_board(examination.decoded, i, processes_[i]->pid());
   process::infer_holders(examination.decoded, facts);
+  add_process_waits(examination.decoded, facts);
   for (size_t process = 0; process < facts.size(); ++process) {
     for (size_t thread = 0; thread < facts[process].threads.size(); ++thread)
       examination.places.emplace_back(process, thread);
@@ -173,6 +181,7 @@ AttachOutcome Attachment::examine() {
       const auto& [process, index] = examination.places[thread];
       return processes_[process]->is_steady(index);
     });
+    drop_free_process_waits(snapshot);
     set_ages(examination);
     add_outsiders(snapshot, outsiders);
     analysis::StuckOptions options;
@@ -193,7 +202,7 @@ std::vector<Outsider> Attachment::gather_outsiders(const model::Snapshot& snapsh
   for (const model::Thread& thread : snapshot.threads) {
     if (!thread.wait || thread.wait->timed) continue;
     const model::Resource& resource = snapshot.resources[index_of(thread.wait->resource)];
-    if (model::is_owned(resource.kind)) continue;
+    if (model::is_owned(resource.kind) || resource.wakers_closed) continue;
     places.push_back({.pid = snapshot.processes[index_of(thread.process)].pid,
                       .address = resource.address,
                       .shared = resource.process_shared});

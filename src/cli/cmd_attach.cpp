@@ -113,6 +113,13 @@ class Reporter {
     report_.host = host;
   }
 
+  // A deadlock ends the watching, so its headline was not told before.
+  void take_headline(const model::Finding& finding) {
+    say(report::headline(finding, text_));
+    std::fflush(stdout);
+    has_headline_ = true;
+  }
+
   // Prints what is new in it.
   void take(watch::AttachOutcome outcome) {
     report_.processes.clear();
@@ -132,7 +139,8 @@ class Reporter {
       certain_ |= finding.verdict == model::Verdict::Deadlock;
       const auto key = std::pair(finding.verdict, finding.fingerprint);
       if (!told_.insert(key).second) continue;
-      say(report::to_text(finding, text_));
+      say(std::exchange(has_headline_, false) ? report::story(finding, text_)
+                                              : report::to_text(finding, text_));
       report_.findings.push_back(std::move(finding));
     }
     others_ = to_list(outcome.others);
@@ -164,6 +172,7 @@ class Reporter {
   std::set<std::pair<model::Verdict, std::string>> told_;
   std::set<std::string> told_notes_;
   std::vector<report::ListedThread> others_;
+  bool has_headline_ = false;  // of the finding that comes next
   bool certain_ = false;
 };
 
@@ -175,9 +184,10 @@ Result<int> run(const Args& args) {
   }
   const std::string pid = std::to_string(options.pid);
   Reporter reporter(options);
+  watch::AttachOptions attach = options.attach;
+  attach.on_headline = [&](const model::Finding& finding) { reporter.take_headline(finding); };
   for (;;) {
-    GORDIAN_TRY(watch::Attachment attachment,
-                watch::Attachment::open(options.pid, options.attach).in(pid));
+    GORDIAN_TRY(watch::Attachment attachment, watch::Attachment::open(options.pid, attach).in(pid));
     reporter.take(attachment.examine());
     if (!options.watch || reporter.is_certain()) break;
     std::fflush(stdout);

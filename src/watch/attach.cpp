@@ -58,6 +58,7 @@ int process_of(uint32_t tid) {
 struct Attachment::Examination {
   process::DecodedWaits decoded;
   std::vector<std::pair<size_t, size_t>> places;  // process, thread of its facts
+  std::set<size_t> ageless;                       // whose age is found out late, if at all
 };
 
 Result<Attachment> Attachment::open(int pid, AttachOptions options) {
@@ -188,7 +189,18 @@ AttachOutcome Attachment::examine() {
     options.stall_after = options_.stall;
     outcome.findings = analysis::find_stuck(snapshot, options);
   }
-  for (model::Finding& finding : outcome.findings) complete(examination, finding);
+  if (options_.on_headline && !outcome.findings.empty() &&
+      outcome.findings.front().verdict == model::Verdict::Deadlock) {
+    model::Finding first = outcome.findings.front();
+    for (model::FindingThread& thread : first.threads)
+      if (thread.name.empty()) thread.name = snapshot.threads[index_of(thread.id)].name;
+    completer().name_statics(first);
+    options_.on_headline(first);
+  }
+  for (model::Finding& finding : outcome.findings) {
+    set_late_ages(examination, finding);
+    complete(examination, finding);
+  }
   outcome.processes = snapshot.processes;
   outcome.notes = examination.decoded.notes;
   outcome.threads = examination.places.size();
@@ -239,9 +251,36 @@ void Attachment::add_outsiders(model::Snapshot& snapshot, const std::vector<Outs
   }
 }
 
+// An idle thread that waits for a signal, holds nothing and is not joined is at most a victim: how
+// long it has slept decides nothing, and of a thousand such it takes a while to find out.
+std::vector<char> Attachment::threads_whose_age_matters(const model::Snapshot& snapshot) const {
+  std::vector<char> matters(snapshot.threads.size(), 0);
+  bool all = options_.stall > nanoseconds(0);
+  for (const model::Resource& resource : snapshot.resources)
+    all |= resource.wakers_closed || resource.kind == model::ResourceKind::FileLock;
+  for (size_t i = 0; i < snapshot.threads.size(); ++i) {
+    const model::Thread& thread = snapshot.threads[i];
+    if (!thread.wait) continue;
+    const model::Resource& resource = snapshot.resources[index_of(thread.wait->resource)];
+    matters[i] |= all || !thread.holds.empty() || model::is_owned(resource.kind);
+    if (resource.joined_known) matters[index_of(resource.joined)] = 1;
+  }
+  return matters;
+}
+
+void Attachment::set_late_ages(Examination& examination, model::Finding& finding) {
+  for (model::FindingThread& thread : finding.threads) {
+    const size_t i = index_of(thread.id);
+    if (!thread.wants || !examination.ageless.contains(i)) continue;
+    const auto& [process, index] = examination.places[i];
+    thread.wants->waited = processes_[process]->sleeping_for(index).value_or(nanoseconds(0));
+  }
+}
+
 void Attachment::set_ages(Examination& examination) {
   model::Snapshot& snapshot = examination.decoded.snapshot;
   std::vector<size_t> unknown;
+  const std::vector<char> matters = threads_whose_age_matters(snapshot);
   snapshot.taken = now_monotonic();
   for (size_t i = 0; i < snapshot.threads.size(); ++i) {
     model::Thread& thread = snapshot.threads[i];
@@ -249,6 +288,10 @@ void Attachment::set_ages(Examination& examination) {
     const auto& [process, index] = examination.places[i];
     if (thread.wait->since.count() != 0) continue;
     thread.wait->since = snapshot.taken;
+    if (!matters[i]) {
+      examination.ageless.insert(i);
+      continue;
+    }
     if (const auto age = processes_[process]->sleeping_for(index))
       thread.wait->since -= std::min(*age, snapshot.taken);
     else
@@ -261,6 +304,11 @@ void Attachment::set_ages(Examination& examination) {
     if (processes_[process]->stands_still(index))
       snapshot.threads[i].wait->since -= std::min<nanoseconds>(kPatience, snapshot.taken);
   }
+}
+
+process::FindingCompleter Attachment::completer() {
+  return process::FindingCompleter(
+      [this](const model::Process& process) { return view_of(process); });
 }
 
 process::ProcessView* Attachment::view_of(const model::Process& process) {
@@ -321,9 +369,7 @@ void Attachment::complete(Examination& examination, model::Finding& finding) {
     read_registers(examination, thread);
     find_sites(examination, finding, thread);
   }
-  process::FindingCompleter([this](const model::Process& process) {
-    return view_of(process);
-  }).complete(finding);
+  completer().complete(finding);
 }
 
 void Attachment::view_others(Examination& examination, AttachOutcome& outcome) {

@@ -17,6 +17,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <functional>
 #include <memory>
 #include <set>
 #include <string>
@@ -28,6 +29,9 @@ struct AttachOptions {
   bool stop = false;                  // also threads outside futex may be stopped
   bool threads = false;               // the stack of every thread is wanted
   std::chrono::nanoseconds stall{0};  // as of gordian run
+  // Told the first finding, if it is a deadlock, as soon as it is certain: without stacks, and of
+  // the names only those that symbols tell.
+  std::function<void(const model::Finding&)> on_headline = {};
 };
 
 // One thread, as far as it belongs to no finding.
@@ -65,11 +69,14 @@ class Attachment {
   bool add(int pid);
   [[nodiscard]] std::vector<Outsider> gather_outsiders(const model::Snapshot& snapshot) const;
   static void add_outsiders(model::Snapshot& snapshot, const std::vector<Outsider>& outsiders);
+  [[nodiscard]] std::vector<char> threads_whose_age_matters(const model::Snapshot& snapshot) const;
   void set_ages(Examination& examination);
+  void set_late_ages(Examination& examination, model::Finding& finding);
   void complete(Examination& examination, model::Finding& finding);
   void find_sites(Examination& examination, model::Finding& finding, model::FindingThread& thread);
   void view_others(Examination& examination, AttachOutcome& outcome);
   void read_registers(Examination& examination, model::FindingThread& thread);
+  process::FindingCompleter completer();
   process::ProcessView* view_of(const model::Process& process);
 
   AttachOptions options_;

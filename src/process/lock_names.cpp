@@ -40,7 +40,12 @@ bool has_address(model::ResourceKind kind) {
   }
 }
 
+// The loader keeps its locks there, and dlopen() holds one of them to its end.
+bool is_loader_state(std::string_view name) { return name.starts_with("_rtld_global"); }
+constexpr char kLoaderLock[] = "the dynamic loader's lock";
+
 std::string with_offset(const std::string& name, uint64_t offset) {
+  if (is_loader_state(name)) return kLoaderLock;
   if (offset == 0) return name;
   char text[32];
   std::snprintf(text, sizeof text, "+0x%lx", offset);
@@ -256,7 +261,7 @@ void name_resource(const Symbols& symbols, model::Resource& resource,
     // The headline may have said "g_state+0x28" meanwhile.
     const std::optional<LockName> quick = find_static_name(symbols, resource.address);
     if (resource.name.empty() || (quick && resource.name == quick->name))
-      resource.name = name->name;
+      resource.name = is_loader_state(name->name) ? kLoaderLock : name->name;
     if (resource.class_name.empty()) resource.class_name = name->owner_type;
   }
   if (resource.class_name.empty() && resource.name.empty() && resource.birth_site != 0) {

@@ -373,6 +373,51 @@ def test_a_pair_of_sockets_between_own_threads(world):
     the_other_end(world, "sockets", ["202", "202", "0"], ["socket on descriptor", "table"])
 
 
+PLUGIN = r"""
+void take_table(void);
+__attribute__((constructor)) static void begin(void) { take_table(); }
+"""
+
+# One thread loads a plugin whose constructor wants a lock; its holder asks for the loader meanwhile.
+LOADER = r"""
+#include <dlfcn.h>
+#include <pthread.h>
+#include <unistd.h>
+static pthread_mutex_t table = PTHREAD_MUTEX_INITIALIZER;
+static pthread_barrier_t both;
+static const char* plugin;
+void take_table(void) {
+  pthread_barrier_wait(&both);
+  pthread_mutex_lock(&table);
+}
+static void* load(void* me) { return dlopen(plugin, RTLD_NOW) ? me : 0; }
+static void* hold(void* me) {
+  pthread_mutex_lock(&table);
+  pthread_barrier_wait(&both);
+  return dlopen("libm.so.6", RTLD_NOW) ? me : 0;
+}
+int main(int argc, char** argv) {
+  pthread_t threads[2];
+  plugin = argv[argc - 1];
+  alarm(60);
+  pthread_barrier_init(&both, 0, 2);
+  pthread_create(&threads[0], 0, load, 0);
+  pthread_create(&threads[1], 0, hold, 0);
+  pthread_join(threads[0], 0);
+  return 0;
+}
+"""
+
+
+def test_the_loader_lock_has_a_name(world):
+    plugin = world.build("plugin", PLUGIN, "-shared", "-fPIC")
+    process = hang(world, world.build("loader", LOADER, "-pthread", "-rdynamic", "-ldl"), plugin)
+    result, report = attach(world, process.pid)
+    expect(result.status == 66, "66", result)
+    expect("the dynamic loader's lock" in result.out and "table" in result.out, "both locks", result)
+    world.end_all()
+
+
 def test_watch_ends_with_the_process(world):
     program = world.build("healthy", HEALTHY, "-pthread")
     process = world.start([program, "1"])

@@ -20,6 +20,7 @@
 #include <set>
 #include <string>
 #include <sys/socket.h>
+#include <tuple>
 #include <unistd.h>
 
 namespace gordian::watch {
@@ -120,7 +121,10 @@ struct End {
   bool reads = false;
   uint64_t inode = 0;
   uint64_t peer = 0;  // of sockets
-  auto operator<=>(const End&) const = default;
+  bool operator<(const End& other) const {
+    return std::tie(is_socket, reads, inode, peer) <
+           std::tie(other.is_socket, other.reads, other.inode, other.peer);
+  }
 };
 
 std::optional<End> find_end(int pid, const ThreadFacts& thread, bool reads) {

@@ -62,7 +62,7 @@ struct Attachment::Examination {
 };
 
 Result<Attachment> Attachment::open(int pid, AttachOptions options) {
-  Attachment attachment(options);
+  Attachment attachment(std::move(options));
   GORDIAN_TRY(std::unique_ptr<process::LiveProcess> process, process::LiveProcess::open(pid));
   if (!process->obstacle().empty())
     return Error("no permission to look into process " + std::to_string(pid), process->obstacle());

@@ -21,6 +21,7 @@
 #include <memory>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace gordian::watch {
@@ -59,7 +60,7 @@ class Attachment {
   AttachOutcome examine();
 
  private:
-  explicit Attachment(AttachOptions options) : options_(options) {}
+  explicit Attachment(AttachOptions options) : options_(std::move(options)) {}
   struct Examination;
 
   std::vector<process::ProcessFacts> read_all();

@@ -549,6 +549,12 @@ void Judge::attest_spinning(Case& current, std::vector<WaitFacts>& facts) {
 void Judge::apply(Case& current, const std::vector<WaitFacts>& facts,
                   const std::vector<bool>& gone) {
   model::Snapshot& snapshot = current.now.snapshot;
+  Holders holders;
+  for (size_t i = 0; i < facts.size(); ++i) {
+    holders.by_card_tid[current.now.origins[i].card_tid].push_back(i);
+    for (const model::Hold& hold : snapshot.threads[i].holds)
+      holders.of_resource[index_of(hold.resource)].push_back(i);
+  }
   for (size_t i = 0; i < facts.size(); ++i) {
     model::Thread& thread = snapshot.threads[i];
     const auto reading = current.readings.find({current.now.origins[i].process, thread.tid});
@@ -577,14 +583,15 @@ void Judge::apply(Case& current, const std::vector<WaitFacts>& facts,
         break;
       case Standing::Definite:
         thread.wait->definite = true;
-        apply_owner(current, i, testimony, gone[i]);
+        apply_owner(current, i, testimony, gone[i], holders);
         break;
     }
   }
 }
 
 // What the object itself says about its owner, against what the cards say.
-void Judge::apply_owner(Case& current, size_t index, const Testimony& testimony, bool owner_gone) {
+void Judge::apply_owner(Case& current, size_t index, const Testimony& testimony, bool owner_gone,
+                        Holders& holders) {
   model::Snapshot& snapshot = current.now.snapshot;
   model::Thread& waiter = snapshot.threads[index];
   model::Resource& resource = snapshot.resources[index_of(waiter.wait->resource)];
@@ -612,7 +619,11 @@ void Judge::apply_owner(Case& current, size_t index, const Testimony& testimony,
     return;
   }
   bool confirmed = false;
-  for (size_t i = 0; i < current.now.origins.size(); ++i) {
+  std::vector<size_t>& known = holders.of_resource[index_of(resource.id)];
+  std::set<size_t> asked(known.begin(), known.end());
+  const std::vector<size_t>& owners = holders.by_card_tid[testimony.owner_tid];
+  asked.insert(owners.begin(), owners.end());
+  for (const size_t i : asked) {
     model::Thread& thread = snapshot.threads[i];
     const trace::ThreadOrigin& origin = current.now.origins[i];
     const bool is_owner = origin.card_tid == testimony.owner_tid &&
@@ -631,6 +642,7 @@ void Judge::apply_owner(Case& current, size_t index, const Testimony& testimony,
     }
     if (is_owner && !holds) {
       thread.holds.push_back({.resource = resource.id, .definite = false});
+      known.push_back(i);
       confirmed = true;
     }
   }

@@ -20,6 +20,7 @@
 #include <set>
 #include <string>
 #include <tuple>
+#include <unordered_map>
 #include <vector>
 
 namespace gordian::watch {
@@ -91,7 +92,13 @@ class Judge {
   void gather_objects(Case& current, std::vector<WaitFacts>& facts, std::vector<bool>& gone);
   void attest_spinning(Case& current, std::vector<WaitFacts>& facts);
   void apply(Case& current, const std::vector<WaitFacts>& facts, const std::vector<bool>& gone);
-  void apply_owner(Case& current, size_t index, const Testimony& testimony, bool owner_gone);
+  // Threads by what apply_owner() asks for: a thousand victims must not be a million looks.
+  struct Holders {
+    std::unordered_map<uint64_t, std::vector<size_t>> of_resource;
+    std::unordered_map<uint32_t, std::vector<size_t>> by_card_tid;
+  };
+  void apply_owner(Case& current, size_t index, const Testimony& testimony, bool owner_gone,
+                   Holders& holders);
   void enrich(Case& current);
   void settle_contradictions(Case& current, const std::vector<WaitFacts>& facts);
   bool is_left_held(Case& current, size_t process, format::Kind kind, uint64_t address,

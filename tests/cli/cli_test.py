@@ -2,13 +2,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """gordian as its user meets it: options, messages, exit statuses, the terminal."""
 
+import atexit
 import json
 import os
 import pty
 import select
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
@@ -102,16 +105,14 @@ def test_no_permission(world):
 
 
 def copy_for_everybody(world):
-    """A tree as installed, under /tmp, that any user may read."""
-    base = world.path("installed")
+    """A tree as installed that any user may read, also if the build directory is under /root."""
+    base = tempfile.mkdtemp(prefix="gordian-test-")
+    atexit.register(shutil.rmtree, base, ignore_errors=True)
+    os.chmod(base, 0o755)
     os.makedirs(base + "/bin")
     os.makedirs(base + "/lib")
     subprocess.run(["cp", world.gordian, base + "/bin/gordian"], check=True)
     subprocess.run(["cp", world.runtime, base + "/lib/libgordian.so"], check=True)
-    probe = subprocess.run([base + "/bin/gordian", "--version"], user=65534, group=65534,
-                           extra_groups=[], capture_output=True, check=False)
-    if probe.returncode != 0:
-        raise Skip("the build directory is closed to other users")
     return base
 
 
@@ -119,8 +120,8 @@ def test_another_user(world):
     if os.getuid() != 0:
         raise Skip("needs root to become another user")
     tools = copy_for_everybody(world)
-    subprocess.run(["cp", world.kind("mutex/lock_order"), world.path("lock_order")], check=True)
-    result = world.run(tools + "/bin/gordian", "run", "--", world.path("lock_order"), "cycle",
+    subprocess.run(["cp", world.kind("mutex/lock_order"), tools + "/lock_order"], check=True)
+    result = world.run(tools + "/bin/gordian", "run", "--", tools + "/lock_order", "cycle",
                        user=65534, group=65534, extra_groups=[])
     expect(result.status == 66 and "DEADLOCK: 2 threads, 2 locks" in result.err, "report", result)
     expect("kitchen" in result.err, "no lock names", result)

@@ -111,7 +111,8 @@ inline constexpr uint32_t kInlineHolds = 64;
 inline constexpr uint32_t kHoldBlockHolds = 64;  // holds in one overflow block
 inline constexpr uint32_t kHoldBlocksPerCard = 32;
 inline constexpr uint32_t kChainCacheSize = 512;
-inline constexpr uint32_t kBareCacheSize = 128;
+inline constexpr uint32_t kBareCacheSize = 64;
+inline constexpr uint32_t kFullSitesSize = 64;
 inline constexpr uint32_t kOuterWaits = 3;
 
 struct OuterWait {
@@ -142,12 +143,13 @@ struct Card {
   uint64_t longest_wait_ns;
   uint64_t waits;        // blocking waits published
   uint64_t segment_key;  // private to the runtime: the segment, spread over 64 bits
-  uint8_t
-      reserved[8192 - 696 - kInlineHolds * sizeof(Hold) - kChainCacheSize * 8 - kBareCacheSize * 8];
+  uint8_t reserved[8192 - 696 - kInlineHolds * sizeof(Hold) - kChainCacheSize * 8 -
+                   (kBareCacheSize + kFullSitesSize) * 8];
   Hold holds[kInlineHolds];
   // Private to the runtime: what was logged already, with locks held and with none.
   uint64_t chain_cache[kChainCacheSize];
   uint64_t bare_cache[kBareCacheSize];
+  uint64_t full_sites[kFullSitesSize];  // places of which enough was logged
 };
 static_assert(sizeof(Card) == 8192, "wire layout: bump kBoardVersion");
 

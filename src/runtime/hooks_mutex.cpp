@@ -69,7 +69,7 @@ __attribute__((noinline)) int lock_by_libc(pthread_mutex_t* mutex, CallSite site
 
 __attribute__((noinline)) int lock_otherwise(pthread_mutex_t* mutex, CallSite site) {
   if (alive() != kAlone || !is_default_kind(mutex)) return lock_by_libc(mutex, site);
-  const QuickHold quick = prepare_hold(address_of(mutex));
+  const QuickHold quick = prepare_hold(address_of(mutex), site.pc);
   if (quick.card == nullptr || !take_plain_mutex_alone(mutex, quick.card->tid)) {
     return lock_by_libc(mutex, site);
   }
@@ -104,7 +104,8 @@ __attribute__((noinline)) int unlock_generally(pthread_mutex_t* mutex, CallSite 
 // compare-and-swap and one record.
 GORDIAN_HOOK int pthread_mutex_lock(pthread_mutex_t* mutex) noexcept {
   if (__builtin_expect(alive() == kQuick && is_default_kind(mutex), 1)) {
-    const QuickHold quick = prepare_hold(address_of(mutex));
+    const QuickHold quick =
+        prepare_hold(address_of(mutex), address_of(__builtin_return_address(0)));
     if (quick.card != nullptr && take_plain_mutex(mutex, quick.card->tid)) {
       finish_hold(quick, address_of(mutex), Kind::Mutex, 0, GORDIAN_CALL_SITE());
       return 0;

@@ -51,22 +51,27 @@ struct QuickHold {
 };
 
 // Before the real call or after it: a lock that changes its generation meanwhile is logged again.
-__attribute__((always_inline)) inline QuickHold prepare_hold(uint64_t address, uint8_t mode = 0) {
+__attribute__((always_inline)) inline QuickHold prepare_hold(uint64_t address, uint64_t pc,
+                                                             uint8_t mode = 0) {
   format::Card* const card = this_thread.quick;
   if (__builtin_expect(card == nullptr, 0)) return {};
   // What is in the caches was visited: no need to do it again.
   const uint32_t generation = generation_of(address);
   const uint64_t wanted = instance_of(address, generation, mode);
   if (card->hold_count == 0) {
-    if (__builtin_expect(cached_bare(*card, address) != cache_key(wanted, *card), 0)) return {};
-    return {card, 0, generation};
+    if (__builtin_expect(cached_bare(*card, address) == cache_key(wanted, *card), 1)) {
+      return {card, 0, generation};
+    }
+    if (!is_full_site(*card, pc, 0)) return {};
+    return {card, 0, visit(address, this_thread.tag)};
   }
   const format::Hold& first = card->holds[0];
   // A read lock that is held already is a level more, not a hold more.
   if (card->hold_count != 1 || (mode != 0 && first.address == address)) return {};
   const uint64_t key = cache_key(chain_key(wanted, mark_of(first)), *card);
-  if (__builtin_expect(cached_chain(*card, key) != key, 0)) return {};
-  return {card, 1, generation};
+  if (__builtin_expect(cached_chain(*card, key) == key, 1)) return {card, 1, generation};
+  if (!is_full_site(*card, pc, first.site)) return {};
+  return {card, 1, visit(address, this_thread.tag)};
 }
 
 // The thread holds it now.
@@ -85,7 +90,7 @@ __attribute__((always_inline)) inline void finish_hold(const QuickHold& quick, u
 // False: nothing was done, take the general road.
 __attribute__((always_inline)) inline bool push_quickly(uint64_t address, Kind kind,
                                                         const CallSite& site, uint8_t mode = 0) {
-  const QuickHold quick = prepare_hold(address, mode);
+  const QuickHold quick = prepare_hold(address, site.pc, mode);
   if (__builtin_expect(quick.card == nullptr, 0)) return false;
   finish_hold(quick, address, kind, mode, site);
   return true;

@@ -86,7 +86,7 @@ class Prover {
   [[nodiscard]] GroupKey key_of(const Pattern& pattern) const {
     GroupKey key;
     for (const uint32_t id : pattern) {
-      const Request& request = index_.requests()[id];
+      const TraceRequest& request = index_.requests()[id];
       const uint32_t kind = request.is_join ? 2 : static_cast<uint32_t>(request.mode);
       key.push_back({request.wanted, kind, request.held, request.site});
     }
@@ -135,9 +135,9 @@ class Prover {
   [[nodiscard]] std::vector<uint32_t> queues_of(const Pattern& pattern) const {
     std::vector<uint32_t> places;
     for (uint32_t i = 0; i < pattern.size(); ++i) {
-      const Request& request = index_.requests()[pattern[i]];
+      const TraceRequest& request = index_.requests()[pattern[i]];
       if (request.is_join || request.mode != Mode::Shared) continue;
-      const Request& next = index_.requests()[pattern[(i + 1) % pattern.size()]];
+      const TraceRequest& next = index_.requests()[pattern[(i + 1) % pattern.size()]];
       for (uint32_t cell = next.held; cell != 0; cell = index_.held(cell).outer)
         if (index_.held(cell).lock == request.wanted && index_.held(cell).mode == Mode::Shared)
           places.push_back(i);
@@ -203,7 +203,7 @@ class Prover {
     closure.reset();
     for (;;) {
       for (size_t i = 0; i < pattern.size(); ++i) {
-        const Request& request = index_.requests()[pattern[i]];
+        const TraceRequest& request = index_.requests()[pattern[i]];
         closure.include(request.thread, index_.moments(pattern[i])[moments[i]].position);
       }
       if (!closure.close()) return false;
@@ -227,7 +227,7 @@ class Prover {
 
   // --- findings
 
-  [[nodiscard]] ResourceId resource_id(const Request& request) const {
+  [[nodiscard]] ResourceId resource_id(const TraceRequest& request) const {
     return ResourceId{request.is_join ? index_.lock_count() + request.wanted : request.wanted};
   }
 
@@ -251,8 +251,8 @@ class Prover {
   [[nodiscard]] Finding described(const Pattern& pattern) const {
     Finding finding;
     for (size_t i = 0; i < pattern.size(); ++i) {
-      const Request& request = index_.requests()[pattern[i]];
-      const Request& next = index_.requests()[pattern[(i + 1) % pattern.size()]];
+      const TraceRequest& request = index_.requests()[pattern[i]];
+      const TraceRequest& next = index_.requests()[pattern[(i + 1) % pattern.size()]];
       FindingThread thread;
       thread.id = ThreadId{request.thread};
       thread.tid = static_cast<int>(request.thread) + 1;
@@ -288,8 +288,8 @@ class Prover {
     Finding finding = described(pattern);
     finding.verdict = Verdict::Refuted;
     const uint32_t cause = refusal.cause;
-    if (cause != PrefixClosure::kAsked && (cause & Step::kEdge) != 0) {
-      const Step step{.what = cause};
+    if (cause != PrefixClosure::kAsked && (cause & TraceStep::kEdge) != 0) {
+      const TraceStep step{.what = cause};
       finding.reason.thread = ThreadId{step.source()};
       switch (step.kind()) {
         case OrderKind::Fork:
@@ -308,7 +308,7 @@ class Prover {
     } else {
       finding.reason.code = ReasonCode::OrderedBySections;
       if (cause != PrefixClosure::kAsked) {
-        finding.reason.resource = ResourceId{Step{.what = cause}.lock()};
+        finding.reason.resource = ResourceId{TraceStep{.what = cause}.lock()};
         add_resource(finding, *finding.reason.resource);
       }
     }

@@ -69,7 +69,7 @@ void PrefixClosure::advance(uint32_t thread) {
   }
 }
 
-void PrefixClosure::apply(uint32_t thread, const Step& step) {
+void PrefixClosure::apply(uint32_t thread, const TraceStep& step) {
   if (step.is_edge()) {
     include(step.source(), step.a, step.what);
   } else if (locks_rule_) {
@@ -78,14 +78,14 @@ void PrefixClosure::apply(uint32_t thread, const Step& step) {
 }
 
 void PrefixClosure::free(const Held& held, uint32_t cause) {
-  if (held.release == Step::kNever) {
+  if (held.release == TraceStep::kNever) {
     is_feasible_ = false;
   } else {
     include(held.thread, held.release, cause);
   }
 }
 
-void PrefixClosure::acquire(Held held, const Step& step) {
+void PrefixClosure::acquire(Held held, const TraceStep& step) {
   Lock& lock = locks_[step.lock()];
   if (lock.epoch != epoch_) {
     lock.epoch = epoch_;

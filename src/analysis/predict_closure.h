@@ -32,7 +32,7 @@ class PrefixClosure {
 
   [[nodiscard]] uint32_t position(uint32_t thread) const { return wanted_[thread]; }
   [[nodiscard]] const std::vector<uint32_t>& positions() const { return wanted_; }
-  // Step::what of the step that last made a thread go further; kAsked: include() did.
+  // TraceStep::what of the step that last made a thread go further; kAsked: include() did.
   [[nodiscard]] uint32_t cause(uint32_t thread) const { return cause_[thread]; }
   static constexpr uint32_t kAsked = UINT32_MAX;
   [[nodiscard]] uint64_t work() const { return work_; }  // steps looked at, since construction
@@ -52,8 +52,8 @@ class PrefixClosure {
 
   void include(uint32_t thread, uint32_t position, uint32_t cause);
   void advance(uint32_t thread);
-  void apply(uint32_t thread, const Step& step);
-  void acquire(Held held, const Step& step);
+  void apply(uint32_t thread, const TraceStep& step);
+  void acquire(Held held, const TraceStep& step);
   void free(const Held& held, uint32_t cause);
 
   const TraceIndex& index_;

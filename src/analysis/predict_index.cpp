@@ -48,7 +48,8 @@ bool TraceIndex::edge(uint32_t to, uint32_t source, uint32_t position, OrderKind
   if (so_far >= position) return false;
   so_far = position;
   steps_[to].steps.push_back(
-      {Step::kEdge | static_cast<uint32_t>(kind) << Step::kKindShift | source, position, 0});
+      {TraceStep::kEdge | static_cast<uint32_t>(kind) << TraceStep::kKindShift | source, position,
+       0});
   return true;
 }
 
@@ -67,7 +68,7 @@ uint32_t TraceIndex::cell_of(uint32_t outer, const Hold& hold) {
   return cell;
 }
 
-uint32_t TraceIndex::request_of(const Request& request) {
+uint32_t TraceIndex::request_of(const TraceRequest& request) {
   const uint64_t key =
       mixed(mixed(mixed(static_cast<uint64_t>(request.thread) << 32 | request.wanted) +
                   (static_cast<uint64_t>(request.held) << 32 | request.site)) +
@@ -192,7 +193,7 @@ void TraceIndex::acquire(uint32_t id, Thread& thread, const TraceEvent& event) {
   if (candidates_.is_shared[event.object] != 0) {
     hold.step = position_of(id);
     steps_[id].steps.push_back({event.object << 1 | (event.mode == Mode::Shared ? 1U : 0U),
-                                acquisitions_[event.object]++, Step::kNever});
+                                acquisitions_[event.object]++, TraceStep::kNever});
   }
   thread.held.push_back(hold);
 }
@@ -201,7 +202,7 @@ void TraceIndex::release(uint32_t id, Thread& thread, const TraceEvent& event) {
   const auto it = std::find_if(thread.held.rbegin(), thread.held.rend(),
                                [&](const Hold& hold) { return hold.lock == event.object; });
   if (it == thread.held.rend()) return;
-  if (it->step != Step::kNever) steps_[id].steps[it->step].b = position_of(id);
+  if (it->step != TraceStep::kNever) steps_[id].steps[it->step].b = position_of(id);
   const auto next = thread.held.erase(std::next(it).base());
   uint32_t outer = next == thread.held.begin() ? 0 : std::prev(next)->cell;
   for (auto hold = next; hold != thread.held.end(); ++hold) {
@@ -219,7 +220,8 @@ void TraceIndex::join(uint32_t id, Thread& thread, const TraceEvent& event) {
     ask(id, thread, event);
     // The step that has to stay out of the prefix, also when the child's end is known already.
     steps_[id].steps.push_back(
-        {Step::kEdge | static_cast<uint32_t>(OrderKind::Join) << Step::kKindShift | event.object,
+        {TraceStep::kEdge | static_cast<uint32_t>(OrderKind::Join) << TraceStep::kKindShift |
+             event.object,
          position_of(event.object), 0});
     known(id, event.object) = std::max(known(id, event.object), position_of(event.object));
   } else {
@@ -258,13 +260,13 @@ void TraceIndex::finish() {
 }
 
 void TraceIndex::group(ThreadSteps& thread) {
-  const auto key_of = [](const Step& step) {
-    return step.is_edge() ? Step::kEdge | step.source() : step.what;
+  const auto key_of = [](const TraceStep& step) {
+    return step.is_edge() ? TraceStep::kEdge | step.source() : step.what;
   };
   std::unordered_map<uint32_t, uint32_t> counts;
   uint32_t last_key = UINT32_MAX;
   uint32_t* last_count = nullptr;
-  for (const Step& step : thread.steps) {
+  for (const TraceStep& step : thread.steps) {
     const uint32_t key = key_of(step);
     if (key != last_key || last_count == nullptr) last_count = &counts[key];
     last_key = key;

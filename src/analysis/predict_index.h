@@ -24,7 +24,7 @@ namespace gordian::analysis {
 enum class OrderKind : uint8_t { Fork, Join, ReadsFrom, Notify };
 
 // An acquisition or an incoming edge, told apart by the high bit of `what`.
-struct Step {
+struct TraceStep {
   static constexpr uint32_t kEdge = 1U << 31;
   static constexpr uint32_t kKindShift = 28;
   static constexpr uint32_t kThreadMask = (1U << kKindShift) - 1;
@@ -44,13 +44,13 @@ struct Step {
 // Steps of one sort in one thread (the same lock and mode, or the same source), in order: so the
 // last one before a position is found without walking there.
 struct StepGroup {
-  uint32_t what = 0;  // as in Step, without the kind
+  uint32_t what = 0;  // as in TraceStep, without the kind
   uint32_t begin = 0;
   uint32_t end = 0;
 };
 
 struct ThreadSteps {
-  std::vector<Step> steps;
+  std::vector<TraceStep> steps;
   std::vector<StepGroup> groups;  // filled in by TraceIndex::group()
   std::vector<uint32_t> grouped;  // step numbers
 };
@@ -65,7 +65,7 @@ struct HeldCell {
 
 // An abstract acquisition: all moments at which a thread asked for one resource at one place while
 // it held the same locks, taken at the same places.
-struct Request {
+struct TraceRequest {
   uint32_t thread = 0;
   uint32_t wanted = 0;  // a lock, or with is_join a thread
   uint32_t held = 0;    // index of the innermost HeldCell; 0: nothing
@@ -73,10 +73,10 @@ struct Request {
   model::Mode mode = model::Mode::Exclusive;
   bool is_join = false;
 
-  bool operator==(const Request&) const = default;
+  bool operator==(const TraceRequest&) const = default;
 };
 
-// One moment of a Request: its thread has done all before `position`, and asks.
+// One moment of a TraceRequest: its thread has done all before `position`, and asks.
 struct Moment {
   uint32_t position = 0;
   uint32_t event = 0;  // in TraceIndex::events, if those are kept
@@ -100,7 +100,7 @@ class TraceIndex {
   void finish();
 
   [[nodiscard]] const std::vector<ThreadSteps>& threads() const { return steps_; }
-  [[nodiscard]] const std::vector<Request>& requests() const { return requests_; }
+  [[nodiscard]] const std::vector<TraceRequest>& requests() const { return requests_; }
   [[nodiscard]] const std::vector<Moment>& moments(uint32_t request) const {
     return moments_[request];
   }
@@ -115,7 +115,7 @@ class TraceIndex {
   struct Hold {
     uint32_t lock = 0;
     uint32_t cell = 0;  // with everything outside of it
-    uint32_t step = Step::kNever;
+    uint32_t step = TraceStep::kNever;
     uint32_t site = 0;
     model::Mode mode = model::Mode::Exclusive;
   };
@@ -155,7 +155,7 @@ class TraceIndex {
     return static_cast<uint32_t>(steps_[thread].steps.size());
   }
   uint32_t cell_of(uint32_t outer, const Hold& hold);
-  uint32_t request_of(const Request& request);
+  uint32_t request_of(const TraceRequest& request);
   uint32_t& known(uint32_t to, uint32_t source);
   void group(ThreadSteps& thread);
 
@@ -170,7 +170,7 @@ class TraceIndex {
   std::vector<Source> phantom_forks_;
   std::vector<HeldCell> cells_ = std::vector<HeldCell>(1);
   std::unordered_map<uint64_t, std::vector<uint32_t>> cell_index_;
-  std::vector<Request> requests_;
+  std::vector<TraceRequest> requests_;
   std::vector<std::vector<Moment>> moments_;
   std::unordered_map<uint64_t, std::vector<uint32_t>> request_index_;
   std::vector<uint32_t> known_;  // dense where threads are few

@@ -17,7 +17,7 @@ PatternSearch::PatternSearch(const TraceIndex& index, uint64_t max_work)
 }
 
 void PatternSearch::build_nodes() {
-  for (const Request& request : index_.requests()) {
+  for (const TraceRequest& request : index_.requests()) {
     Node node;
     node.thread = request.thread;
     node.wanted = request.is_join ? index_.lock_count() + request.wanted : request.wanted;

@@ -63,7 +63,7 @@ class Oracle {
     std::map<uint32_t, std::pair<uint32_t, uint32_t>> written;  // variable -> thread, position
     for (const TraceEvent& event : events) {
       const auto id = static_cast<uint32_t>(event.thread);
-      Step step{.event = event};
+      TraceStep step{.event = event};
       if (event.op == TraceOp::Read && written.contains(event.object))
         step.sees = value(written[event.object].first, written[event.object].second);
       if (event.op == TraceOp::Write)
@@ -85,7 +85,7 @@ class Oracle {
   }
 
  private:
-  struct Step {
+  struct TraceStep {
     TraceEvent event;
     uint32_t sees = 0;  // the write a read saw; 0: the initial value
     size_t needs = 0;
@@ -166,7 +166,7 @@ class Oracle {
   }
 
   [[nodiscard]] std::vector<uint32_t> waits_for(const State& state, uint32_t id,
-                                                const Step*& step) const {
+                                                const TraceStep*& step) const {
     if (!is_there(state, id) || threads_[id].empty()) return {};
     const bool at_end = state.at[id] == threads_[id].size();
     step = at_end ? &threads_[id].back() : &threads_[id][state.at[id]];
@@ -180,7 +180,7 @@ class Oracle {
 
   void find_circles(const State& state) {
     std::vector<std::vector<uint32_t>> edges(threads_.size());
-    std::vector<const Step*> steps(threads_.size());
+    std::vector<const TraceStep*> steps(threads_.size());
     for (uint32_t id = 0; id < threads_.size(); ++id) edges[id] = waits_for(state, id, steps[id]);
     std::vector<uint32_t> path;
     const std::function<void(uint32_t)> go = [&](uint32_t id) {
@@ -195,7 +195,7 @@ class Oracle {
   }
 
   void name_circle(const State& state, const std::vector<uint32_t>& path,
-                   const std::vector<const Step*>& steps,
+                   const std::vector<const TraceStep*>& steps,
                    const std::vector<std::vector<uint32_t>>& edges) {
     std::vector<std::string> parts;
     std::set<uint32_t> wanted;
@@ -236,7 +236,7 @@ class Oracle {
       find_circles(state);
       for (uint32_t id = 0; id < threads_.size(); ++id) {
         if (state.at[id] >= threads_[id].size() || !is_there(state, id)) continue;
-        const Step& step = threads_[id][state.at[id]];
+        const TraceStep& step = threads_[id][state.at[id]];
         const TraceEvent& event = step.event;
         State next = state;
         ++next.at[id];
@@ -299,8 +299,8 @@ class Oracle {
 
   size_t max_states_;
   bool keep_sections_;
-  std::vector<std::vector<Step>> threads_;
-  std::map<uint32_t, std::pair<const std::vector<Step>*, size_t>> forked_by_;
+  std::vector<std::vector<TraceStep>> threads_;
+  std::map<uint32_t, std::pair<const std::vector<TraceStep>*, size_t>> forked_by_;
   OracleAnswer answer_;
 };
 

@@ -25,7 +25,7 @@ uint64_t hash_of(std::string_view text) {
     text.remove_prefix(8);
   }
   uint64_t word = 0;
-  std::memcpy(&word, text.data(), text.size());
+  if (!text.empty()) std::memcpy(&word, text.data(), text.size());
   return mixed(hash ^ word);
 }
 

@@ -48,6 +48,8 @@ gordian_require_library(zstd zstd.h zstd libzstd-dev)
 gordian_require_library(lz4 lz4frame.h lz4 liblz4-dev)
 gordian_require_library(lzma lzma.h lzma liblzma-dev)
 
+gordian_require_library(hiredis hiredis/hiredis.h hiredis libhiredis-dev)
+
 if(gordian_missing)
   list(JOIN gordian_missing " " gordian_missing)
   message(FATAL_ERROR "Missing libraries. Install them with\n"

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+// Where a server is, and a socket to it.
+#pragma once
+
+#include "base/file.h"
+#include "base/result.h"
+
+#include <chrono>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace gordian::redis {
+
+struct Address {
+  std::string host;
+  unsigned port = 6379;
+  std::string unix_path;  // instead of host and port
+  std::string user;
+  std::string password;
+  int database = 0;
+
+  // "127.0.0.1:6379" or the path: for people, and to tell servers apart.
+  [[nodiscard]] std::string label() const;
+};
+
+// redis://[USER[:PASSWORD]@]HOST[:PORT][/DATABASE], unix://[USER[:PASSWORD]@]/PATH[?db=N], HOST,
+// HOST:PORT. %XX in user and password is decoded. The error never repeats a password.
+Result<Address> parse_address(std::string_view text);
+
+// One way to connect to an address; a host has several.
+struct SocketAddress {
+  int family = 0;
+  std::string bytes;  // a sockaddr
+};
+// Resolves a host's name, which may ask the network.
+Result<std::vector<SocketAddress>> resolve(const Address& address);
+
+// Begins to connect, without blocking: errno EINPROGRESS is no error. No delay (Nagle) on TCP.
+Result<FileDescriptor> start_connecting(const SocketAddress& to);
+// How a connection that was begun went: 0 or an errno.
+int connect_result(int fd);
+
+}  // namespace gordian::redis

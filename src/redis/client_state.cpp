@@ -1,0 +1,530 @@
+// SPDX-License-Identifier: Apache-2.0
+// The calling threads' part: queueing, the direct try, waiting, releasing.
+#include "redis/client_state.h"
+
+#include "base/text.h"
+#include "gordian/annotate.h"
+#include "redis/lease_resource.h"
+
+#include <algorithm>
+#include <pthread.h>
+#include <sys/random.h>
+
+namespace gordian::redis::detail {
+namespace {
+
+std::atomic<unsigned> forks{0};
+
+// A child has the parent's sockets and none of its threads: its client is dead, and says so.
+unsigned watch_forks() {
+  [[maybe_unused]] static const int registered = pthread_atfork(nullptr, nullptr, [] { ++forks; });
+  return forks;
+}
+
+std::string quoted(std::string_view name) { return '"' + escape_for_terminal(name) + '"'; }
+
+[[noreturn]] void raise(Failure failure, std::string_view name) {
+  const std::string what = "lock " + quoted(name) + ": " + failure.what;
+  switch (failure.code) {
+    case errc::not_acquired:
+      throw not_acquired_error(what);
+    case errc::lost:
+      throw lost_error(what);
+    case errc::deadline:
+      throw deadline_error(what);
+    case errc::cancelled:
+      throw cancelled_error(what);
+    case errc::transport:
+      throw transport_error(what);
+    case errc::deadlock:
+      throw deadlock_error(what, std::move(failure.cycle));
+    case errc::reentry:
+      throw reentry_error(what);
+    case errc::closed:
+      throw closed_error(what);
+    case errc::misuse:
+      break;
+  }
+  throw misuse_error(what);
+}
+
+std::vector<Address> addresses_of(const client_options& options) {
+  std::vector<Address> addresses;
+  for (const std::string& text : options.servers) {
+    Result<Address> address = parse_address(text);
+    if (!address) {
+      const std::string& hint = address.error().hint;
+      throw misuse_error("server: " + address.error().message + (hint.empty() ? "" : "; " + hint));
+    }
+    if (address->user.empty() && address->password.empty()) {
+      address->user = options.user;
+      address->password = options.password;
+    }
+    if (address->database == 0) address->database = options.database;
+    addresses.push_back(std::move(*address));
+  }
+  if (addresses.empty()) throw misuse_error("no server is named");
+  return addresses;
+}
+
+void check(const client_options& options) {
+  using std::chrono::milliseconds;
+  if (options.validity < milliseconds(10)) throw misuse_error("validity is shorter than 10 ms");
+  if (options.extend_interval >= options.validity)
+    throw misuse_error("extend_interval is not shorter than the validity");
+  if (options.command_timeout < milliseconds(1) || options.connect_timeout < milliseconds(1) ||
+      options.retry_interval < milliseconds(1))
+    throw misuse_error("a timeout or interval is shorter than 1 ms");
+  if (options.key_prefix.empty() || options.key_prefix.size() > kMaxNameSize)
+    throw misuse_error("key_prefix is empty or too long");
+  if (options.majority > 50) throw misuse_error("majority is larger than 50");
+  if (options.kind != topology::independent) return;
+  const size_t needed = options.majority == 0 ? options.servers.size() : options.majority * 2 - 1;
+  if (options.servers.size() != needed || needed % 2 == 0)
+    throw misuse_error("independent servers must be an odd number, 2 * majority - 1; " +
+                       std::to_string(options.servers.size()) + " are named");
+}
+
+}  // namespace
+
+ClientState::ClientState(client_options options) : options_(std::move(options)) {
+  check(options_);
+  if (options_.extend_interval.count() <= 0) options_.extend_interval = options_.validity / 2;
+  majority_ = options_.majority;
+  if (majority_ == 0)
+    majority_ = options_.kind == topology::independent
+                    ? static_cast<unsigned>(options_.servers.size() / 2 + 1)
+                    : 1;
+  keys_ = majority_ * 2 - 1;
+  validity_ms_ = std::to_string(options_.validity.count());
+  if (getrandom(&incarnation_, sizeof incarnation_, 0) != sizeof incarnation_)
+    throw std::system_error(errno, std::generic_category(), "getrandom");
+  fork_generation_ = watch_forks();
+  servers_ = std::make_unique<Servers>(
+      loop_, options_, addresses_of(options_),
+      Node::Events{.changed = [this](std::optional<std::string_view> key) { changed(key); },
+                   .settled = [this](Node&, bool reachable) { servers_->settled(reachable); }});
+  loop_.set_due(
+      [this] {
+        const std::lock_guard lock(table_.mutex);
+        return table_.renewals.empty() ? TimePoint::max() : table_.renewals.begin()->first;
+      },
+      [this] { renew_due(); });
+  loop_.set_before_sleep([this] { servers_->flush(); });
+}
+
+ClientState::~ClientState() { close(); }
+
+void ClientState::start() {
+  thread_ = std::thread([this] { loop_.run(); });
+  pthread_setname_np(thread_.native_handle(), "gordian-redis");
+  // The first answer decides, so that a wrong address is told here and not by the first lock.
+  struct First {
+    Parker parker;
+    std::atomic<bool> reachable{false};
+    std::string failure;
+  };
+  const auto first = std::make_shared<First>();
+  loop_.post([this, first] {
+    servers_->connect_then([first](bool reachable, const std::string& failure) {
+      first->reachable = reachable;
+      first->failure = failure;
+      first->parker.unpark();
+    });
+  });
+  const bool answered =
+      first->parker.park(Clock::now() + options_.connect_timeout + options_.command_timeout);
+  if (options_.on_transport_error == transport_policy::keep_trying ||
+      (answered && first->reachable))
+    return;
+  const std::string what = answered ? first->failure : "no server answered in time";
+  close();
+  throw transport_error(what);
+}
+
+void ClientState::close() {
+  std::vector<std::shared_ptr<Waiter>> woken;
+  std::vector<std::shared_ptr<Hold>> holds;
+  const bool own_process = fork_generation_ == forks;
+  if (own_process) {
+    const std::lock_guard lock(table_.mutex);
+    table_.closing = true;
+    for (const auto& [name, gate] : table_.gates) {
+      while (!gate->waiters.empty())
+        woken.push_back(LockTable::fail(*gate, gate->waiters.front(),
+                                        {errc::closed, "the client is being destroyed", {}}));
+      if (gate->hold) holds.push_back(gate->hold);
+    }
+  }
+  for (const auto& waiter : woken) waiter->parker.unpark();
+  for (const auto& hold : holds) lose(hold, "the client was destroyed");
+  if (!thread_.joinable()) return;
+  if (!own_process) {
+    thread_.detach();  // it is the parent's
+    return;
+  }
+  const TimePoint until = Clock::now() + options_.command_timeout;
+  while (releases_under_way_ != 0 && Clock::now() < until) {
+    // The I/O thread tells when it has looked at them; then perhaps none is left.
+    const auto looked = std::make_shared<Parker>();
+    loop_.post([this, looked] {
+      loop_.at(Clock::now() + std::chrono::milliseconds(1), [looked] { looked->unpark(); });
+    });
+    looked->park(until);
+  }
+  loop_.stop();
+  thread_.join();
+  notifier_.stop();
+}
+
+void ClientState::check_usable(std::string_view name) const {
+  if (fork_generation_ != forks)
+    throw closed_error("the client belongs to the parent of this process: make one after fork()");
+  if (name.empty() || name.size() > kMaxNameSize)
+    throw misuse_error("a lock's name has 1 to " + std::to_string(kMaxNameSize) +
+                       " bytes, this one has " + std::to_string(name.size()));
+}
+
+Value ClientState::new_value(uint32_t owner) {
+  return encode({.thread = owner, .incarnation = incarnation_, .sequence = ++sequence_});
+}
+
+ScriptCall ClientState::acquire_call(unsigned index, std::string_view name, const Value& value,
+                                     bool force) const {
+  ScriptCall call{.script = force ? &kForce : &kAcquire,
+                  .keys = {lock_key(options_.key_prefix, index, name)},
+                  .arguments = {std::string(view(value)), validity_ms_}};
+  if (options_.fencing) {
+    std::optional<std::string> counter = side_key("fence", call.keys.front());
+    if (!counter)
+      throw misuse_error(
+          "lock " + quoted(name) +
+          ": a name with braces that make no hash tag cannot have a fencing counter");
+    call.keys.push_back(std::move(*counter));
+    call.arguments.push_back(std::to_string(options_.fencing_lifetime.count()));
+  }
+  return call;
+}
+
+ScriptCall ClientState::release_call(unsigned index, std::string_view name,
+                                     const Value& value) const {
+  return {.script = &kRelease,
+          .keys = {lock_key(options_.key_prefix, index, name)},
+          .arguments = {std::string(view(value))}};
+}
+
+std::shared_ptr<Hold> ClientState::make_hold(std::string_view name, const Value& value,
+                                             uint64_t token, TimePoint asked_at) {
+  auto hold = std::make_shared<Hold>();
+  hold->name = name;
+  hold->value = value;
+  hold->token = options_.fencing ? token : 0;
+  hold->client = weak_from_this();
+  hold->expires_ns = (asked_at + options_.validity - drift()).time_since_epoch().count();
+  return hold;
+}
+
+TryOutcome ClientState::ask_directly(std::string_view name, const Value& value,
+                                     const Waiter& waiter, bool can_stop) {
+  TryOutcome nothing_sent;
+  nothing_sent.kind = TryOutcome::Kind::Error;
+  if (keys_ != 1) return nothing_sent;
+  auto at_most = options_.command_timeout;
+  if (can_stop) at_most = std::min(at_most, options_.retry_interval);
+  if (waiter.deadline)
+    at_most = std::min(at_most, std::chrono::duration_cast<std::chrono::milliseconds>(
+                                    *waiter.deadline - Clock::now()));
+  if (at_most.count() <= 0) return nothing_sent;
+  const ScriptCall call = acquire_call(0, name, value, false);
+  Node* const node = servers_->direct_node(call.keys.front());
+  std::unique_ptr<DirectConnection> connection = node == nullptr ? nullptr : node->borrow(at_most);
+  if (connection == nullptr) return nothing_sent;
+  Reply reply = connection->ask(call.bytes(false), at_most);
+  if (is_error(reply.get()) && text_of(reply.get()).starts_with("NOSCRIPT"))
+    reply = connection->ask(call.bytes(true), at_most);
+  node->give_back(std::move(connection));
+  return read_try(reply.get());
+}
+
+std::shared_ptr<Hold> ClientState::acquire(std::string_view name, const wait_limit& limit,
+                                           Want want) {
+  check_usable(name);
+  const auto waiter = std::make_shared<Waiter>();
+  waiter->owner = this_thread_id();
+  waiter->once = want == Want::Once;
+  waiter->deadline = limit.deadline;
+  waiter->priority = options_.priority;
+  waiter->number = ++sequence_;
+  const void* const resource = lease_resource(options_.key_prefix, name);
+  if (want == Want::Force) return force(name, *waiter, resource);
+
+  std::shared_ptr<Gate> gate;
+  bool first = false;
+  {
+    const std::lock_guard lock(table_.mutex);
+    if (table_.closing) raise({errc::closed, "the client is being destroyed", {}}, name);
+    gate = table_.find_or_make(name, options_.handover_limit);
+    if (gate->hold && gate->hold->owner == waiter->owner) {
+      if (!options_.allow_reentry)
+        raise(
+            {errc::reentry,
+             "the calling thread holds it already and would wait for itself; release it first, or "
+             "set client_options::allow_reentry",
+             {}},
+            name);
+      gate->hold->depth += 1;
+      return gate->hold;
+    }
+    first = !gate->claimed && !gate->hold && gate->waiters.empty();
+    if (!first && waiter->once) return nullptr;
+    if (first) {
+      gate->claimed = true;
+    } else {
+      gate->waiters.push_back(waiter);
+    }
+  }
+  if (!first) return wait_for(gate, waiter, limit, resource);
+
+  const TimePoint asked_at = Clock::now();
+  const Value value = new_value(waiter->owner);
+  const TryOutcome outcome = ask_directly(name, value, *waiter, limit.stop.stop_possible());
+  if (outcome.kind == TryOutcome::Kind::Acquired) {
+    std::shared_ptr<Hold> hold = make_hold(name, value, outcome.token, asked_at);
+    hold->owner = waiter->owner;
+    hold->resource = resource;
+    const TimePoint renewal = asked_at + options_.extend_interval;
+    {
+      const std::lock_guard lock(table_.mutex);
+      gate->claimed = false;
+      gate->hold = hold;
+      table_.renew_at(hold, renewal);
+    }
+    loop_.wake_before(renewal);
+    if (resource != nullptr && waiter->once) GORDIAN_TRIED(resource);
+    if (resource != nullptr && !waiter->once) GORDIAN_ACQUIRED(resource);
+    return hold;
+  }
+  const bool is_over = outcome.kind == TryOutcome::Kind::Refused && waiter->once;
+  {
+    const std::lock_guard lock(table_.mutex);
+    if (!is_over) gate->waiters.push_front(waiter);
+    if (gate->waiters.empty()) {
+      gate->claimed = false;
+      table_.drop_if_idle(gate);
+      return nullptr;
+    }
+  }
+  // What was learned goes with it; the gate stays claimed, by the I/O thread from now on.
+  loop_.post([this, gate, outcome, value] {
+    gate->contention.value = value;
+    gate->contention.ambiguous = outcome.kind == TryOutcome::Kind::Unknown;
+    start_contending(gate, outcome);
+  });
+  if (is_over) return nullptr;
+  return wait_for(gate, waiter, limit, resource);
+}
+
+// Published for Gordian's runtime as a want of the lease, in a frame that stays as long as the
+// wait.
+std::shared_ptr<Hold> ClientState::wait_for(const std::shared_ptr<Gate>& gate,
+                                            const std::shared_ptr<Waiter>& waiter,
+                                            const wait_limit& limit, const void* resource) {
+  const bool gives_up = limit.deadline || limit.stop.stop_possible() || waiter->once;
+  if (resource != nullptr && gives_up) GORDIAN_WANTS_TIMED(resource);
+  if (resource != nullptr && !gives_up) GORDIAN_WANTS(resource);
+  const auto cancelled = std::make_shared<std::atomic<bool>>(false);
+  {
+    const std::stop_callback on_stop(limit.stop, [cancelled, waiter] {
+      *cancelled = true;
+      waiter->parker.unpark();
+    });
+    waiter->parker.park(limit.deadline);
+  }
+  bool settled = false;
+  {
+    const std::lock_guard lock(table_.mutex);
+    settled = waiter->state != Waiter::State::Waiting;
+    if (!settled) LockTable::leave(*gate, waiter);
+  }
+  if (waiter->state == Waiter::State::Granted) {
+    waiter->grant->resource = resource;
+    if (resource != nullptr) GORDIAN_ACQUIRED(resource);
+    return std::move(waiter->grant);
+  }
+  if (resource != nullptr) GORDIAN_ABANDONED(resource);
+  if (settled) {
+    if (waiter->once && waiter->failure.code == errc::not_acquired) return nullptr;
+    raise(std::move(waiter->failure), gate->name);
+  }
+  std::string last_failure;
+  loop_.post([this, gate] { stop_if_unwanted(gate); });
+  if (*cancelled) raise({errc::cancelled, "cancelled", {}}, gate->name);
+  raise({errc::deadline, "not acquired before the deadline", {}}, gate->name);
+}
+
+std::shared_ptr<Hold> ClientState::force(std::string_view name, const Waiter& waiter,
+                                         const void* resource) {
+  struct Forced {
+    Parker parker;
+    TryOutcome outcome;
+    TimePoint asked_at;
+  };
+  const auto forced = std::make_shared<Forced>();
+  const Value value = new_value(waiter.owner);
+  loop_.post([this, forced, value, lock = std::string(name)] {
+    forced->asked_at = Clock::now();
+    try_keys(lock, value, true, [forced](const TryOutcome& outcome) {
+      forced->outcome = outcome;
+      forced->parker.unpark();
+    });
+  });
+  if (!forced->parker.park(Clock::now() + options_.command_timeout + options_.connect_timeout))
+    raise({errc::transport, "no answer in time", {}}, name);
+  if (forced->outcome.kind != TryOutcome::Kind::Acquired)
+    raise({errc::transport, forced->outcome.failure, {}}, name);
+  std::shared_ptr<Hold> hold = make_hold(name, value, forced->outcome.token, forced->asked_at);
+  hold->owner = waiter.owner;
+  hold->resource = resource;
+  std::shared_ptr<Hold> former;
+  {
+    const std::lock_guard lock(table_.mutex);
+    former = table_.find_or_make(name, options_.handover_limit)->hold;
+  }
+  if (former) lose(former, "forced by this process");
+  {
+    const std::lock_guard lock(table_.mutex);
+    const std::shared_ptr<Gate> gate = table_.find_or_make(name, options_.handover_limit);
+    gate->hold = hold;
+    table_.renew_at(hold, forced->asked_at + options_.extend_interval);
+  }
+  loop_.wake_before(forced->asked_at + options_.extend_interval);
+  if (resource != nullptr) GORDIAN_TRIED(resource);
+  return hold;
+}
+
+ClientState::Released ClientState::release_directly(const Hold& hold) {
+  if (keys_ != 1) return Released::Unknown;
+  const ScriptCall call = release_call(0, hold.name, hold.value);
+  Node* const node = servers_->direct_node(call.keys.front());
+  std::unique_ptr<DirectConnection> connection =
+      node == nullptr ? nullptr : node->borrow(options_.command_timeout);
+  if (connection == nullptr) return Released::Unknown;
+  Reply reply = connection->ask(call.bytes(false), options_.command_timeout);
+  if (is_error(reply.get()) && text_of(reply.get()).starts_with("NOSCRIPT"))
+    reply = connection->ask(call.bytes(true), options_.command_timeout);
+  node->give_back(std::move(connection));
+  if (is_integer(reply.get(), 1)) return Released::Yes;
+  if (is_integer(reply.get(), 0)) return Released::WasLost;
+  return Released::Unknown;
+}
+
+void ClientState::release(const std::shared_ptr<Hold>& hold, bool wait) {
+  if (fork_generation_ != forks) return;  // the parent's
+  std::shared_ptr<Gate> gate;
+  std::shared_ptr<Waiter> next;
+  bool limit_reached = false;
+  {
+    const std::lock_guard lock(table_.mutex);
+    if (hold->depth > 1) {
+      hold->depth -= 1;
+      return;
+    }
+    if (hold->state == Hold::State::Held) {
+      if (hold->resource != nullptr) GORDIAN_RELEASED(hold->resource);
+      hold->state = Hold::State::Releasing;
+      table_.renew_never(hold);
+      gate = table_.find(hold->name);
+      if (gate && gate->hold == hold) {
+        gate->hold = nullptr;
+        limit_reached = !gate->waiters.empty() && gate->handovers >= gate->handover_limit;
+        if (may_hand_over(*gate, *hold)) {
+          next = hand_over(*gate, *hold);
+        } else {
+          gate->handovers = 0;
+          gate->claimed = true;
+        }
+      } else {
+        gate = nullptr;  // forced by this client meanwhile: the key is another's
+      }
+    }
+  }
+  if (next) {
+    next->parker.unpark();
+    return;
+  }
+  if (gate == nullptr) {
+    if (wait && hold->state == Hold::State::Lost)
+      raise({errc::lost, "the lease was lost before it was released: " + hold->lost_because, {}},
+            hold->name);
+    return;
+  }
+  const TimePoint until{std::chrono::nanoseconds(hold->expires_ns.load())};
+  Released released = wait ? release_directly(*hold) : Released::Unknown;
+  if (released != Released::Unknown) {
+    let_go(gate, limit_reached);
+  } else {
+    struct Done {
+      Parker parker;
+      std::atomic<Released> released{Released::Unknown};
+    };
+    const auto done = std::make_shared<Done>();
+    releases_under_way_ += 1;
+    loop_.post([this, hold, until, gate, limit_reached, done] {
+      release_at_server(hold->name, hold->value, until,
+                        [this, gate, limit_reached, done](Released answer) {
+                          done->released = answer;
+                          done->parker.unpark();
+                          releases_under_way_ -= 1;
+                          let_go(gate, limit_reached);
+                        });
+    });
+    if (!wait) return;
+    done->parker.park(Clock::now() + options_.command_timeout);
+    released = done->released;
+  }
+  if (released == Released::WasLost)
+    raise({errc::lost,
+           "the lease was lost before it was released: the key had another value or none",
+           {}},
+          hold->name);
+}
+
+bool ClientState::may_hand_over(const Gate& gate, const Hold& hold) const {
+  if (gate.waiters.empty() || options_.fencing || gate.handovers >= gate.handover_limit)
+    return false;
+  const TimePoint expires{std::chrono::nanoseconds(hold.expires_ns.load())};
+  return expires - Clock::now() > options_.validity / 4;
+}
+
+// The same acquisition goes on under another owner: no word to the server.
+std::shared_ptr<Waiter> ClientState::hand_over(Gate& gate, Hold& hold) {
+  auto next = std::make_shared<Hold>();
+  next->name = hold.name;
+  next->value = hold.value;
+  next->client = hold.client;
+  next->expires_ns = hold.expires_ns.load();
+  hold.state = Hold::State::Released;
+  gate.handovers += 1;
+  const TimePoint expires{std::chrono::nanoseconds(hold.expires_ns.load())};
+  table_.renew_at(next, expires + drift() - options_.validity + options_.extend_interval);
+  return LockTable::grant_first(gate, std::move(next));
+}
+
+// The lock is free at the server, as far as this client knows: the next in the queue contends for
+// it.
+void ClientState::let_go(const std::shared_ptr<Gate>& gate, bool polite) {
+  {
+    const std::lock_guard lock(table_.mutex);
+    if (gate->hold || gate->waiters.empty()) {
+      gate->claimed = false;
+      table_.drop_if_idle(gate);
+      return;
+    }
+  }
+  loop_.post([this, gate, polite] {
+    gate->contention.polite = polite;
+    start_contending(gate, {});
+  });
+}
+
+}  // namespace gordian::redis::detail

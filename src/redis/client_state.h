@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: Apache-2.0
+// A client's inside: the queue in front of each lock (LockTable), the thread that talks to the
+// servers, and the renewals.
+//
+// A lock that is free in this client is tried by the calling thread itself, on a borrowed
+// connection. All else is the I/O thread's: it contends for the first in each queue, after every
+// push that names the key and, whatever was pushed or not, when the holder's lease should be over.
+//
+// A reply that did not come is no answer: the try may have worked. So it is repeated with the same
+// value, which the server then finds to be ours; and if nobody wants the lock any more it is
+// released.
+#pragma once
+
+#include "gordian/redis_lock.h"
+#include "redis/lock_table.h"
+#include "redis/notifier.h"
+#include "redis/servers.h"
+
+#include <atomic>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+namespace gordian::redis {
+
+// What a try for one lock came to.
+struct TryOutcome {
+  enum class Kind : uint8_t { Acquired, Refused, Unknown, Error };
+  Kind kind = Kind::Unknown;
+  uint64_t token = 0;
+  std::string holder;                         // Refused: the value that is there,
+  std::chrono::milliseconds holder_left{-1};  // and how long; negative: for ever
+  std::string failure;
+};
+TryOutcome read_try(const redisReply* reply);
+
+namespace detail {
+
+class ClientState : public std::enable_shared_from_this<ClientState> {
+ public:
+  explicit ClientState(client_options options);
+  ~ClientState();
+  ClientState(const ClientState&) = delete;
+  ClientState& operator=(const ClientState&) = delete;
+
+  void start();
+  void close();
+
+  enum class Want : uint8_t { Wait, Once, Force };
+  // Null only for Once: somebody else has it.
+  std::shared_ptr<Hold> acquire(std::string_view name, const wait_limit& limit, Want want);
+  // May throw only if `wait`.
+  void release(const std::shared_ptr<Hold>& hold, bool wait);
+
+  [[nodiscard]] const client_options& options() const { return options_; }
+
+ private:
+  // --- the calling thread (client_state.cpp)
+  void check_usable(std::string_view name) const;
+  std::shared_ptr<Hold> wait_for(const std::shared_ptr<Gate>& gate,
+                                 const std::shared_ptr<Waiter>& waiter, const wait_limit& limit,
+                                 const void* resource);
+  TryOutcome ask_directly(std::string_view name, const Value& value, const Waiter& waiter,
+                          bool can_stop);
+  std::shared_ptr<Hold> force(std::string_view name, const Waiter& waiter, const void* resource);
+  enum class Released : uint8_t { Yes, WasLost, Unknown };
+  Released release_directly(const Hold& hold);
+  [[nodiscard]] bool may_hand_over(const Gate& gate, const Hold& hold) const;
+  std::shared_ptr<Waiter> hand_over(Gate& gate, Hold& hold);
+  void let_go(const std::shared_ptr<Gate>& gate, bool polite);
+  std::shared_ptr<Hold> make_hold(std::string_view name, const Value& value, uint64_t token,
+                                  TimePoint asked_at);
+  Value new_value(uint32_t owner);
+  [[nodiscard]] ScriptCall acquire_call(unsigned index, std::string_view name, const Value& value,
+                                        bool force) const;
+  [[nodiscard]] ScriptCall release_call(unsigned index, std::string_view name,
+                                        const Value& value) const;
+
+  // --- the I/O thread: getting locks (contend.cpp)
+  struct Try;
+  using OnTried = std::function<void(const TryOutcome&)>;
+  // The gate is claimed; `first` is what a try just came to, if there was one.
+  void start_contending(const std::shared_ptr<Gate>& gate, const TryOutcome& first);
+  void contend(const std::shared_ptr<Gate>& gate);
+  void contended(const std::shared_ptr<Gate>& gate, const Value& value, TimePoint asked_at,
+                 const TryOutcome& outcome);
+  void contend_at(const std::shared_ptr<Gate>& gate, TimePoint time);
+  void stop_if_unwanted(const std::shared_ptr<Gate>& gate);
+  void stop_contending(const std::shared_ptr<Gate>& gate);
+  void grant(const std::shared_ptr<Gate>& gate, const Value& value, TimePoint asked_at,
+             uint64_t token);
+  void refused(const std::shared_ptr<Gate>& gate, const TryOutcome& outcome);
+  void failed(const std::shared_ptr<Gate>& gate, const TryOutcome& outcome);
+  void try_keys(std::string name, const Value& value, bool force, OnTried on_tried);
+  void ask_more_keys(const std::shared_ptr<Try>& attempt);
+  void key_answered(const std::shared_ptr<Try>& attempt, unsigned index, const redisReply* reply);
+  void decide(const std::shared_ptr<Try>& attempt, TryOutcome::Kind kind);
+  void changed(std::optional<std::string_view> key);
+
+  // --- the I/O thread: keeping and letting go of them (renew.cpp)
+  void renew_due();
+  void extend(const std::shared_ptr<Hold>& hold);
+  void verify(const std::shared_ptr<Hold>& hold);
+  // Any thread.
+  void lose(const std::shared_ptr<Hold>& hold, std::string why);
+  void release_at_server(const std::string& name, const Value& value, TimePoint until,
+                         const std::function<void(Released)>& done);
+
+  [[nodiscard]] std::chrono::milliseconds drift() const {
+    return options_.validity / 100 + std::chrono::milliseconds(2);
+  }
+
+  client_options options_;
+  unsigned majority_ = 1;
+  unsigned keys_ = 1;
+  std::string validity_ms_;
+  uint64_t incarnation_ = 0;
+  std::atomic<uint64_t> sequence_{0};
+  unsigned fork_generation_ = 0;
+
+  LockTable table_;
+  EventLoop loop_;
+  std::unique_ptr<Servers> servers_;
+  Notifier notifier_;
+  std::thread thread_;
+  std::atomic<unsigned> releases_under_way_{0};
+};
+
+}  // namespace detail
+}  // namespace gordian::redis

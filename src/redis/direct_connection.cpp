@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "redis/direct_connection.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/socket.h>
+
+namespace gordian::redis {
+namespace {
+
+bool wait_until_connected(int fd, std::chrono::milliseconds timeout) {
+  pollfd entry{.fd = fd, .events = POLLOUT, .revents = 0};
+  return ::poll(&entry, 1, static_cast<int>(timeout.count())) == 1 && connect_result(fd) == 0;
+}
+
+bool make_blocking(int fd) {
+  const int flags = fcntl(fd, F_GETFL);
+  return flags >= 0 && fcntl(fd, F_SETFL, flags & ~O_NONBLOCK) == 0;
+}
+
+bool limit_time(int fd, std::chrono::milliseconds timeout) {
+  const timeval time{.tv_sec = timeout.count() / 1000, .tv_usec = timeout.count() % 1000 * 1000};
+  return setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &time, sizeof time) == 0 &&
+         setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &time, sizeof time) == 0;
+}
+
+}  // namespace
+
+DirectConnection::DirectConnection(FileDescriptor fd, uint64_t generation)
+    : fd_(std::move(fd)), reader_(redisReaderCreate()), generation_(generation) {}
+
+std::unique_ptr<DirectConnection> DirectConnection::open(const DirectSetup& setup) {
+  Result<FileDescriptor> fd = start_connecting(setup.to);
+  if (!fd || !wait_until_connected(fd->get(), setup.timeout) || !make_blocking(fd->get()))
+    return nullptr;
+  std::unique_ptr<DirectConnection> connection(
+      new DirectConnection(std::move(*fd), setup.generation));
+  const auto accepted = [&connection, &setup](std::string_view bytes) {
+    const Reply reply = connection->ask(bytes, setup.timeout);
+    return reply != nullptr && !is_error(reply.get());
+  };
+  if (!setup.password.empty()) {
+    const bool let_in = setup.user.empty()
+                            ? accepted(command({"AUTH", setup.password}))
+                            : accepted(command({"AUTH", setup.user, setup.password}));
+    if (!let_in) return nullptr;
+  }
+  if (setup.database != 0 && !accepted(command({"SELECT", std::to_string(setup.database)})))
+    return nullptr;
+  const Reply id_reply = connection->ask(command({"CLIENT", "ID"}), setup.timeout);
+  if (id_reply == nullptr) return nullptr;
+  if (id_reply->type == REDIS_REPLY_INTEGER)
+    connection->id_ = static_cast<uint64_t>(id_reply->integer);
+  if (setup.listener != 0) {
+    const std::string id = std::to_string(setup.listener);
+    std::vector<std::string_view> words{"CLIENT", "TRACKING", "ON", "REDIRECT", id, "OPTOUT"};
+    if (setup.no_loop) words.emplace_back("NOLOOP");
+    if (!accepted(command(words))) return nullptr;
+  }
+  return connection;
+}
+
+bool DirectConnection::send_all(std::string_view bytes) {
+  while (!bytes.empty()) {
+    const ssize_t size = ::send(fd_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
+    if (size < 0 && errno == EINTR) continue;
+    if (size <= 0) return false;
+    bytes.remove_prefix(static_cast<size_t>(size));
+  }
+  return true;
+}
+
+Reply DirectConnection::read_one() {
+  char bytes[4096];
+  size_t total = 0;
+  while (true) {
+    const ssize_t size = ::recv(fd_.get(), bytes, sizeof bytes, 0);
+    if (size < 0 && errno == EINTR) continue;
+    if (size <= 0) return nullptr;
+    total += static_cast<size_t>(size);
+    if (total > kMaxReplyBytes ||
+        redisReaderFeed(reader_.get(), bytes, static_cast<size_t>(size)) != REDIS_OK)
+      return nullptr;
+    void* raw = nullptr;
+    if (redisReaderGetReply(reader_.get(), &raw) != REDIS_OK) return nullptr;
+    if (raw != nullptr) return Reply(static_cast<redisReply*>(raw));
+  }
+}
+
+Reply DirectConnection::ask(std::string_view bytes, std::chrono::milliseconds at_most) {
+  if (!usable_) return nullptr;
+  at_most = std::max(at_most, std::chrono::milliseconds(1));
+  if (at_most != timeout_) {
+    limit_time(fd_.get(), at_most);
+    timeout_ = at_most;
+  }
+  Reply reply;
+  if (send_all(bytes)) reply = read_one();
+  if (reply == nullptr) usable_ = false;
+  return reply;
+}
+
+}  // namespace gordian::redis

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+// A connection that the thread which wants something uses itself: one round trip, no other thread.
+// An uncontended lock costs two of those; a detour through the I/O thread would double it.
+#pragma once
+
+#include "redis/address.h"
+#include "redis/reply.h"
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+
+namespace gordian::redis {
+
+struct DirectSetup {
+  SocketAddress to;
+  std::string user;
+  std::string password;
+  int database = 0;
+  uint64_t listener = 0;  // client id the server sends invalidations to; 0: no tracking
+  bool no_loop = true;
+  std::chrono::milliseconds timeout{};
+  uint64_t generation = 0;  // of the listener: connections of an older one track for nobody
+};
+
+class DirectConnection {
+ public:
+  // Blocks for up to the timeout. Null if anything goes wrong: then the I/O thread is asked
+  // instead, which has the words for what is wrong.
+  static std::unique_ptr<DirectConnection> open(const DirectSetup& setup);
+
+  // One command, one reply. Null if none came in time or the connection broke: the command may or
+  // may not have been done, and the connection is of no use any more.
+  Reply ask(std::string_view bytes, std::chrono::milliseconds at_most);
+
+  [[nodiscard]] bool usable() const { return usable_; }
+  // The server's id of it; 0 where servers give none.
+  [[nodiscard]] uint64_t id() const { return id_; }
+  [[nodiscard]] uint64_t generation() const { return generation_; }
+
+ private:
+  DirectConnection(FileDescriptor fd, uint64_t generation);
+  bool send_all(std::string_view bytes);
+  Reply read_one();
+
+  FileDescriptor fd_;
+  Reader reader_;
+  uint64_t generation_;
+  uint64_t id_ = 0;
+  std::chrono::milliseconds timeout_{0};
+  bool usable_ = true;
+};
+
+}  // namespace gordian::redis

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+// The public face: everything behind it is ClientState's.
+#include "redis/client_state.h"
+
+namespace gordian::redis {
+
+using detail::ClientState;
+
+lock_client::lock_client(client_options options)
+    : state_(std::make_shared<ClientState>(std::move(options))) {
+  state_->start();
+}
+
+lock_client::~lock_client() { state_->close(); }
+
+lease lock_client::acquire(std::string_view name, const wait_limit& limit) {
+  return lease(state_->acquire(name, limit, ClientState::Want::Wait));
+}
+
+std::optional<lease> lock_client::try_acquire(std::string_view name) {
+  std::shared_ptr<Hold> hold = state_->acquire(name, {}, ClientState::Want::Once);
+  if (hold == nullptr) return std::nullopt;
+  return lease(std::move(hold));
+}
+
+lease lock_client::force_acquire(std::string_view name) {
+  return lease(state_->acquire(name, {}, ClientState::Want::Force));
+}
+
+lease::lease() noexcept = default;
+lease::lease(std::shared_ptr<Hold> hold) noexcept : hold_(std::move(hold)) {}
+lease::lease(lease&&) noexcept = default;
+
+lease& lease::operator=(lease&& other) noexcept {
+  if (this == &other) return *this;
+  release_async();
+  hold_ = std::move(other.hold_);
+  return *this;
+}
+
+lease::~lease() { release_async(); }
+
+const std::string& lease::name() const {
+  static const std::string none;
+  return hold_ ? hold_->name : none;
+}
+
+std::stop_token lease::lost() const { return hold_ ? hold_->lost.get_token() : std::stop_token(); }
+
+bool lease::valid() const noexcept {
+  // ORDER: acquire pairs with the store of whoever extends or loses it; nothing else is read
+  // through it.
+  return hold_ && hold_->state.load(std::memory_order_acquire) == Hold::State::Held &&
+         Clock::now().time_since_epoch().count() <
+             hold_->expires_ns.load(std::memory_order_acquire);
+}
+
+uint64_t lease::fencing_token() const {
+  if (!hold_) throw misuse_error("an empty lease has no fencing token");
+  if (hold_->token == 0)
+    throw misuse_error("fencing tokens are drawn only with client_options::fencing");
+  return hold_->token;
+}
+
+void lease::release() {
+  const std::shared_ptr<Hold> hold = std::move(hold_);
+  if (!hold) return;
+  if (const std::shared_ptr<ClientState> client = hold->client.lock()) client->release(hold, true);
+}
+
+void lease::release_async() noexcept {
+  const std::shared_ptr<Hold> hold = std::move(hold_);
+  if (!hold) return;
+  try {
+    if (const std::shared_ptr<ClientState> client = hold->client.lock())
+      client->release(hold, false);
+  } catch (...) {
+    // Out of memory: it is renewed no more only once the client ends. Nothing better is left.
+  }
+}
+
+}  // namespace gordian::redis

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "redis/lock_table.h"
+
+#include "base/check.h"
+
+#include <algorithm>
+#include <pthread.h>
+
+namespace gordian::redis {
+
+std::shared_ptr<Gate> LockTable::find(std::string_view name) {
+  const auto found = gates.find(std::string(name));
+  return found == gates.end() ? nullptr : found->second;
+}
+
+std::shared_ptr<Gate> LockTable::find_or_make(std::string_view name, unsigned handover_limit) {
+  std::shared_ptr<Gate>& gate = gates[std::string(name)];
+  if (!gate) {
+    gate = std::make_shared<Gate>(std::string(name));
+    gate->handover_limit = handover_limit;
+  }
+  return gate;
+}
+
+void LockTable::drop_if_idle(const std::shared_ptr<Gate>& gate) {
+  if (gate->claimed || gate->hold || !gate->waiters.empty()) return;
+  const auto found = gates.find(gate->name);
+  if (found != gates.end() && found->second == gate) gates.erase(found);
+}
+
+void LockTable::renew_at(const std::shared_ptr<Hold>& hold, TimePoint time) {
+  renew_never(hold);
+  hold->renewal = renewals.emplace(time, hold);
+  hold->has_renewal = true;
+}
+
+void LockTable::renew_never(const std::shared_ptr<Hold>& hold) {
+  if (!hold->has_renewal) return;
+  hold->has_renewal = false;
+  renewals.erase(hold->renewal);
+}
+
+void LockTable::leave(Gate& gate, const std::shared_ptr<Waiter>& waiter) {
+  const auto at = std::find(gate.waiters.begin(), gate.waiters.end(), waiter);
+  if (at != gate.waiters.end()) gate.waiters.erase(at);
+}
+
+std::shared_ptr<Waiter> LockTable::grant_first(Gate& gate, std::shared_ptr<Hold> hold) {
+  GORDIAN_CHECK(!gate.waiters.empty());
+  std::shared_ptr<Waiter> waiter = std::move(gate.waiters.front());
+  gate.waiters.pop_front();
+  hold->owner = waiter->owner;
+  gate.hold = hold;
+  waiter->grant = std::move(hold);
+  waiter->state = Waiter::State::Granted;
+  return waiter;
+}
+
+std::shared_ptr<Waiter> LockTable::fail(Gate& gate, std::shared_ptr<Waiter> waiter,
+                                        Failure failure) {
+  leave(gate, waiter);
+  waiter->failure = std::move(failure);
+  waiter->state = Waiter::State::Failed;
+  return waiter;
+}
+
+namespace {
+
+thread_local uint32_t cached_thread_id = 0;
+
+}  // namespace
+
+uint32_t this_thread_id() {
+  if (cached_thread_id == 0) {
+    // A forked child has another id, and one thread: the one that called fork().
+    [[maybe_unused]] static const int registered =
+        pthread_atfork(nullptr, nullptr, [] { cached_thread_id = 0; });
+    cached_thread_id = static_cast<uint32_t>(syscall(SYS_gettid));
+  }
+  return cached_thread_id;
+}
+
+}  // namespace gordian::redis

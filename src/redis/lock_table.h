@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: Apache-2.0
+// Who holds and who waits for which lock inside one client: the queue in front of the server.
+//
+// Of all threads that want a lock only one speaks to the server for it (the contender), so a lock
+// has at most one contender a client however many wait. The order among them is the order in which
+// they came.
+//
+// Thread-safety: everything here is guarded by LockTable::mutex, unless a comment says otherwise.
+// It is held for a few instructions at a time: no I/O, no user code, no waiting under it.
+#pragma once
+
+#include "gordian/redis_lock.h"
+#include "redis/event_loop.h"
+#include "redis/parker.h"
+#include "redis/wire.h"
+
+#include <deque>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <unordered_map>
+
+namespace gordian::redis {
+
+namespace detail {
+
+// One acquisition: what a lease points to.
+struct Hold {
+  std::string name;
+  Value value{};
+  uint32_t owner = 0;  // kernel thread id
+  unsigned depth = 1;  // how many leases share it: more than one only with allow_reentry
+  uint64_t token = 0;
+  bool shared = false;
+  const void* resource = nullptr;  // its address for Gordian's runtime
+  std::stop_source lost;           // thread-safe itself
+  std::weak_ptr<ClientState> client;
+  std::string lost_because;
+
+  enum class State : uint8_t { Held, Releasing, Released, Lost };
+  std::atomic<State> state{State::Held};  // written under the mutex
+  // By this machine's clock, in ns; written by the I/O thread and before anybody else sees the
+  // hold.
+  std::atomic<int64_t> expires_ns{0};
+  std::multimap<TimePoint, std::shared_ptr<Hold>>::iterator renewal;
+  bool has_renewal = false;
+};
+
+}  // namespace detail
+
+using detail::Hold;
+
+struct Failure {
+  errc code = errc::not_acquired;
+  std::string what;
+  std::vector<deadlock_member> cycle;
+};
+
+// One request of a thread.
+struct Waiter {
+  Parker parker;
+  uint32_t owner = 0;
+  uint64_t number = 0;  // distinguishes the waits of a process
+  bool once = false;    // a try: fails as soon as the server says no
+  bool has_deadline = false;
+  std::optional<TimePoint> deadline;
+  int priority = 0;
+  TimePoint since{};
+
+  enum class State : uint8_t { Waiting, Granted, Failed };
+  State state = State::Waiting;
+  std::shared_ptr<Hold> grant;
+  Failure failure;
+};
+
+// One lock this client has to do with now.
+struct Gate {
+  explicit Gate(std::string lock_name) : name(std::move(lock_name)) {}
+
+  const std::string name;
+  std::deque<std::shared_ptr<Waiter>> waiters;
+  std::shared_ptr<Hold> hold;
+  // Somebody is at the server for it: a thread that tries first, one that releases, or the
+  // contender.
+  bool claimed = false;
+  unsigned handovers = 0;       // in a row
+  unsigned handover_limit = 0;  // grows as long as no other process shows up
+
+  // The contender's own, touched by the I/O thread alone.
+  struct Contention {
+    bool active = false;
+    bool in_flight = false;
+    bool again = false;
+    bool ambiguous = false;  // a try whose outcome is not known: the value may be on the server
+    bool polite = false;     // after a row of handovers: others first
+    bool was_polite = false;
+    std::optional<Value> value;
+    unsigned failures = 0;
+    std::string last_failure;
+    EventLoop::TimerId timer{};
+    std::string holder;  // the value that was there at the last try
+    TimePoint holder_until{};
+    TimePoint since{};
+  } contention;
+};
+
+class LockTable {
+ public:
+  std::mutex mutex;
+  std::unordered_map<std::string, std::shared_ptr<Gate>> gates;
+  std::multimap<TimePoint, std::shared_ptr<Hold>> renewals;  // when each hold is to be looked at
+  bool closing = false;
+
+  // All below: with the mutex held.
+  std::shared_ptr<Gate> find(std::string_view name);
+  std::shared_ptr<Gate> find_or_make(std::string_view name, unsigned handover_limit);
+  // Forgets the gate if nobody has to do with it any more.
+  void drop_if_idle(const std::shared_ptr<Gate>& gate);
+  void renew_at(const std::shared_ptr<Hold>& hold, TimePoint time);
+  void renew_never(const std::shared_ptr<Hold>& hold);
+  // Takes the waiter out of the queue, if it is still in it.
+  static void leave(Gate& gate, const std::shared_ptr<Waiter>& waiter);
+  // The first in the queue gets it. Whoever asks for this, or for fail(), unparks the waiter once
+  // the mutex is free.
+  [[nodiscard]] static std::shared_ptr<Waiter> grant_first(Gate& gate, std::shared_ptr<Hold> hold);
+  [[nodiscard]] static std::shared_ptr<Waiter> fail(Gate& gate, std::shared_ptr<Waiter> waiter,
+                                                    Failure failure);
+};
+
+// The kernel's id of the calling thread.
+uint32_t this_thread_id();
+
+}  // namespace gordian::redis

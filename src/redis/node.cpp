@@ -1,0 +1,294 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "redis/node.h"
+
+#include <algorithm>
+
+namespace gordian::redis {
+namespace {
+
+constexpr auto kCareInterval = std::chrono::milliseconds(1000);
+constexpr auto kPingAfter = std::chrono::milliseconds(1000);
+
+}  // namespace
+
+Node::Node(EventLoop& loop, Address address, NodeOptions options, Events events)
+    : loop_(loop),
+      address_(std::move(address)),
+      options_(options),
+      events_(std::move(events)),
+      listener_(
+          loop, [this] { listener_open(); },
+          [this](const redisReply* message) { listener_pushed(message); },
+          [this](const std::string& reason) { down(reason); }),
+      data_(
+          loop, [this] { data_open(); }, nullptr,
+          [this](const std::string& reason) { down(reason); }) {}
+
+Node::~Node() {
+  ending_ = true;
+  loop_.cancel(care_timer_);
+  listener_.close();
+  data_.close();
+  for (const Waiting& one : std::exchange(waiting_, {})) one.on_reply(nullptr);
+}
+
+void Node::connect() {
+  if (phase_ != Phase::Down || ending_) return;
+  phase_ = Phase::Listening;
+  Result<std::vector<SocketAddress>> addresses = resolve(address_);
+  if (!addresses) {
+    down(addresses.error().message);
+    return;
+  }
+  resolved_ = std::move(*addresses);
+  if (options_.tracking) {
+    listener_.open(resolved_, options_.connect_timeout);
+  } else {
+    begin_data();
+  }
+}
+
+// AUTH and SELECT, whose refusal ends the connection with the server's own words.
+void Node::greet(Connection& connection, const std::function<void(const std::string&)>& refused) {
+  const TimePoint answer_by = Clock::now() + options_.command_timeout;
+  const auto check = [refused](const redisReply* reply) {
+    if (is_error(reply)) refused(std::string(text_of(reply)));
+  };
+  if (!address_.password.empty()) {
+    connection.send_later(address_.user.empty()
+                              ? command({"AUTH", address_.password})
+                              : command({"AUTH", address_.user, address_.password}),
+                          check, answer_by);
+  }
+  if (address_.database != 0)
+    connection.send_later(command({"SELECT", std::to_string(address_.database)}), check, answer_by);
+}
+
+void Node::listener_open() {
+  const TimePoint answer_by = Clock::now() + options_.command_timeout;
+  greet(listener_, [this](const std::string& words) { listener_.fail(words); });
+  listener_.send_later(
+      command({"CLIENT", "ID"}),
+      [this](const redisReply* reply) {
+        if (reply == nullptr) return;
+        // Before Redis 5 there is no such command, and no tracking.
+        listener_id_ =
+            reply->type == REDIS_REPLY_INTEGER ? static_cast<uint64_t>(reply->integer) : 0;
+      },
+      answer_by);
+  listener_.send(
+      command({"SUBSCRIBE", "__redis__:invalidate"}),
+      [this](const redisReply* reply) {
+        if (reply == nullptr || !listener_.is_open()) return;
+        if (is_error(reply)) {
+          listener_.fail(std::string(text_of(reply)));
+        } else {
+          begin_data();
+        }
+      },
+      answer_by);
+  look_after();
+}
+
+void Node::listener_pushed(const redisReply* message) {
+  if (text_of(element(message, 1)) != "__redis__:invalidate") return;
+  const redisReply* const keys = element(message, 2);
+  if (keys == nullptr || keys->type != REDIS_REPLY_ARRAY) {
+    events_.changed(std::nullopt);
+    return;
+  }
+  for (size_t i = 0; i < keys->elements; ++i)
+    if (const redisReply* const key = keys->element[i];
+        key != nullptr && key->type == REDIS_REPLY_STRING)
+      events_.changed(text_of(key));
+}
+
+void Node::begin_data() {
+  phase_ = Phase::Greeting;
+  data_.open(resolved_, options_.connect_timeout);
+}
+
+void Node::data_open() {
+  const TimePoint answer_by = Clock::now() + options_.command_timeout;
+  greet(data_, [this](const std::string& words) { data_.fail(words); });
+  // What an earlier connection sent and the server has not read yet shall not happen any more: its
+  // requests are repeated, and a late one could take a lock nobody wants.
+  if (!killed_id_.empty())
+    data_.send_later(
+        command({"CLIENT", "KILL", "ID", killed_id_}), [](const redisReply*) {}, answer_by);
+  data_.send_later(
+      command({"CLIENT", "ID"}),
+      [this](const redisReply* reply) {
+        if (reply != nullptr && reply->type == REDIS_REPLY_INTEGER)
+          killed_id_ = std::to_string(reply->integer);
+      },
+      answer_by);
+  tracks_ = false;
+  if (options_.tracking && listener_id_ != 0) {
+    const std::string id = std::to_string(listener_id_);
+    std::vector<std::string_view> words{"CLIENT", "TRACKING", "ON", "REDIRECT", id, "OPTOUT"};
+    if (options_.no_loop) words.emplace_back("NOLOOP");
+    data_.send_later(
+        command(words),
+        [this](const redisReply* reply) { tracks_ = reply != nullptr && !is_error(reply); },
+        answer_by);
+  }
+  data_.send(
+      command({"PING"}),
+      [this](const redisReply* reply) {
+        if (reply == nullptr || !data_.is_open()) return;
+        if (is_error(reply)) {
+          data_.fail(std::string(text_of(reply)));
+        } else {
+          greeted();
+        }
+      },
+      answer_by);
+  look_after();
+}
+
+void Node::greeted() {
+  phase_ = Phase::Ready;
+  unreachable_ = false;
+  {
+    const std::lock_guard lock(direct_mutex_);
+    const uint64_t generation = direct_setup_.generation + 1;
+    direct_setup_ = {.to = resolved_.front(),
+                     .user = address_.user,
+                     .password = address_.password,
+                     .database = address_.database,
+                     .listener = tracks_ ? listener_id_ : 0,
+                     .no_loop = options_.no_loop,
+                     .timeout = options_.command_timeout,
+                     .generation = generation};
+    direct_allowed_ = resolved_.size() == 1;
+  }
+  const TimePoint answer_by = Clock::now() + options_.command_timeout;
+  for (Waiting& one : std::exchange(waiting_, {}))
+    data_.send_later(one.bytes, std::move(one.on_reply), answer_by);
+  data_.flush();
+  events_.settled(*this, true);
+  // Whatever was pushed while nobody listened is lost.
+  events_.changed(std::nullopt);
+}
+
+void Node::down(const std::string& reason) {
+  if (phase_ == Phase::Down) return;
+  const bool was_ready = phase_ == Phase::Ready;
+  phase_ = Phase::Down;
+  unreachable_ = !was_ready;
+  last_failure_ = address_.label() + ": " + reason;
+  std::vector<std::unique_ptr<DirectConnection>> unused;
+  {
+    const std::lock_guard lock(direct_mutex_);
+    direct_allowed_ = false;
+    unused.swap(direct_free_);
+    direct_count_ -= static_cast<unsigned>(unused.size());
+  }
+  // Without the listener the others track for nobody; without the others it has nothing to say.
+  listener_.close();
+  data_.close();
+  loop_.cancel(care_timer_);
+  for (const Waiting& one : std::exchange(waiting_, {})) one.on_reply(nullptr);
+  if (ending_) return;
+  events_.settled(*this, false);
+  if (was_ready) connect();
+}
+
+// Late replies and silent deaths.
+void Node::look_after() {
+  loop_.cancel(care_timer_);
+  const TimePoint now = Clock::now();
+  for (Connection* const connection : {&listener_, &data_}) {
+    if (!connection->is_open()) continue;
+    if (connection->late_at() <= now) {
+      connection->fail("no answer within " + std::to_string(options_.command_timeout.count()) +
+                       " ms");
+      return;
+    }
+    if (phase_ == Phase::Ready && now - connection->last_heard() >= kPingAfter &&
+        connection->late_at() == TimePoint::max())
+      connection->send(
+          command({"PING"}), [](const redisReply*) {}, now + options_.command_timeout);
+  }
+  TimePoint next = now + kCareInterval;
+  for (const Connection* const connection : {&listener_, &data_})
+    next = std::min(next, std::max(connection->late_at(), now + std::chrono::milliseconds(1)));
+  care_timer_ = loop_.at(next, [this] {
+    care_timer_ = {};
+    look_after();
+  });
+}
+
+// The server closes them without reading what is left in them, as in data_open().
+void Node::kill_broken() {
+  std::vector<uint64_t> ids;
+  {
+    const std::lock_guard lock(direct_mutex_);
+    ids.swap(broken_ids_);
+    has_broken_ = false;
+  }
+  for (const uint64_t id : ids)
+    data_.send_later(
+        command({"CLIENT", "KILL", "ID", std::to_string(id)}), [](const redisReply*) {},
+        Clock::now() + options_.command_timeout);
+}
+
+void Node::request(std::string bytes, Connection::OnReply on_reply) {
+  if (phase_ == Phase::Ready) {
+    if (has_broken_) kill_broken();
+    data_.send_later(bytes, std::move(on_reply), Clock::now() + options_.command_timeout);
+    if (care_timer_.first > Clock::now() + options_.command_timeout) look_after();
+    return;
+  }
+  if (ending_) {
+    on_reply(nullptr);
+    return;
+  }
+  waiting_.push_back({std::move(bytes), std::move(on_reply)});
+  connect();
+}
+
+std::unique_ptr<DirectConnection> Node::borrow(std::chrono::milliseconds at_most) {
+  DirectSetup setup;
+  std::vector<std::unique_ptr<DirectConnection>> stale;  // closed after the mutex
+  {
+    const std::lock_guard lock(direct_mutex_);
+    if (!direct_allowed_) return nullptr;
+    while (!direct_free_.empty()) {
+      std::unique_ptr<DirectConnection> connection = std::move(direct_free_.back());
+      direct_free_.pop_back();
+      if (connection->generation() == direct_setup_.generation) return connection;
+      direct_count_ -= 1;
+      stale.push_back(std::move(connection));
+    }
+    if (direct_count_ >= options_.max_direct) return nullptr;
+    direct_count_ += 1;
+    setup = direct_setup_;
+  }
+  setup.timeout = std::min(setup.timeout, at_most);
+  std::unique_ptr<DirectConnection> connection = DirectConnection::open(setup);
+  if (connection == nullptr) {
+    const std::lock_guard lock(direct_mutex_);
+    direct_count_ -= 1;
+  }
+  return connection;
+}
+
+void Node::give_back(std::unique_ptr<DirectConnection> connection) {
+  std::unique_ptr<DirectConnection> unused;  // closed after the mutex
+  const std::lock_guard lock(direct_mutex_);
+  if (!connection->usable() || !direct_allowed_ ||
+      connection->generation() != direct_setup_.generation) {
+    direct_count_ -= 1;
+    if (!connection->usable() && connection->id() != 0) {
+      broken_ids_.push_back(connection->id());
+      has_broken_ = true;
+    }
+    unused = std::move(connection);
+    return;
+  }
+  direct_free_.push_back(std::move(connection));
+}
+
+}  // namespace gordian::redis

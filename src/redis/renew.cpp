@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0
+// The I/O thread's part: keeping locks, seeing that they are lost, and letting go of them.
+#include "redis/client_state.h"
+
+#include <algorithm>
+
+namespace gordian::redis::detail {
+namespace {
+
+constexpr size_t kRenewalsAtOnce = 512;
+
+}  // namespace
+
+void ClientState::renew_due() {
+  const TimePoint now = Clock::now();
+  std::vector<std::shared_ptr<Hold>> due;
+  {
+    const std::lock_guard lock(table_.mutex);
+    while (!table_.renewals.empty() && due.size() < kRenewalsAtOnce) {
+      const auto first = table_.renewals.begin();
+      if (first->first > now) break;
+      const std::shared_ptr<Hold> hold = first->second;
+      due.push_back(hold);
+      // Unless it is renewed before: again soon, and at its end.
+      const TimePoint expires{std::chrono::nanoseconds(hold->expires_ns.load())};
+      table_.renew_at(hold,
+                      std::clamp(expires, now + std::chrono::milliseconds(1),
+                                 now + std::max<Clock::duration>(options_.validity / 8,
+                                                                 std::chrono::milliseconds(1))));
+    }
+  }
+  for (const auto& hold : due) {
+    if (TimePoint(std::chrono::nanoseconds(hold->expires_ns.load())) <= now) {
+      lose(hold, "it could not be renewed in time: " + servers_->last_failure());
+    } else {
+      extend(hold);
+    }
+  }
+}
+
+void ClientState::extend(const std::shared_ptr<Hold>& hold) {
+  struct Votes {
+    unsigned ours = 0;
+    unsigned others = 0;
+  };
+  const auto votes = std::make_shared<Votes>();
+  const TimePoint asked_at = Clock::now();
+  for (unsigned index = 0; index < keys_; ++index) {
+    servers_->run(
+        index,
+        {.script = &kExtend,
+         .keys = {lock_key(options_.key_prefix, index, hold->name)},
+         .arguments = {std::string(view(hold->value)), validity_ms_}},
+        [this, hold, votes, asked_at](const redisReply* reply) {
+          if (reply == nullptr || reply->type != REDIS_REPLY_INTEGER) return;
+          votes->ours += reply->integer == 1 ? 1 : 0;
+          votes->others += reply->integer == 1 ? 0 : 1;
+          if (votes->ours == majority_) {
+            const std::lock_guard lock(table_.mutex);
+            if (hold->state != Hold::State::Held || !hold->has_renewal) return;
+            hold->expires_ns = (asked_at + options_.validity - drift()).time_since_epoch().count();
+            table_.renew_at(hold, asked_at + options_.extend_interval);
+          } else if (votes->others == keys_ - majority_ + 1) {
+            lose(hold, "the key has another value or none: it was deleted, forced or forgotten");
+          }
+        });
+  }
+}
+
+// Somebody touched a key of ours: is it still ours? A read alone, which changes nothing and makes
+// the server tell us of the next change.
+void ClientState::verify(const std::shared_ptr<Hold>& hold) {
+  const auto others = std::make_shared<unsigned>(0);
+  for (unsigned index = 0; index < keys_; ++index) {
+    servers_->ask(index, {"GET", lock_key(options_.key_prefix, index, hold->name)},
+                  [this, hold, others](const redisReply* reply) {
+                    if (reply == nullptr || is_error(reply)) return;
+                    if (text_of(reply) == view(hold->value)) return;
+                    *others += 1;
+                    if (*others == keys_ - majority_ + 1)
+                      lose(hold, "the key was deleted, forced or forgotten");
+                  });
+  }
+}
+
+void ClientState::lose(const std::shared_ptr<Hold>& hold, std::string why) {
+  std::shared_ptr<Gate> gate;
+  bool contend = false;
+  {
+    const std::lock_guard lock(table_.mutex);
+    if (hold->state != Hold::State::Held) return;
+    hold->state = Hold::State::Lost;
+    hold->lost_because = std::move(why);
+    table_.renew_never(hold);
+    gate = table_.find(hold->name);
+    if (gate && gate->hold == hold) {
+      gate->hold = nullptr;
+      gate->handovers = 0;
+      if (!gate->claimed && !gate->waiters.empty()) contend = gate->claimed = true;
+      table_.drop_if_idle(gate);
+    }
+  }
+  notifier_.call([hold] { hold->lost.request_stop(); });
+  loop_.post([this, hold, gate, contend] {
+    // What is left of it on the servers (a minority, or a lease we could not renew) helps nobody.
+    for (unsigned index = 0; index < keys_; ++index)
+      servers_->run(index, release_call(index, hold->name, hold->value), [](const redisReply*) {});
+    if (contend) start_contending(gate, {});
+  });
+}
+
+void ClientState::release_at_server(const std::string& name, const Value& value, TimePoint until,
+                                    const std::function<void(Released)>& done) {
+  struct Answers {
+    unsigned missing = 0;
+    unsigned deleted = 0;
+    unsigned unknown = 0;
+  };
+  const auto answers = std::make_shared<Answers>();
+  answers->missing = keys_;
+  for (unsigned index = 0; index < keys_; ++index) {
+    servers_->run(
+        index, release_call(index, name, value),
+        [this, name, value, until, done, answers](const redisReply* reply) {
+          answers->missing -= 1;
+          answers->deleted += is_integer(reply, 1) ? 1 : 0;
+          answers->unknown += reply == nullptr || reply->type != REDIS_REPLY_INTEGER ? 1 : 0;
+          if (answers->missing != 0) return;
+          if (answers->unknown < majority_) {
+            done(answers->deleted + answers->unknown >= majority_ ? Released::Yes
+                                                                  : Released::WasLost);
+          } else if (Clock::now() >= until) {
+            done(Released::Unknown);  // by now it has expired
+          } else {
+            loop_.at(
+                Clock::now() + std::chrono::milliseconds(20),
+                [this, name, value, until, done] { release_at_server(name, value, until, done); });
+          }
+        });
+  }
+}
+
+}  // namespace gordian::redis::detail

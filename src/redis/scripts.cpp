@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "redis/scripts.h"
+
+namespace gordian::redis {
+
+const Script kAcquire{
+    .text =
+        "local r=redis.call('SET',KEYS[1],ARGV[1],'NX','PX',ARGV[2]) "
+        "local v=redis.call('GET',KEYS[1]) "
+        "if not r then "
+        "if v~=ARGV[1] then return {v,redis.call('PTTL',KEYS[1])} end "
+        "redis.call('PEXPIRE',KEYS[1],ARGV[2]) redis.call('GET',KEYS[1]) end "
+        "if KEYS[2] then local n=redis.call('INCR',KEYS[2]) "
+        "redis.call('PEXPIRE',KEYS[2],ARGV[3]) return n end "
+        "return 1",
+    .sha1 = "308be6e1e361647a35a0910d3abc385139f95b63",
+};
+
+const Script kForce{
+    .text =
+        "redis.call('SET',KEYS[1],ARGV[1],'PX',ARGV[2]) "
+        "redis.call('GET',KEYS[1]) "
+        "if KEYS[2] then local n=redis.call('INCR',KEYS[2]) "
+        "redis.call('PEXPIRE',KEYS[2],ARGV[3]) return n end "
+        "return 1",
+    .sha1 = "da4ccd6f712865fe6755e5aaf33a1367c55c27a9",
+};
+
+const Script kExtend{
+    .text =
+        "if redis.call('GET',KEYS[1])==ARGV[1] then "
+        "redis.call('PEXPIRE',KEYS[1],ARGV[2]) redis.call('GET',KEYS[1]) return 1 end "
+        "return 0",
+    .sha1 = "6fb9b7744fbb83ded59473548f84acded40a74f7",
+};
+
+const Script kRelease{
+    .text =
+        "if redis.call('GET',KEYS[1])==ARGV[1] then return redis.call('DEL',KEYS[1]) end "
+        "return 0",
+    .sha1 = "5c714dd8ed5b943a1f472132e06290c53ab22693",
+};
+
+}  // namespace gordian::redis

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+// Which server has which key, and how it is asked. Belongs to the I/O thread, but for
+// direct_node().
+#pragma once
+
+#include "gordian/redis_lock.h"
+#include "redis/node.h"
+#include "redis/scripts.h"
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace gordian::redis {
+
+// A script with what it is to work on.
+struct ScriptCall {
+  const Script* script;
+  std::vector<std::string> keys;
+  std::vector<std::string> arguments;
+
+  // EVALSHA, or EVAL for a server that has never seen it.
+  [[nodiscard]] std::string bytes(bool with_text) const;
+};
+
+class Servers {
+ public:
+  Servers(EventLoop& loop, const client_options& options, std::vector<Address> addresses,
+          const Node::Events& events);
+
+  // Asks the server of key number `index`. Null if there was no answer.
+  void run(unsigned index, ScriptCall call, Connection::OnReply on_reply);
+  // The same with a plain command.
+  void ask(unsigned index, std::vector<std::string> words, Connection::OnReply on_reply);
+  void flush();
+  // Tells once whether enough of them answered, and else why not.
+  void connect_then(std::function<void(bool reachable, const std::string& failure)> on_settled);
+  // To be called by whoever hears of a node that it settled.
+  void settled(bool reachable);
+
+  [[nodiscard]] unsigned count() const { return static_cast<unsigned>(nodes_.size()); }
+  [[nodiscard]] Node& node_of(unsigned index) { return *nodes_[index % nodes_.size()]; }
+  [[nodiscard]] bool all_track() const;
+  // More of them than a majority can spare cannot be reached.
+  [[nodiscard]] bool is_unreachable() const;
+  // The words of the last thing that went wrong anywhere.
+  [[nodiscard]] std::string last_failure() const;
+  // Where a thread may ask for this key itself; from any thread.
+  [[nodiscard]] Node* direct_node(std::string_view key);
+
+ private:
+  std::vector<std::unique_ptr<Node>> nodes_;
+  std::function<void(bool, const std::string&)> on_settled_;
+};
+
+}  // namespace gordian::redis

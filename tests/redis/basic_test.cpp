@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a user of one server sees: taking, refusing, waiting, losing.
+#include "gordian/redis_lock.h"
+#include "redis_server.h"
+
+#include <atomic>
+#include <chrono>
+#include <gtest/gtest.h>
+#include <thread>
+
+namespace {
+
+using namespace std::chrono_literals;
+using gordian::redis::client_options;
+using gordian::redis::lease;
+using gordian::redis::lock_client;
+using redis_test::RedisServer;
+using Clock = std::chrono::steady_clock;
+
+client_options options_for(const RedisServer& server) {
+  client_options options;
+  options.servers = {server.url()};
+  return options;
+}
+
+TEST(Lock, IsTakenAndReleased) {
+  RedisServer server;
+  lock_client client(options_for(server));
+  lease lease = client.acquire("a");
+  EXPECT_TRUE(lease.valid());
+  EXPECT_EQ(server.number({"EXISTS", "rueidislock:0:a"}), 1);
+  lease.release();
+  EXPECT_FALSE(lease.valid());
+  EXPECT_EQ(server.number({"EXISTS", "rueidislock:0:a"}), 0);
+}
+
+TEST(Lock, KeepsOthersOutUntilReleased) {
+  RedisServer server;
+  lock_client first(options_for(server)), second(options_for(server));
+  lease held = first.acquire("a");
+  EXPECT_FALSE(second.try_acquire("a").has_value());
+  EXPECT_THROW((void)second.acquire("a", Clock::now() + 50ms), gordian::redis::deadline_error);
+  std::atomic<bool> has_it{false};
+  std::thread waiter([&] {
+    const lease mine = second.acquire("a");
+    has_it = true;
+  });
+  EXPECT_FALSE(has_it);
+  held.release();
+  waiter.join();
+  EXPECT_TRUE(has_it);
+}
+
+TEST(Lock, IsRenewedWhileHeld) {
+  RedisServer server;
+  client_options options = options_for(server);
+  options.validity = 200ms;
+  lock_client client(options);
+  const lease held = client.acquire("a");
+  const std::string value = server.text({"GET", "rueidislock:0:a"});
+  const auto until = Clock::now() + 700ms;
+  while (Clock::now() < until) {
+    ASSERT_EQ(server.text({"GET", "rueidislock:0:a"}), value);
+    ASSERT_TRUE(held.valid());
+    std::this_thread::sleep_for(10ms);  // a rate, not a synchronisation
+  }
+}
+
+TEST(Lock, TellsThatItWasDeleted) {
+  RedisServer server;
+  lock_client client(options_for(server));
+  lease held = client.acquire("a");
+  std::atomic<bool> told{false};
+  const std::stop_callback on_loss(held.lost(), [&] {
+    told = true;
+    told.notify_one();
+  });
+  server.number({"DEL", "rueidislock:0:a"});
+  told.wait(false);
+  EXPECT_FALSE(held.valid());
+  EXPECT_THROW(held.release(), gordian::redis::lost_error);
+}
+
+TEST(Lock, TellsThatItWasForced) {
+  RedisServer server;
+  lock_client first(options_for(server)), second(options_for(server));
+  const lease held = first.acquire("a");
+  std::atomic<bool> told{false};
+  const std::stop_callback on_loss(held.lost(), [&] {
+    told = true;
+    told.notify_one();
+  });
+  const lease forced = second.force_acquire("a");
+  told.wait(false);
+  EXPECT_TRUE(forced.valid());
+  EXPECT_EQ(server.number({"EXISTS", "rueidislock:0:a"}), 1);
+}
+
+TEST(Lock, IsCancelledByAStopToken) {
+  RedisServer server;
+  lock_client first(options_for(server)), second(options_for(server));
+  const lease held = first.acquire("a");
+  std::stop_source source;
+  std::thread stopper([&] { source.request_stop(); });
+  EXPECT_THROW((void)second.acquire("a", source.get_token()), gordian::redis::cancelled_error);
+  stopper.join();
+}
+
+}  // namespace

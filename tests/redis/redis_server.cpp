@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "redis_server.h"
+
+#include <arpa/inet.h>
+#include <csignal>
+#include <cstdlib>
+#include <fcntl.h>
+#include <filesystem>
+#include <netinet/in.h>
+#include <poll.h>
+#include <stdexcept>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+namespace redis_test {
+
+unsigned free_port() {
+  // What the kernel gives out for port 0 may be given again to any connection that is made
+  // meanwhile; below that range nobody gets a port without asking for it.
+  for (int turn = 0; turn < 1000; ++turn) {
+    const unsigned port =
+        10000 + (static_cast<unsigned>(getpid()) * 131 + static_cast<unsigned>(turn) * 7 +
+                 static_cast<unsigned>(rand())) %
+                    20000;
+    const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    sockaddr_in name{};
+    name.sin_family = AF_INET;
+    name.sin_port = htons(static_cast<uint16_t>(port));
+    name.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    const bool is_free = bind(fd, reinterpret_cast<const sockaddr*>(&name), sizeof name) == 0;
+    close(fd);
+    if (is_free) return port;
+  }
+  throw std::runtime_error("no free port");
+}
+
+RedisServer::RedisServer(const std::vector<std::string>& more) : port_(free_port()), more_(more) {
+  char folder[] = "/tmp/gordian-redis-XXXXXX";
+  if (mkdtemp(folder) == nullptr) throw std::runtime_error("mkdtemp");
+  folder_ = folder;
+  start();
+}
+
+RedisServer::~RedisServer() {
+  stop();
+  std::error_code ignored;
+  std::filesystem::remove_all(folder_, ignored);
+}
+
+void RedisServer::start() {
+  std::vector<std::string> words{"redis-server",
+                                 "--port",
+                                 std::to_string(port_),
+                                 "--bind",
+                                 "127.0.0.1",
+                                 "--save",
+                                 "",
+                                 "--appendonly",
+                                 "no",
+                                 "--dir",
+                                 folder_,
+                                 "--unixsocket",
+                                 socket_path(),
+                                 "--hz",
+                                 "100"};
+  words.insert(words.end(), more_.begin(), more_.end());
+  std::vector<char*> arguments;
+  for (std::string& word : words) arguments.push_back(word.data());
+  arguments.push_back(nullptr);
+  pid_ = fork();
+  if (pid_ == 0) {
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    const int null = open("/dev/null", O_RDWR);
+    dup2(null, 0);
+    dup2(null, 1);
+    unsetenv("LD_PRELOAD");
+    execvp("redis-server", arguments.data());
+    _exit(127);
+  }
+  // It is up once it answers.
+  for (int turn = 0; turn < 2000; ++turn) {
+    context_.reset(redisConnect("127.0.0.1", static_cast<int>(port_)));
+    if (context_ && context_->err == 0) return;
+    if (waitpid(pid_, nullptr, WNOHANG) == pid_) break;
+    poll(nullptr, 0, 5);
+  }
+  throw std::runtime_error("redis-server does not start: is it installed?");
+}
+
+void RedisServer::stop() {
+  context_.reset();
+  if (pid_ <= 0) return;
+  ::kill(pid_, SIGKILL);
+  waitpid(pid_, nullptr, 0);
+  pid_ = -1;
+}
+
+void RedisServer::kill() { stop(); }
+
+void RedisServer::pause() {
+  ::kill(pid_, SIGSTOP);
+  int status = 0;
+  waitpid(pid_, &status, WUNTRACED);
+}
+
+void RedisServer::resume() { ::kill(pid_, SIGCONT); }
+
+Reply RedisServer::run(std::initializer_list<std::string_view> words) {
+  std::vector<const char*> pointers;
+  std::vector<size_t> sizes;
+  for (const std::string_view word : words) {
+    pointers.push_back(word.data());
+    sizes.push_back(word.size());
+  }
+  Reply reply(static_cast<redisReply*>(redisCommandArgv(
+      context_.get(), static_cast<int>(words.size()), pointers.data(), sizes.data())));
+  if (reply == nullptr) throw std::runtime_error("redis-server does not answer");
+  if (reply->type == REDIS_REPLY_ERROR) throw std::runtime_error(reply->str);
+  return reply;
+}
+
+std::string RedisServer::text(std::initializer_list<std::string_view> words) {
+  const Reply reply = run(words);
+  return reply->str == nullptr ? std::string()
+                               : std::string(reply->str, static_cast<size_t>(reply->len));
+}
+
+long long RedisServer::number(std::initializer_list<std::string_view> words) {
+  return run(words)->integer;
+}
+
+}  // namespace redis_test

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+// A real redis-server for a test: on loopback, on a free port, its data in a temporary folder,
+// stopped and removed at the end. No test shares one.
+#pragma once
+
+#include <hiredis/hiredis.h>
+#include <initializer_list>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <sys/types.h>
+#include <vector>
+
+namespace redis_test {
+
+struct FreeContext {
+  void operator()(redisContext* context) const { redisFree(context); }
+};
+struct FreeReply {
+  void operator()(redisReply* reply) const { freeReplyObject(reply); }
+};
+using Reply = std::unique_ptr<redisReply, FreeReply>;
+
+// A port nobody listens on now.
+unsigned free_port();
+
+class RedisServer {
+ public:
+  // More words for its command line, such as "--sentinel".
+  explicit RedisServer(const std::vector<std::string>& more = {});
+  ~RedisServer();
+  RedisServer(const RedisServer&) = delete;
+  RedisServer& operator=(const RedisServer&) = delete;
+
+  [[nodiscard]] unsigned port() const { return port_; }
+  [[nodiscard]] std::string url() const { return "redis://127.0.0.1:" + std::to_string(port_); }
+  [[nodiscard]] const std::string& folder() const { return folder_; }
+  [[nodiscard]] std::string socket_path() const { return folder_ + "/redis.sock"; }
+
+  void pause();   // SIGSTOP, and waits until it has stopped
+  void resume();  // SIGCONT
+  void kill();    // SIGKILL
+  void start();   // again, on the same port
+
+  // A command over a connection of its own.
+  Reply run(std::initializer_list<std::string_view> words);
+  std::string text(std::initializer_list<std::string_view> words);  // of a string or status reply
+  long long number(std::initializer_list<std::string_view> words);
+
+ private:
+  void stop();
+
+  unsigned port_;
+  std::string folder_;
+  std::vector<std::string> more_;
+  pid_t pid_ = -1;
+  std::unique_ptr<redisContext, FreeContext> context_;
+};
+
+}  // namespace redis_test

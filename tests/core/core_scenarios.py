@@ -41,18 +41,24 @@ LESS = {
 }
 
 
+def limits():
+    resource.setrlimit(resource.RLIMIT_CORE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    # gdb writes every byte of every stack, used or not.
+    resource.setrlimit(resource.RLIMIT_STACK, (1 << 20, resource.getrlimit(resource.RLIMIT_STACK)[1]))
+
+
 def start(words, directory, extra, marker):
-    environment = dict(os.environ, **extra)
+    # Nor a heap of 64 MiB for each thread.
+    environment = dict(os.environ, MALLOC_ARENA_MAX="1", **extra)
     environment.pop("LD_PRELOAD", None)
     environment[scenario.MARKER] = marker
-    unlimited = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
     return subprocess.Popen(words, cwd=directory, env=environment, stdin=subprocess.DEVNULL,
                             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
-                            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_CORE, unlimited))
+                            preexec_fn=limits)
 
 
-def wait_until_quiet(process, marker, seconds=20):
-    """True when nothing of it runs any more; False if it ended."""
+def wait_until_quiet(process, marker, seconds):
+    """True when nothing of it runs any more, or when the time is over; False if it ended."""
     end = time.monotonic() + seconds
     last, since = None, time.monotonic()
     while time.monotonic() < end:
@@ -66,6 +72,10 @@ def wait_until_quiet(process, marker, seconds=20):
             return True
         time.sleep(0.05)
     return True  # spins: still a core
+
+
+def name_of(source):
+    return os.path.splitext(os.path.basename(source))[0]
 
 
 def names_of(pid):
@@ -144,7 +154,8 @@ def run_case(directives, name, options, directory):
     marker = uuid.uuid4().hex
     process = start(words, directory, extra, marker)
     try:
-        if not wait_until_quiet(process, marker):
+        # A program that spins is never quiet.
+        if not wait_until_quiet(process, marker, 2 if name_of(options.source) == "spin" else 20):
             return None
         found = findings_of(options, directory, process, scenario.marked_processes(marker))
         if found is None:
@@ -175,7 +186,7 @@ def main():
         print("skipped: there is no gcore (package gdb)")
         return 77
     directives = scenario.parse(options.source)
-    stem = os.path.splitext(os.path.basename(options.source))[0]
+    stem = name_of(options.source)
     folder = os.path.basename(os.path.dirname(os.path.abspath(options.source)))
     seen = failed = 0
     os.makedirs(options.directory, exist_ok=True)

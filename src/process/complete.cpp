@@ -3,6 +3,7 @@
 
 #include "process/live.h"
 #include "process/lock_names.h"
+#include "process/search_time.h"
 #include "process/unwind.h"
 
 #include <algorithm>
@@ -118,7 +119,7 @@ class Completion {
   void name(model::Resource& resource) {
     ProcessView* view = view_of(resource.process);
     if (view == nullptr) return;
-    if (Clock::now() > deadline_) {
+    if (time_.is_over()) {
       // A program with very much debug information: what the symbol tables say must do.
       const std::optional<LockName> quick = find_static_name(view->symbols(), resource.address);
       if (quick && resource.name.empty()) resource.name = quick->name;
@@ -170,12 +171,11 @@ class Completion {
     return stack;
   }
 
-  using Clock = std::chrono::steady_clock;
   struct HashId {
     size_t operator()(model::ProcessId id) const { return static_cast<size_t>(id); }
   };
 
-  const Clock::time_point deadline_ = Clock::now() + kLookupBudget;
+  const SearchTime time_{kLookupBudget};
   model::Finding& finding_;
   std::unordered_map<model::ProcessId, ProcessView*, HashId> views_;
   std::vector<ThreadStack> stacks_;

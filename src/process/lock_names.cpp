@@ -3,6 +3,7 @@
 
 #include "process/debug_info.h"
 #include "process/frame_variables.h"
+#include "process/search_time.h"
 #include "process/type_path.h"
 
 #include <algorithm>
@@ -12,13 +13,11 @@
 namespace gordian::process {
 namespace {
 
-using Clock = PathSearch::Clock;
-
 constexpr int kMaxPointers = 4;
 constexpr size_t kMaxFramesSearched = 24;
 constexpr size_t kMaxVariables = 2000;
 constexpr size_t kMaxGlobals = 500000;
-constexpr std::chrono::milliseconds kNameBudget{1000};  // of one lock, on a busy machine
+constexpr std::chrono::milliseconds kNameBudget{1000};  // of one lock
 
 // Sizes of the locks of glibc and GLib: a symbol of that size is the lock, whatever its type.
 bool is_lock_size(uint64_t size) {
@@ -72,14 +71,13 @@ std::optional<uint64_t> fixed_address(Dwarf_Die& variable) {
 // The variable with a fixed place that covers `address` (relative to the bias of the unit).
 class GlobalSearch {
  public:
-  GlobalSearch(uint64_t address, Clock::time_point deadline)
-      : address_(address), deadline_(deadline) {}
+  GlobalSearch(uint64_t address, const SearchTime& time) : address_(address), time_(time) {}
 
   bool search(Dwarf_Die& parent, int depth = 0) {
     Dwarf_Die child;
     if (depth > 8 || dwarf_child(&parent, &child) != 0) return false;
     do {
-      if (++steps_ > kMaxGlobals || (steps_ % 256 == 0 && Clock::now() > deadline_)) return false;
+      if (++steps_ > kMaxGlobals || (steps_ % 256 == 0 && time_.is_over())) return false;
       switch (dwarf_tag(&child)) {
         case DW_TAG_variable:
           if (covers(child)) {
@@ -114,7 +112,7 @@ class GlobalSearch {
   }
 
   const uint64_t address_;
-  const Clock::time_point deadline_;
+  const SearchTime& time_;
   size_t steps_ = 0;
 };
 
@@ -152,16 +150,13 @@ int cost_of(const FrameVariable& variable, const TypePath& path, const PathName&
 class MemberSearch {
  public:
   MemberSearch(const Symbols& symbols, uint64_t address, model::ResourceKind kind)
-      : info_(symbols.debug_info()),
-        address_(address),
-        kind_(kind),
-        deadline_(Clock::now() + kNameBudget) {}
+      : info_(symbols.debug_info()), address_(address), kind_(kind), time_(kNameBudget) {}
 
   void search(const NamingStack& naming) {
     std::vector<FrameVariable> variables;
     int depth = 0;
     const size_t count = std::min(naming.stack->frames.size(), kMaxFramesSearched);
-    for (size_t i = 0; i < count && Clock::now() < deadline_; ++i)
+    for (size_t i = 0; i < count && !time_.is_over(); ++i)
       each_variable(info_, *naming.stack, i, *naming.memory, depth,
                     [&](const FrameVariable& variable) {
                       if (!variable.plumbing) variables.push_back(variable);
@@ -170,7 +165,7 @@ class MemberSearch {
     // All the short ways of all frames before the longer ones of any.
     for (int pointers = 1; pointers <= kMaxPointers; ++pointers) {
       for (const FrameVariable& variable : variables) {
-        if (Clock::now() > deadline_) return;
+        if (time_.is_over()) return;
         consider(variable, naming, pointers);
       }
       if (best_) return;
@@ -182,7 +177,7 @@ class MemberSearch {
  private:
   void consider(const FrameVariable& variable, const NamingStack& naming, int pointers) {
     const uint64_t address = naming.address != 0 ? naming.address : address_;
-    PathSearch search(address, kind_, *naming.memory, deadline_);
+    PathSearch search(address, kind_, *naming.memory, time_);
     const std::optional<TypePath> path = search.find(variable.type, variable.location, pointers);
     if (!path) return;
     const std::optional<PathName> name = render_path(variable.name, *path);
@@ -195,7 +190,7 @@ class MemberSearch {
   DebugInfo& info_;
   const uint64_t address_;
   const model::ResourceKind kind_;
-  const Clock::time_point deadline_;
+  const SearchTime time_;
   std::optional<Candidate> best_;
 };
 
@@ -217,13 +212,13 @@ std::optional<LockName> find_static_member_name(const Symbols& symbols, uint64_t
     return LockName{.name = symbol_name};
 
   std::optional<LockName> name;
-  const Clock::time_point deadline = Clock::now() + kNameBudget;
+  const SearchTime time(kNameBudget);
   info.each_unit(address, [&](Dwarf_Die& unit, uint64_t bias) {
-    GlobalSearch globals(address - bias, deadline);
+    GlobalSearch globals(address - bias, time);
     if (globals.search(unit)) {
       const std::optional<Dwarf_Die> type = die_reference(globals.found, DW_AT_type);
       const NoMemory no_memory;
-      PathSearch inside(address, kind, no_memory, deadline);
+      PathSearch inside(address, kind, no_memory, time);
       TypePath path;
       const std::string variable = symbol ? symbol_name : info.function_name(globals.found);
       if (type && inside.descend(*type, address - bias - globals.start, path))
@@ -235,7 +230,7 @@ std::optional<LockName> find_static_member_name(const Symbols& symbols, uint64_t
       }
       return false;
     }
-    return Clock::now() < deadline;
+    return !time.is_over();
   });
   if (!name && symbol && symbol->is_object)
     name = LockName{.name = with_offset(symbol_name, address - symbol->start)};

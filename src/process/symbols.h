@@ -3,8 +3,8 @@
 //
 // Two speeds. symbol_at() looks into the ELF symbol tables alone and serves the headline, which has
 // 100 ms. Everything else reads DWARF, also from separate debug files (by build-id or
-// .gnu_debuglink; debuginfod only if DEBUGINFOD_URLS is set) and is bounded to kLookupBudget per
-// process.
+// .gnu_debuglink; debuginfod only if DEBUGINFOD_URLS is set) and is bounded to kLookupBudget of
+// processor time (search_time.h).
 #pragma once
 
 #include "model/stack.h"

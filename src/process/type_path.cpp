@@ -249,7 +249,7 @@ std::optional<PathName> render_path(const std::string& variable, const TypePath&
 }
 
 bool PathSearch::out_of_budget() {
-  return ++steps_ > kMaxSteps || (steps_ % 64 == 0 && Clock::now() > deadline_);
+  return ++steps_ > kMaxSteps || (steps_ % 64 == 0 && time_.is_over());
 }
 
 bool PathSearch::is_lock_here(const PeeledType& type, uint64_t offset) const {

@@ -5,8 +5,8 @@
 #include "model/resource.h"
 #include "process/dwarf_expression.h"
 #include "process/memory.h"
+#include "process/search_time.h"
 
-#include <chrono>
 #include <cstdint>
 #include <dwarf.h>
 #include <elfutils/libdw.h>
@@ -44,11 +44,9 @@ std::optional<PeeledType> peel_type(Dwarf_Die type);
 // Walks over objects and the pointers in them in search of one address.
 class PathSearch {
  public:
-  using Clock = std::chrono::steady_clock;
-
   PathSearch(uint64_t target, model::ResourceKind kind, const MemoryReader& memory,
-             Clock::time_point deadline)
-      : target_(target), kind_(kind), memory_(memory), deadline_(deadline) {}
+             const SearchTime& time)
+      : target_(target), kind_(kind), memory_(memory), time_(time) {}
 
   // The way from a variable of that type at that place, following at most `max_pointers` pointers.
   std::optional<TypePath> find(const Dwarf_Die& type, const Location& location, int max_pointers);
@@ -73,7 +71,7 @@ class PathSearch {
   const uint64_t target_;
   const model::ResourceKind kind_;
   const MemoryReader& memory_;
-  const Clock::time_point deadline_;
+  const SearchTime& time_;
   size_t steps_ = 0;
 };
 

@@ -4,6 +4,7 @@
 #include "process/call_site.h"
 #include "process/debug_info.h"
 #include "process/glibc_layout.h"
+#include "process/priority_mutex.h"
 #include "process/taken_locks.h"
 #include "process/wait_function.h"
 
@@ -193,9 +194,10 @@ class Decoder {
 
   struct Near {
     std::optional<WaitTarget> target;
-    std::string name;                  // of the function that waits
-    std::optional<uint64_t> argument;  // with which the program called it
-    uint64_t stack_end = 0;            // the frames of libraries lie below
+    std::string name;                             // of the function that waits
+    std::optional<uint64_t> argument;             // with which the program called it
+    std::vector<UnwoundFrame> inner_frames = {};  // of libc and its like
+    std::optional<UnwoundFrame> caller = {};      // the program's own that called them
   };
 
   // From the system call outwards to the first function known to wait, but not past the first frame
@@ -210,9 +212,10 @@ class Decoder {
       const FunctionAt& at = function_at(process, frame.lookup_pc());
       if (i > 0 && !at.is_plumbing && !is_internal(at.name)) {
         if (near.target && is_wrapper(*near.target)) near.argument = taken_locks_->argument(frame);
+        near.caller = frame;
         break;
       }
-      near.stack_end = frame.cfa;
+      near.inner_frames.push_back(frame);
       consider(at.name, near);
       if (i + 1 < stack.frames.size() && stack.frames[i + 1].is_return_address)
         consider(called_before(process, stack.frames[i + 1].pc), near);
@@ -388,49 +391,27 @@ class Decoder {
     const bool on_own_stack =
         call.command == kFutexWaitBitset && call.address >= sp && call.address - sp < kNearStack;
     if (!on_own_stack) return outer_of(process, near, {.kind = kind, .address = call.address});
-    const auto mutex = find_priority_mutex(process, thread, near);
-    if (mutex) return {.kind = kind, .address = *mutex};
-    return {.kind = kind,
-            .address = call.address,
-            .definite = false,
-            .doubt = "which mutex of a priority-inheriting cycle it wants is not known",
-            .needs_registers = true};
+    return priority_mutex(process, call, near, kind);
   }
 
-  // The thread that closes a cycle of priority-inheriting mutexes gets EDEADLK from the kernel, and
-  // glibc then lets it sleep for ever on a word of its own stack. The mutex is still in a register
-  // or in the frames in between: the only pointer there to a priority-inheriting mutex that is
-  // taken.
-  std::optional<uint64_t> find_priority_mutex(const ProcessFacts& process,
-                                              const ThreadFacts& thread, const Near& near) const {
-    std::optional<uint64_t> found;
-    bool several = false;
-    const auto consider_mutex = [&](uint64_t word) {
-      if (word % 8 != 0 || word < 4096 || found == word) return;
-      const auto kind = process.memory->read_word(word + GlibcLayout::kMutexKind, 4);
-      const auto owner = process.memory->read_word(word, 4);
-      if (!kind || !owner || (*kind & GlibcLayout::kMutexPriority) == 0 ||
-          *kind > GlibcLayout::kMutexKindMax || (*owner & kFutexTidMask) == 0)
-        return;
-      if (!is_thread(process, static_cast<uint32_t>(*owner & kFutexTidMask))) return;
-      several |= found.has_value();
-      found = word;
-    };
-    // The compiler may have kept the address of a field.
-    const auto consider_word = [&](uint64_t word) {
-      for (const uint64_t field :
-           {uint64_t{0}, uint64_t{GlibcLayout::kMutexOwner}, uint64_t{GlibcLayout::kMutexKind}})
-        consider_mutex(word - field);
-    };
-    for (int number = 0; number < kRegisterCount; ++number) {
-      if (const auto value = thread.registers.get(number)) consider_word(*value);
-    }
-    const uint64_t sp = thread.registers.get(kRegisterRsp).value_or(0);
-    const uint64_t end = std::min(std::max(near.stack_end, sp), sp + kNearStack);
-    for (uint64_t at = sp; at + 8 <= end; at += 8) {
-      if (const auto word = process.memory->read_word(at)) consider_word(*word);
-    }
-    return several ? std::nullopt : found;
+  // See process/priority_mutex.h.
+  Found priority_mutex(const ProcessFacts& process, const FutexCall& call, const Near& near,
+                       ResourceKind kind) {
+    PriorityWait wait{.inner_frames = near.inner_frames};
+    if (near.caller && find_wait_target(called_before(process, near.caller->pc)))
+      wait.argument = near.target == WaitTarget::Condition
+                          ? taken_locks_->second_argument(*near.caller)
+                          : taken_locks_->argument(*near.caller);
+    const PriorityMutex mutex = find_priority_mutex(
+        wait, *process.memory, [&](uint32_t own_tid) { return is_thread(process, own_tid); });
+    if (mutex.address != 0 && mutex.certain) return {.kind = kind, .address = mutex.address};
+    return {.kind = kind,
+            .address = mutex.address != 0 ? mutex.address : call.address,
+            .definite = false,
+            .doubt = mutex.address != 0
+                         ? "which mutex of a priority-inheriting cycle it wants is inferred"
+                         : "which mutex of a priority-inheriting cycle it wants is not known",
+            .needs_registers = !mutex.registers_known};
   }
 
   static bool is_thread(const ProcessFacts& process, uint32_t own_tid) {

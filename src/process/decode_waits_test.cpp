@@ -28,8 +28,11 @@ struct Decoded {
   explicit Decoded(const BlockedChild& child) {
     Result<std::unique_ptr<LiveProcess>> opened = LiveProcess::open(child.pid());
     live = std::move(*opened);
-    const ProcessFacts& facts = live->read();
-    waits = decode_waits({&facts, 1});
+    waits = decode_waits({&live->read(), 1});
+    // As an attachment does.
+    if (waits.threads.front().needs_registers && live->learn_registers(0))
+      waits = decode_waits({&live->read(), 1});
+    const ProcessFacts& facts = live->facts();
     for (size_t i = 0; i < facts.threads.size(); ++i) live->read_again(i);
     keep_steady(waits, [this](size_t thread) { return live->is_steady(thread); });
   }
@@ -145,20 +148,48 @@ TEST(DecodeWaits, ABarrierCountsWhoIsMissing) {
   EXPECT_EQ(decoded.wanted().needed, 2U);
 }
 
+void init_priority_mutex(pthread_mutex_t& mutex) {
+  pthread_mutexattr_t attributes;
+  pthread_mutexattr_init(&attributes);
+  pthread_mutexattr_setprotocol(&attributes, PTHREAD_PRIO_INHERIT);
+  pthread_mutex_init(&mutex, &attributes);
+}
+
 TEST(DecodeWaits, TheLastOfAPriorityCycleSleepsOnItsStack) {
   if (kChildIsAltered) GTEST_SKIP() << "the sanitizer alters the child";
   const BlockedChild child([](ChildFacts& facts) {
-    pthread_mutexattr_t attributes;
-    pthread_mutexattr_init(&attributes);
-    pthread_mutexattr_setprotocol(&attributes, PTHREAD_PRIO_INHERIT);
-    pthread_mutex_init(&facts.mutex, &attributes);
+    init_priority_mutex(facts.mutex);
     block_on(facts, facts.mutex);
   });
   const Decoded decoded(child);
   ASSERT_TRUE(decoded.main().wait);
   EXPECT_EQ(decoded.wanted().kind, ResourceKind::Mutex);
   EXPECT_EQ(decoded.wanted().address, child.facts().address);
+  EXPECT_TRUE(decoded.main().wait->definite);
   EXPECT_EQ(decoded.main().holds.size(), 1U);
+}
+
+// Fills the stack that later calls will stand on.
+[[gnu::noinline]] void leave_behind(pthread_mutex_t* mutex) {
+  pthread_mutex_t* volatile words[400];
+  for (auto& word : words) word = mutex;
+  asm volatile("" : : "r"(&words[0]) : "memory");
+}
+
+TEST(DecodeWaits, WhatIsLeftOnTheStackIsNotBelieved) {
+  if (kChildIsAltered) GTEST_SKIP() << "the sanitizer alters the child";
+  const BlockedChild child([](ChildFacts& facts) {
+    static pthread_mutex_t other;
+    init_priority_mutex(other);
+    init_priority_mutex(facts.mutex);
+    pthread_mutex_lock(&other);
+    leave_behind(&other);
+    block_on(facts, facts.mutex);
+  });
+  const Decoded decoded(child);
+  ASSERT_TRUE(decoded.main().wait);
+  EXPECT_EQ(decoded.wanted().address, child.facts().address);
+  EXPECT_TRUE(decoded.main().wait->definite);
 }
 
 TEST(DecodeWaits, ATimedWaitSaysSo) {

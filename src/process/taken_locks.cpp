@@ -16,7 +16,8 @@ namespace {
 
 constexpr uint64_t kMaxFunction = 64 << 10;
 constexpr size_t kMaxFunctions = 64;
-constexpr int kRdi = 7;  // as instructions number it
+constexpr int kRdi = 7;  // as instructions number them
+constexpr int kRsi = 6;
 constexpr int kMaxDepth = 4;
 constexpr size_t kReach = 40;  // bytes before a call in which its argument is made
 
@@ -210,10 +211,18 @@ void TakenLocks::find_calls(Code& code) {
 }
 
 std::optional<uint64_t> TakenLocks::argument(const UnwoundFrame& frame) {
+  return argument_in(kRdi, frame);
+}
+
+std::optional<uint64_t> TakenLocks::second_argument(const UnwoundFrame& frame) {
+  return argument_in(kRsi, frame);
+}
+
+std::optional<uint64_t> TakenLocks::argument_in(int number, const UnwoundFrame& frame) {
   const Code& code = code_at(frame.lookup_pc());
   if (code.bytes.empty() || frame.pc < code.start + 5) return std::nullopt;
   return Evaluator(code.bytes, code.start, frame.registers, memory_)
-      .value(kRdi, frame.pc - code.start - 5);
+      .value(number, frame.pc - code.start - 5);
 }
 
 std::vector<TakenLock> TakenLocks::find(const UnwoundStack& stack) {

@@ -35,8 +35,9 @@ class TakenLocks {
   TakenLocks(const Symbols& symbols, const MemoryReader& memory)
       : symbols_(symbols), memory_(memory) {}
 
-  // The first argument of the call that has not yet returned to this frame.
+  // The first argument of the call that has not yet returned to this frame, and the second.
   std::optional<uint64_t> argument(const UnwoundFrame& frame);
+  std::optional<uint64_t> second_argument(const UnwoundFrame& frame);
 
   // Innermost first. The call that waits is not among them.
   std::vector<TakenLock> find(const UnwoundStack& stack);
@@ -52,6 +53,7 @@ class TakenLocks {
     std::vector<uint8_t> bytes;
     std::vector<Call> calls;
   };
+  std::optional<uint64_t> argument_in(int number, const UnwoundFrame& frame);
   const Code& code_at(uint64_t pc);
   void find_calls(Code& code);
 

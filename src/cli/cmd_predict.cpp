@@ -4,10 +4,12 @@
 #include "base/file.h"
 #include "base/text.h"
 #include "cli/command.h"
+#include "cli/recorded_words.h"
 #include "report/fingerprint.h"
 #include "report/json.h"
 #include "report/report.h"
 #include "report/text.h"
+#include "trace/recording_reader.h"
 #include "trace/std_reader.h"
 
 #include <CLI/CLI.hpp>
@@ -15,6 +17,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <memory>
 #include <set>
 #include <string>
 #include <unistd.h>
@@ -44,7 +47,8 @@ Result<Options> parse(const Args& args) {
       "Reads recorded runs and reports the deadlocks that another order of the same steps\n"
       "would have hit. Exits with 66 if one is proved.",
       "gordian predict");
-  app.add_option("FILE", options.files, "Traces, as STD text or in its binary form");
+  app.add_option("FILE", options.files,
+                 "Recordings of gordian run --record, or traces as STD text or in its binary form");
   app.add_option("--json", options.json, "Write the findings to FILE as JSON")->option_text("FILE");
   app.add_option("--memory", options.memory,
                  "Whether a trace has all reads and writes: auto (it has if it has any), complete, "
@@ -130,21 +134,21 @@ void name(model::Finding& finding, const trace::StdReader& reader) {
     step.thread_name = reader.thread_name(step.thread);
 }
 
-Result<std::vector<model::Finding>> predict_file(const std::string& path, const Options& options,
-                                                 report::TraceTotals& totals, ProgressBar& bar) {
-  GORDIAN_TRY(trace::StdReader reader, trace::StdReader::open(path));
-  const std::string label = "reading " + escape_for_terminal(path);
+// What both kinds of files have: read twice, judged once. `Read` is called as
+// read(detail, sink, progress) and returns Result<void>.
+template <typename Reader, typename Read>
+Result<std::vector<model::Finding>> predict_run(Reader& reader, const Read& read,
+                                                const std::string& label, const Options& options,
+                                                report::TraceTotals& totals, ProgressBar& bar) {
   const uint64_t all = 2 * reader.byte_count();
-
   analysis::LockOrderScan scan;
-  GORDIAN_TRY(, reader.read(
+  GORDIAN_TRY(, read(
                     trace::Detail::Locks,
                     [&](std::span<const model::TraceEvent> events) { scan.add(events); },
                     [&](uint64_t done, uint64_t) { bar.show(label, done, all); }));
   const analysis::Candidates candidates = scan.finish(reader.size());
   const bool reads_memory = options.memory != "none" && reader.size().has_memory;
   const bool complete = options.memory == "complete" || reads_memory;
-  ++totals.files;
   totals.events += reader.size().events;
   totals.threads += reader.size().threads;
   totals.locks += candidates.used_locks;
@@ -154,7 +158,7 @@ Result<std::vector<model::Finding>> predict_file(const std::string& path, const 
   if (!candidates.any()) return std::vector<model::Finding>();
 
   analysis::TraceIndex index(candidates, reader.size());
-  GORDIAN_TRY(, reader.read(
+  GORDIAN_TRY(, read(
                     reads_memory ? trace::Detail::Memory : trace::Detail::Sites,
                     [&](std::span<const model::TraceEvent> events) { index.add(events); },
                     [&](uint64_t done, uint64_t) { bar.show(label, all / 2 + done, all); }));
@@ -166,11 +170,55 @@ Result<std::vector<model::Finding>> predict_file(const std::string& path, const 
   totals.unchecked += prediction.unchecked;
   totals.patterns_cut = totals.patterns_cut || prediction.patterns_cut;
   totals.searches_cut = totals.searches_cut || prediction.searches_cut;
-  for (model::Finding& finding : prediction.findings) {
+  return std::move(prediction.findings);
+}
+
+Result<std::vector<model::Finding>> predict_recording(trace::RecordingFile file,
+                                                      const Options& options,
+                                                      report::TraceTotals& totals,
+                                                      ProgressBar& bar) {
+  const std::string path = file.path();
+  std::vector<model::Finding> all;
+  for (trace::RecordingRun& run : trace::runs_of(std::move(file))) {
+    const auto read = [&](trace::Detail detail, const trace::EventSink& sink,
+                          const trace::ProgressSink& progress) {
+      run.read(detail, sink, progress);
+      return Result<void>();
+    };
+    const std::string label = "reading " + escape_for_terminal(path);
+    GORDIAN_TRY(std::vector<model::Finding> findings,
+                predict_run(run, read, label, options, totals, bar));
+    put_into_words(findings, run);
+    for (model::Finding& finding : findings) {
+      finding.source = path;
+      finding.fingerprint = report::fingerprint(finding);
+      all.push_back(std::move(finding));
+    }
+  }
+  return all;
+}
+
+Result<std::vector<model::Finding>> predict_file(const std::string& path, const Options& options,
+                                                 report::TraceTotals& totals, ProgressBar& bar) {
+  GORDIAN_TRY(std::shared_ptr<const trace::MappedFile> file, trace::MappedFile::open(path));
+  ++totals.files;
+  if (trace::RecordingFile::is_recording(file->bytes())) {
+    GORDIAN_TRY(trace::RecordingFile recording, trace::RecordingFile::over(std::move(file), path));
+    return predict_recording(std::move(recording), options, totals, bar);
+  }
+  trace::StdReader reader = trace::StdReader::over(std::move(file), path);
+  const auto read = [&](trace::Detail detail, const trace::EventSink& sink,
+                        const trace::ProgressSink& progress) {
+    return reader.read(detail, sink, progress);
+  };
+  const std::string label = "reading " + escape_for_terminal(path);
+  GORDIAN_TRY(std::vector<model::Finding> findings,
+              predict_run(reader, read, label, options, totals, bar));
+  for (model::Finding& finding : findings) {
     name(finding, reader);
     finding.fingerprint = report::fingerprint(finding);
   }
-  return std::move(prediction.findings);
+  return findings;
 }
 
 // What another file told already is the same bug in another run.

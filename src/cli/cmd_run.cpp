@@ -46,7 +46,8 @@ struct Options {
 };
 
 // Options end at the first word that is none: behind the program's name everything is its own.
-constexpr const char* kWithValue[] = {"--on-deadlock", "--stall", "--json", "--suppress", "--log"};
+constexpr const char* kWithValue[] = {"--on-deadlock", "--stall",  "--json",       "--suppress",
+                                      "--log",         "--record", "--record-full"};
 
 size_t find_command(const Args& args) {
   for (size_t i = 0; i < args.size(); ++i) {
@@ -65,6 +66,7 @@ Result<Options> parse(const Args& args) {
   std::string on_deadlock = "kill";
   std::string stall;
   bool no_children = false;
+  std::string record_full = "drop";
 
   CLI::App app(
       "Watches a program: reports a deadlock the moment it happens, and at the end those that did "
@@ -83,6 +85,13 @@ Result<Options> parse(const Args& args) {
                "Also show the patterns that cannot happen, with the reason");
   app.add_flag("--strict", options.strict,
                "Exit with 66 also for what may be wrong (possible, stall)");
+  app.add_option("--record", options.run.record.path,
+                 "Write all that the program does with its locks to FILE, for gordian predict")
+      ->option_text("FILE");
+  app.add_option("--record-full", record_full,
+                 "When the program is faster than the recording: drop (and count), or block")
+      ->check(CLI::IsMember({"drop", "block"}))
+      ->option_text("WHAT");
   app.add_option("--suppress", options.suppress, "Do not report what matches a pattern in FILE")
       ->option_text("FILE");
   app.add_option("--json", options.json, "Write the findings to FILE as JSON")->option_text("FILE");
@@ -116,6 +125,7 @@ Result<Options> parse(const Args& args) {
     return Error("no program to run", std::string("usage: ") + kUsage);
 
   options.run.children = !no_children;
+  options.run.record.blocks = record_full == "block";
   options.run.on_deadlock = on_deadlock == "keep"   ? watch::OnDeadlock::Keep
                             : on_deadlock == "core" ? watch::OnDeadlock::Core
                                                     : watch::OnDeadlock::Kill;

@@ -7,6 +7,7 @@
 #include "runtime/modules.h"
 #include "runtime/plain_mutex.h"
 #include "runtime/real_functions.h"
+#include "runtime/recording.h"
 #include "runtime/system_calls.h"
 #include "runtime/threads.h"
 
@@ -62,6 +63,8 @@ const char* find_variable(const char* name) {
 struct Wishes {
   char judge[sizeof(sockaddr_un::sun_path)];
   bool no_children;
+  bool records;
+  bool record_blocks;
 };
 constinit Wishes wishes{};
 
@@ -71,6 +74,9 @@ void read_wishes() {
   }
   const char* children = find_variable("GORDIAN_CHILDREN");
   wishes.no_children = children != nullptr && strcmp(children, "0") == 0;
+  const char* record = find_variable(format::kRecordVariable);
+  wishes.records = record != nullptr && *record != '\0';
+  wishes.record_blocks = wishes.records && strcmp(record, "block") == 0;
 }
 
 uint64_t limit_of(int resource) {
@@ -87,13 +93,13 @@ uint64_t size_allowed() {
   return space == RLIM_INFINITY ? 0 : space / 16;
 }
 
-// The memfd that becomes the board, sealed so that neither we nor the program can cut it short
-// under a reader (SIGBUS) or grow it. Negative: no memfd to be had, use anonymous memory.
-int make_memfd(uint64_t size) {
+}  // namespace
+
+int make_memfd(const char* name, uint64_t size) {
   // A file larger than RLIMIT_FSIZE would be answered with SIGXFSZ, which kills the program.
   if (limit_of(RLIMIT_FSIZE) < size) return -1;
-  const long fd = raw_call(SYS_memfd_create, reinterpret_cast<long>(format::kBoardName),
-                           MFD_CLOEXEC | MFD_ALLOW_SEALING);
+  const long fd =
+      raw_call(SYS_memfd_create, reinterpret_cast<long>(name), MFD_CLOEXEC | MFD_ALLOW_SEALING);
   if (is_error(fd)) return -1;
   constexpr int kAddSeals = 1033, kSealSeal = 1, kSealShrink = 2, kSealGrow = 4;
   if (is_error(raw_call(SYS_ftruncate, fd, static_cast<long>(size))) ||
@@ -104,7 +110,7 @@ int make_memfd(uint64_t size) {
   return static_cast<int>(fd);
 }
 
-void* map_board(uint64_t size, void* address, int fd) {
+void* map_shared(uint64_t size, void* address, int fd) {
   const int fixed = address != nullptr ? MAP_FIXED : 0;
   const int kind = fd >= 0 ? MAP_SHARED : MAP_SHARED | MAP_ANONYMOUS;
   const long memory = raw_call(SYS_mmap, reinterpret_cast<long>(address), static_cast<long>(size),
@@ -112,9 +118,13 @@ void* map_board(uint64_t size, void* address, int fd) {
   return is_error(memory) ? nullptr : reinterpret_cast<void*>(memory);
 }
 
+namespace {
+
 // Tells the judge, if there is one, where the board is. Never waits: a judge whose backlog is full
 // finds the board in /proc later.
-void send_hello(const BoardHeader& header, void* memory, int memfd) {
+// Not inlined: frames of the runtime are small, whatever thread forks.
+__attribute__((noinline)) void send_hello(const BoardHeader& header, void* memory, int memfd,
+                                          int recording) {
   if (wishes.judge[0] == '\0') return;
   const long channel =
       raw_call(SYS_socket, AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -129,18 +139,20 @@ void send_hello(const BoardHeader& header, void* memory, int memfd) {
     format::Hello hello{format::kBoardMagic, format::kBoardVersion, header.pid,
                         reinterpret_cast<uint64_t>(memory), header.board_size};
     iovec part{&hello, sizeof hello};
-    alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
+    const int files[] = {memfd, recording};
+    const size_t files_size = (recording >= 0 ? 2 : 1) * sizeof(int);
+    alignas(cmsghdr) char control[CMSG_SPACE(sizeof files)] = {};
     msghdr message{};
     message.msg_iov = &part;
     message.msg_iovlen = 1;
     if (memfd >= 0) {
       message.msg_control = control;
-      message.msg_controllen = sizeof control;
+      message.msg_controllen = CMSG_SPACE(files_size);
       cmsghdr* attached = CMSG_FIRSTHDR(&message);
       attached->cmsg_level = SOL_SOCKET;
       attached->cmsg_type = SCM_RIGHTS;
-      attached->cmsg_len = CMSG_LEN(sizeof(int));
-      memcpy(CMSG_DATA(attached), &memfd, sizeof memfd);
+      attached->cmsg_len = CMSG_LEN(files_size);
+      memcpy(CMSG_DATA(attached), files, files_size);
     }
     raw_call(SYS_sendmsg, channel, reinterpret_cast<long>(&message), MSG_NOSIGNAL | MSG_DONTWAIT);
   }
@@ -180,13 +192,17 @@ bool make_board(void* address, uint64_t size_limit) {
   header.parent_pid = static_cast<uint32_t>(raw_call(SYS_getppid));
   header.start_ns = now_ns();
 
-  const int memfd = make_memfd(header.board_size);
-  void* memory = map_board(header.board_size, address, memfd);
+  const int memfd = make_memfd(format::kBoardName, header.board_size);
+  void* memory = map_shared(header.board_size, address, memfd);
   if (memory != nullptr) {
     *static_cast<BoardHeader*>(memory) = header;
     adopt_board(memory);
     keep_out_of_cores();
-    send_hello(header, memory, memfd);
+    // The judge must get both: rings that nobody empties are of no use.
+    const int recording =
+        wishes.records && memfd >= 0 ? make_recording(wishes.record_blocks, size_allowed()) : -1;
+    send_hello(header, memory, memfd, recording);
+    if (recording >= 0) raw_call(SYS_close, recording);
   }
   if (memfd >= 0) raw_call(SYS_close, memfd);
   return memory != nullptr;
@@ -212,7 +228,8 @@ void cover(const Board& parents) {
 void arm() {
   board.header->state = BoardState::Live;
   // ORDER: the board is complete before any hook sees that it may write.
-  const Alive how = semaphore_like_locks != 0 ? kWithCare : takes_plain_mutexes ? kAlone : kByLibc;
+  Alive how = semaphore_like_locks != 0 ? kWithCare : takes_plain_mutexes ? kAlone : kByLibc;
+  if (is_recording()) how = how == kAlone ? kRecording : kWithCare;
   __atomic_store_n(&alive_page.alive, how, __ATOMIC_RELEASE);
 }
 
@@ -247,6 +264,7 @@ void start_in_child() {
   clear_chains();
   clear_free_lists();
   const Board parents = board;
+  leave_recording();
   // In the place of its parent's it costs no address space; what was trimmed has lost its place.
   void* const place = parents.trimmed ? nullptr : parents.header;
   if (wishes.no_children || !make_board(place, place == nullptr ? size_allowed() : parents.size)) {
@@ -314,6 +332,7 @@ void trim_board() {
   // First the limits, which every writer checks, then the memory. A writer that got its place
   // before lies within what is spared.
   board.trimmed = true;
+  trim_recording();
   const uint64_t old_end = board.size;
   lower(header.card_capacity, header.cards_used, 128);
   lower(header.block_capacity, (header.blocks_used + 1) & ~1U, 64);

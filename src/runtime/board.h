@@ -30,11 +30,12 @@ extern Board board __attribute__((visibility("hidden")));
 
 // How far hooks may go. One word, so that the hot path asks one question.
 enum Alive : uint32_t {
-  kNotAlive = 0,  // write nothing: before the start, in a forked child without a board, disarmed
-  kQuick = 1,     // the hot path of quick_holds.h may be taken, and that of plain_mutex.h
-  kWithCare = 2,  // take the general road: a lock was found to be used as a semaphore
-  kByLibc = 3,    // as kQuick, but only libc may take a mutex
-  kAlone = 5,     // as kQuick, and no second thread was seen yet
+  kNotAlive = 0,   // write nothing: before the start, in a forked child without a board, disarmed
+  kQuick = 1,      // the hot path of quick_holds.h may be taken, and that of plain_mutex.h
+  kWithCare = 2,   // take the general road: a lock was found to be used as a semaphore
+  kByLibc = 3,     // as kQuick, but only libc may take a mutex
+  kRecording = 4,  // as kWithCare, but a default mutex has a quick way through the recorder
+  kAlone = 5,      // as kQuick, and no second thread was seen yet
 };
 
 // One page that a forked child sees as zeros.
@@ -72,6 +73,12 @@ void disarm();
 // Gives back all of the board but what is used and some room to spare, for good. For mlockall,
 // which would make every page of it real, and counts them all against the program's limit.
 void trim_board();
+
+// A memfd of that size, sealed so that neither we nor the program can cut it short under a reader
+// (SIGBUS) or grow it. Negative: none to be had.
+int make_memfd(const char* name, uint64_t size);
+// Maps it, or anonymous memory for -1; at `address` if that is not null. Null: no room.
+void* map_shared(uint64_t size, void* address, int fd);
 
 // Lays the regions of a board of at most `limit` bytes (0: as large as we like) out into `header`.
 // False if that is too small to be of any use.

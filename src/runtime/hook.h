@@ -44,6 +44,7 @@
 #include "runtime/lock_table.h"
 #include "runtime/order.h"
 #include "runtime/real_functions.h"
+#include "runtime/recording.h"
 #include "runtime/thread_card.h"
 
 #include <errno.h>
@@ -82,13 +83,23 @@ __attribute__((always_inline)) inline auto wait_for(const Request& request, cons
     capture_registers(registers);
     log->check_chain(request, site);
     log->begin_wait(request, site, registers);
+    if (is_recording()) record_request(*log.operator->(), request, site);
     published = true;
   }
   auto result = call();
   if (published) {
-    if (HookScope log(site); log) log->end_wait();
+    if (HookScope log(site); log) {
+      log->end_wait();
+      if (is_recording()) record_wait_end(*log.operator->(), request);
+    }
   }
   return result;
+}
+
+// Of a wait on a condition: nobody signalled in time. GLib says TRUE when somebody did.
+inline bool gave_up(const Request& request, int result) {
+  if (request.kind == Kind::GlibCond) return (request.flags & kTimed) != 0 && result == 0;
+  return result != 0;
 }
 
 // A wait for a signal that releases a lock meanwhile: `request.object` is the lock, of the kind
@@ -103,6 +114,7 @@ __attribute__((always_inline)) inline auto wait_on_condition(const Request& requ
     log->suspend_hold(request.object);
     if (log->card->hold_count > 1) log->check_chain(request, site);
     log->begin_wait(request, site, registers);
+    if (is_recording()) record_condition_wait(*log.operator->(), request, site);
     published = true;
   }
   auto result = call();
@@ -110,6 +122,9 @@ __attribute__((always_inline)) inline auto wait_on_condition(const Request& requ
     if (HookScope log(site); log) {
       log->end_wait();
       log->resume_hold(request.object);
+      if (is_recording()) {
+        record_condition_wake(*log.operator->(), request, site, gave_up(request, result));
+      }
     }
   }
   return result;
@@ -122,12 +137,22 @@ __attribute__((always_inline)) inline void note_acquired(const Request& request,
     if (__builtin_expect(request.recursive, 0) && log->got_again(request.address)) return;
     log->check_chain(request, site);
     log->push(request, site);
+    if (is_recording()) record_acquired(*log.operator->(), request, site);
   }
+}
+
+// A try found it taken.
+inline void note_try_failed(const Request& request, const CallSite& site) {
+  if (!is_recording()) return;
+  if (HookScope log(site); log) record_try_failed(*log.operator->(), request, site);
 }
 
 __attribute__((always_inline)) inline void note_released(const Request& request,
                                                          const CallSite& site) {
-  if (HookScope log(site); log) log->pop(request, site);
+  if (HookScope log(site); log) {
+    if (is_recording()) record_cancelled_wait(*log.operator->(), request);
+    if (log->pop(request, site) && is_recording()) record_released(*log.operator->(), request);
+  }
 }
 
 // An init succeeded: a lock is born, with its kind word and kLock* flags.

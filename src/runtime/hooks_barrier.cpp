@@ -13,6 +13,11 @@ GORDIAN_HOOK int pthread_barrier_wait(pthread_barrier_t* barrier) noexcept {
   // after it, and cannot keep them from coming.
   if (HookScope log(site); log) log->check_chain(request, site);
   const uint64_t round = note_arrival(request, site);
+  if (is_recording()) {
+    if (HookScope log(site); log) {
+      record_signal(*log.operator->(), gordian::format::Event::Arrive, request, site);
+    }
+  }
   bool published = false;
   if (HookScope log(site); log) {
     gordian::format::Registers registers;
@@ -24,7 +29,14 @@ GORDIAN_HOOK int pthread_barrier_wait(pthread_barrier_t* barrier) noexcept {
   if (published) {
     if (HookScope log(site); log) log->end_wait();
   }
-  if (result == 0 || result == PTHREAD_BARRIER_SERIAL_THREAD) note_departure(request, round, site);
+  if (result == 0 || result == PTHREAD_BARRIER_SERIAL_THREAD) {
+    if (is_recording()) {
+      if (HookScope log(site); log) {
+        record_signal(*log.operator->(), gordian::format::Event::Depart, request, site);
+      }
+    }
+    note_departure(request, round, site);
+  }
   return result;
 }
 

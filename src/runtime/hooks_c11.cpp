@@ -71,6 +71,7 @@ GORDIAN_HOOK int mtx_trylock(mtx_t* mutex) {
   ensure_started();
   const int result = real.mtx_trylock(mutex);
   if (result == thrd_success) note_acquired(mutex_request(mutex, kTry), site);
+  if (result == thrd_busy) note_try_failed(mutex_request(mutex, kTry), site);
   return result;
 }
 
@@ -106,7 +107,7 @@ GORDIAN_HOOK int cnd_signal(cnd_t* condition) {
 GORDIAN_HOOK int cnd_broadcast(cnd_t* condition) {
   const CallSite site = GORDIAN_CALL_SITE();
   ensure_started();
-  note_posted(condition_request(condition, nullptr), site);
+  note_posted(condition_request(condition, nullptr), site, true);
   return real.cnd_broadcast(condition);
 }
 
@@ -124,7 +125,7 @@ GORDIAN_HOOK int thrd_create(thrd_t* thread, thrd_start_t routine, void* argumen
       thread, reinterpret_cast<thrd_start_t>(reinterpret_cast<void*>(run_thread)), card);
   if (HookScope log(site); log) {
     if (result == thrd_success) {
-      child_created(uid, *thread);
+      child_created(uid, *thread, site);
     } else {
       child_not_created(card);
     }

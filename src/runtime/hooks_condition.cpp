@@ -63,7 +63,7 @@ GORDIAN_HOOK int pthread_cond_signal(pthread_cond_t* condition) noexcept {
 GORDIAN_HOOK int pthread_cond_broadcast(pthread_cond_t* condition) noexcept {
   const CallSite site = GORDIAN_CALL_SITE();
   ensure_started();
-  note_posted(request_of(condition, nullptr), site);
+  note_posted(request_of(condition, nullptr), site, true);
   return real.pthread_cond_broadcast(condition);
 }
 

@@ -108,6 +108,7 @@ GORDIAN_GLIB_HOOK(g_mutex_trylock, int, (void* mutex)) {
   ensure_started();
   const int taken = real_glib.g_mutex_trylock(mutex);
   if (taken) note_acquired(glib_request(mutex, Kind::GlibMutex, kTry), site);
+  if (!taken) note_try_failed(glib_request(mutex, Kind::GlibMutex, kTry), site);
   return taken;
 }
 
@@ -163,6 +164,7 @@ GORDIAN_GLIB_HOOK(g_rec_mutex_trylock, int, (void* mutex)) {
   const bool taken =
       impl != nullptr ? real.pthread_mutex_trylock(impl) == 0 : try_through_glib(mutex, site);
   if (taken) note_acquired(recursive_request(mutex, kTry), site);
+  if (!taken) note_try_failed(recursive_request(mutex, kTry), site);
   return taken;
 }
 
@@ -214,6 +216,7 @@ GORDIAN_GLIB_HOOK(g_rw_lock_writer_trylock, int, (void* lock)) {
   ensure_started();
   const bool taken = real.pthread_rwlock_trywrlock(rwlock_behind(lock)) == 0;
   if (taken) note_acquired(rwlock_request(lock, kTry), site);
+  if (!taken) note_try_failed(rwlock_request(lock, kTry), site);
   return taken;
 }
 
@@ -240,6 +243,7 @@ GORDIAN_GLIB_HOOK(g_rw_lock_reader_trylock, int, (void* lock)) {
   ensure_started();
   const bool taken = real.pthread_rwlock_tryrdlock(rwlock_behind(lock)) == 0;
   if (taken) note_acquired(rwlock_request(lock, kTry | kSharedMode), site);
+  if (!taken) note_try_failed(rwlock_request(lock, kTry | kSharedMode), site);
   return taken;
 }
 
@@ -298,7 +302,7 @@ GORDIAN_GLIB_HOOK(g_cond_signal, void, (void* condition)) {
 GORDIAN_GLIB_HOOK(g_cond_broadcast, void, (void* condition)) {
   const CallSite site = GORDIAN_CALL_SITE();
   ensure_started();
-  note_posted(glib_request(condition, Kind::GlibCond), site);
+  note_posted(glib_request(condition, Kind::GlibCond), site, true);
   real_glib.g_cond_broadcast(condition);
 }
 
@@ -340,6 +344,7 @@ GORDIAN_GLIB_HOOK(g_bit_trylock, int, (volatile int* address, int bit)) {
   ensure_started();
   const int taken = real_glib.g_bit_trylock(address, bit);
   if (taken) note_acquired(bit_request(address, bit, kTry), site);
+  if (!taken) note_try_failed(bit_request(address, bit, kTry), site);
   return taken;
 }
 
@@ -368,6 +373,7 @@ GORDIAN_GLIB_HOOK(g_pointer_bit_trylock, int, (void* address, int bit)) {
   ensure_started();
   const int taken = real_glib.g_pointer_bit_trylock(address, bit);
   if (taken) note_acquired(bit_request(address, bit, kTry), site);
+  if (!taken) note_try_failed(bit_request(address, bit, kTry), site);
   return taken;
 }
 

@@ -67,7 +67,48 @@ __attribute__((noinline)) int lock_by_libc(pthread_mutex_t* mutex, CallSite site
   return finish_lock(mutex, result, site);
 }
 
+// The quick way of a recorded program: as quick_holds.h does it, but in a scope, since a signal
+// handler must not write into the middle of a record. False: nothing was done.
+__attribute__((always_inline)) inline bool lock_recorded(pthread_mutex_t* mutex,
+                                                         const CallSite& site) {
+  ThreadState& thread = this_thread;
+  const QuickHold quick = prepare_hold(address_of(mutex), site.pc);
+  if (quick.card == nullptr) return false;
+  thread.open_scope(site.frame);
+  __atomic_signal_fence(__ATOMIC_SEQ_CST);
+  const bool taken = take_plain_mutex(mutex, quick.card->tid);
+  if (__builtin_expect(taken, 1)) {
+    finish_hold(quick, address_of(mutex), Kind::Mutex, 0, site);
+    if (!record_acquired_quickly(*quick.card, address_of(mutex), site)) {
+      record_acquired(thread, {.address = address_of(mutex), .kind = Kind::Mutex}, site);
+    }
+  }
+  __atomic_signal_fence(__ATOMIC_SEQ_CST);
+  thread.close_scope();
+  return taken;
+}
+
+__attribute__((always_inline)) inline bool unlock_recorded(uint64_t address, uint64_t frame) {
+  ThreadState& thread = this_thread;
+  gordian::format::Card* const card = thread.quick;
+  if (card == nullptr) return false;
+  const uint32_t top = card->hold_count - 1;
+  if (top > 1) return false;
+  const gordian::format::Hold& hold = card->holds[top];
+  if ((hold.flags & gordian::format::kSuspended) != 0) return false;
+  thread.open_scope(frame);
+  __atomic_signal_fence(__ATOMIC_SEQ_CST);
+  const bool dropped = drop_hold(*card, top, address);
+  if (__builtin_expect(dropped, 1) && !record_released_quickly(*card, address)) {
+    record_released(thread, {.address = address, .kind = Kind::Mutex});
+  }
+  __atomic_signal_fence(__ATOMIC_SEQ_CST);
+  thread.close_scope();
+  return dropped;
+}
+
 __attribute__((noinline)) int lock_otherwise(pthread_mutex_t* mutex, CallSite site) {
+  if (alive() == kRecording && is_default_kind(mutex) && lock_recorded(mutex, site)) return 0;
   if (alive() != kAlone || !is_default_kind(mutex)) return lock_by_libc(mutex, site);
   const QuickHold quick = prepare_hold(address_of(mutex), site.pc);
   if (quick.card == nullptr || !take_plain_mutex_alone(mutex, quick.card->tid)) {
@@ -84,7 +125,9 @@ int unlock_checked(pthread_mutex_t* mutex, const CallSite& site) {
   bool held = true;
   if (HookScope log(site); log) {
     held = log->find_hold(request.address) != nullptr;
-    if (held) log->pop(request, site);
+    if (held && is_recording()) record_cancelled_wait(*log.operator->(), request);
+    if (held && log->pop(request, site) && is_recording())
+      record_released(*log.operator->(), request);
   }
   const int result = real.pthread_mutex_unlock(mutex);
   if (result == 0 && !held) note_released(request, site);
@@ -92,6 +135,9 @@ int unlock_checked(pthread_mutex_t* mutex, const CallSite& site) {
 }
 
 __attribute__((noinline)) int unlock_generally(pthread_mutex_t* mutex, CallSite site) {
+  if (alive() == kRecording && unlock_recorded(address_of(mutex), site.frame)) {
+    return real.pthread_mutex_unlock(mutex);
+  }
   ensure_started();
   if ((mutex->__data.__kind & kOwnerChecked) != 0) return unlock_checked(mutex, site);
   note_released(Request{.address = address_of(mutex), .object = 0, .kind = Kind::Mutex}, site);
@@ -119,6 +165,7 @@ GORDIAN_HOOK int pthread_mutex_trylock(pthread_mutex_t* mutex) noexcept {
   ensure_started();
   const int result = real.pthread_mutex_trylock(mutex);
   if (is_taken(result)) note_acquired(request_of(mutex, kTry), site);
+  if (result == EBUSY) note_try_failed(request_of(mutex, kTry), site);
   return result;
 }
 

@@ -28,6 +28,7 @@ void run_routine() {
   if (HookScope log(call->site); log) {
     log->end_wait();
     log->push(call->request, call->site);
+    if (is_recording()) record_acquired(*log.operator->(), call->request, call->site);
     log->once_depth += 1;
   }
   call->routine();
@@ -54,11 +55,19 @@ __attribute__((noinline)) int call_once_slowly(pthread_once_t* control, void (*r
   if (HookScope log(site); log) {
     if (call.ran) {
       log->end_once(call.request.address);
+      if (is_recording()) record_released(*log.operator->(), call.request);
     } else if (published) {
       log->end_wait();
+      if (is_recording()) record_passed(*log.operator->(), call.request, site);
     }
   }
   return result;
+}
+
+__attribute__((noinline)) void note_passed(const pthread_once_t* control, const CallSite& site) {
+  if (HookScope log(site); log) {
+    record_passed(*log.operator->(), {.address = address_of(control), .kind = Kind::Once}, site);
+  }
 }
 
 }  // namespace
@@ -67,6 +76,9 @@ GORDIAN_HOOK int pthread_once(pthread_once_t* control, void (*routine)()) {
   const CallSite site = GORDIAN_CALL_SITE();
   ensure_started();
   // ORDER: acquire, as glibc's own short cut: who sees it done sees what the routine did.
-  if (__builtin_expect((__atomic_load_n(control, __ATOMIC_ACQUIRE) & kDone) != 0, 1)) return 0;
+  if (__builtin_expect((__atomic_load_n(control, __ATOMIC_ACQUIRE) & kDone) != 0, 1)) {
+    if (is_recording()) note_passed(control, site);
+    return 0;
+  }
   return call_once_slowly(control, routine, site);
 }

@@ -31,7 +31,10 @@ Request request_of(const pthread_rwlock_t* lock, uint8_t flags) {
 __attribute__((always_inline)) inline void note_read(const Request& request, const CallSite& site) {
   if (HookScope log(site); log) {
     log->check_chain(request, site);
-    if (log->card->hold_count == 0 || !log->got_again(request.address)) log->push(request, site);
+    if (log->card->hold_count == 0 || !log->got_again(request.address)) {
+      log->push(request, site);
+      if (is_recording()) record_acquired(*log.operator->(), request, site);
+    }
   }
 }
 
@@ -96,6 +99,7 @@ GORDIAN_HOOK int pthread_rwlock_tryrdlock(pthread_rwlock_t* lock) noexcept {
   ensure_started();
   const int result = real.pthread_rwlock_tryrdlock(lock);
   if (result == 0) note_read(request_of(lock, kSharedMode | kTry), site);
+  if (result == EBUSY) note_try_failed(request_of(lock, kSharedMode | kTry), site);
   return result;
 }
 
@@ -136,6 +140,7 @@ GORDIAN_HOOK int pthread_rwlock_trywrlock(pthread_rwlock_t* lock) noexcept {
   ensure_started();
   const int result = real.pthread_rwlock_trywrlock(lock);
   if (result == 0) note_acquired(request_of(lock, kTry), site);
+  if (result == EBUSY) note_try_failed(request_of(lock, kTry), site);
   return result;
 }
 

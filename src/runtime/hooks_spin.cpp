@@ -47,6 +47,7 @@ GORDIAN_HOOK int pthread_spin_trylock(pthread_spinlock_t* lock) noexcept {
   ensure_started();
   const int result = real.pthread_spin_trylock(lock);
   if (result == 0) note_acquired(request_of(lock, kTry), site);
+  if (result == EBUSY) note_try_failed(request_of(lock, kTry), site);
   return result;
 }
 

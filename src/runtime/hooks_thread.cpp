@@ -33,7 +33,7 @@ GORDIAN_HOOK int pthread_create(pthread_t* thread, const pthread_attr_t* attribu
   const int result = real.pthread_create(thread, attributes, run_thread, card);
   if (HookScope log(site); log) {
     if (result == 0) {
-      child_created(uid, *thread);
+      child_created(uid, *thread, site);
     } else {
       child_not_created(card);
     }

@@ -3,6 +3,7 @@
 
 #include "runtime/log.h"
 #include "runtime/modules.h"
+#include "runtime/recording.h"
 #include "runtime/system_calls.h"
 
 #include <sys/mman.h>
@@ -186,6 +187,7 @@ void remove_from(BucketScope& bucket, uint64_t low, uint64_t high) {
         entry_at(previous).page_link = next;
       }
       end_generation(entry.address);
+      if (is_recording()) record_end_of(entry.address);
       entry.flags |= format::kLockDead;
       free_entry(i);
     } else {

@@ -2,6 +2,7 @@
 #include "runtime/modules.h"
 
 #include "runtime/log.h"
+#include "runtime/recording.h"
 #include "runtime/system_calls.h"
 
 #include <dlfcn.h>
@@ -82,6 +83,16 @@ void log_module(const dl_find_object& found) {
   record->path_size = static_cast<uint16_t>(path_size);
   memcpy(record->path, path, path_size);
   commit(record);
+  if (!is_recording()) return;
+  format::ModuleBody module{.start = start,
+                            .end = end,
+                            .bias = object->l_addr,
+                            .build_id_size = record->build_id_size,
+                            .build_id = {},
+                            .path_size = static_cast<uint32_t>(path_size < 3000 ? path_size : 0),
+                            .reserved = 0};
+  memcpy(module.build_id, record->build_id, sizeof module.build_id);
+  record_module(module, path);
 }
 
 bool find_object(const void* address, dl_find_object& found) {

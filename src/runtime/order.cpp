@@ -5,6 +5,7 @@
 #include "runtime/lock_table.h"
 #include "runtime/log.h"
 #include "runtime/modules.h"
+#include "runtime/recording.h"
 #include "runtime/threads.h"
 
 namespace gordian::runtime {
@@ -83,14 +84,23 @@ void log_signal(ThreadState& thread, const Request& request, format::LockEntry* 
 void note_joined(const Request& request, const CallSite& site) {
   HookScope scope(site);
   if (!scope || request.object == 0) return;
+  if (is_recording()) {
+    record_thread(*scope.operator->(), format::Event::Join, static_cast<uint32_t>(request.object),
+                  site, (request.flags & format::kTry) != 0 ? format::kEventTry : 0);
+  }
   log_sync(*scope.operator->(), static_cast<uint32_t>(request.object), kWholeLife,
            format::Kind::Join, 0);
 }
 
-void note_posted(const Request& request, const CallSite& site) {
+void note_posted(const Request& request, const CallSite& site, bool to_all) {
   HookScope scope(site);
   if (!scope) return;
   ThreadState& thread = *scope.operator->();
+  if (is_recording()) {
+    const bool posts = request.kind == format::Kind::Semaphore;
+    record_signal(thread, posts ? format::Event::Post : format::Event::Notify, request, site,
+                  to_all ? format::kEventAll : 0);
+  }
   format::LockEntry* entry = register_lock(request, site.pc);
   if (entry == nullptr) return;
   // A hook that runs while this thread waits runs in a signal handler.
@@ -112,6 +122,10 @@ void note_woken(const Request& request, const CallSite& site) {
   HookScope scope(site);
   if (!scope) return;
   ThreadState& thread = *scope.operator->();
+  if (is_recording() && request.kind == format::Kind::Semaphore) {
+    record_signal(thread, format::Event::Take, request, site,
+                  (request.flags & format::kTry) != 0 ? format::kEventTry : 0);
+  }
   const format::LockEntry* entry = find_lock(key_of(request));
   if (entry == nullptr) return;
   if (entry->poster_uid == kSeveralPosters) return;

@@ -16,7 +16,8 @@ inline constexpr uint32_t kWholeLife = 0xffffffff;  // from_segment of a joined 
 void note_joined(const Request& request, const CallSite& site);
 
 // The thread is about to signal, post or arrive at the object: who is woken comes after this.
-void note_posted(const Request& request, const CallSite& site);
+// `to_all`: a broadcast.
+void note_posted(const Request& request, const CallSite& site, bool to_all = false);
 
 // What the thread did so far can be referred to by the segment returned; what it does next cannot.
 uint32_t end_segment(ThreadState& thread);

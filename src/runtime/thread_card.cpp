@@ -175,25 +175,26 @@ void ThreadState::remove_hold(uint32_t index) {
   __atomic_store_n(&card->hold_count, last, __ATOMIC_RELEASE);
 }
 
-void ThreadState::pop_slow(Request request, CallSite site) {
+bool ThreadState::pop_slow(Request request, CallSite site) {
   for (uint32_t i = card->hold_count; i-- > 0;) {
     Hold* hold = hold_at(i);
     if (hold->address != request.address) continue;
     if (hold->count > 1) {
       hold->count -= 1;
-    } else {
-      remove_hold(i);
+      return false;
     }
-    return;
+    remove_hold(i);
+    return true;
   }
   if (card->holds_dropped > 0) {
     card->holds_dropped -= 1;
-    return;
+    return true;
   }
   // A hold without address was never finished: a signal handler jumped away from in between.
   if (find_hold(0) != nullptr) mark_inexact();
   // An inexact card may just have missed the lock.
   if ((card->flags & format::kCardInexact) == 0) note_released_by_other(*this, request, site);
+  return true;
 }
 
 // The word counts up at every change, so that a reader sees a torn one: even while nothing is

@@ -86,8 +86,8 @@ struct alignas(64) ThreadState {
   // The thread holds `request` now.
   __attribute__((always_inline)) void push(const Request& request, const CallSite& site);
 
-  // ... and does not any more.
-  __attribute__((always_inline)) void pop(const Request& request, const CallSite& site);
+  // ... and does not any more, or one level less: then false.
+  __attribute__((always_inline)) bool pop(const Request& request, const CallSite& site);
 
   void begin_wait(const Request& request, const CallSite& site, const format::Registers& registers);
   void end_wait();
@@ -109,7 +109,7 @@ struct alignas(64) ThreadState {
  private:
   // By value: a reference would force every inlined caller to keep its request in memory.
   void push_slow(Request request, CallSite site);
-  void pop_slow(Request request, CallSite site);
+  bool pop_slow(Request request, CallSite site);
   [[nodiscard]] __attribute__((always_inline)) uint64_t mark_of_all_holds() const;
   void remove_hold(uint32_t index);
   void forget_finished_once(const CallSite& site);
@@ -308,19 +308,19 @@ inline void ThreadState::push(const Request& request, const CallSite& site) {
   __atomic_store_n(&own.hold_count, index + 1, __ATOMIC_RELEASE);
 }
 
-inline void ThreadState::pop(const Request& request, const CallSite& site) {
+inline bool ThreadState::pop(const Request& request, const CallSite& site) {
   format::Card& own = *card;
   const uint32_t top = own.hold_count - 1;  // none held: the largest number
   if (__builtin_expect(top >= format::kInlineHolds || own.holds[top].address != request.address ||
                            own.holds[top].count != 1,
                        0)) {
-    pop_slow(request, site);
-    return;
+    return pop_slow(request, site);
   }
   if (__builtin_expect(top >= 2, 0)) held_mark -= mark_of(own.holds[top]);
   own.holds[top].address = 0;  // see quick_holds.h
   // ORDER: the slot is empty before the count says so.
   __atomic_store_n(&own.hold_count, top, __ATOMIC_RELEASE);
+  return true;
 }
 
 }  // namespace gordian::runtime

@@ -4,6 +4,7 @@
 #include "runtime/lock_table.h"
 #include "runtime/log.h"
 #include "runtime/modules.h"
+#include "runtime/recording.h"
 #include "runtime/system_calls.h"
 
 #include <limits.h>
@@ -219,6 +220,7 @@ void take_card(Card* card, uint32_t flags) {
   // ORDER: a reader that sees it live sees whose it is.
   __atomic_store_n(state_word(*card), static_cast<uint32_t>(CardState::Live), __ATOMIC_RELEASE);
   thread.card = card;
+  if (is_recording()) record_begin(thread);
   if (thread.scope == 0) thread.close_scope();
 }
 
@@ -254,11 +256,17 @@ void end_this_thread() {
   ThreadState& thread = this_thread;
   Card* card = thread.card;
   if (card == nullptr) return;
+  if (is_recording()) thread.open_scope(1);  // no handler may write into the ring any more
   thread.forget_all_once();
   if (card->hold_count > 0) log_this_thread(thread);
   if (is_logged(card->uid)) log_thread_end(*card);
   add_totals(*card);
   locks_ended(card->stack_low, card->stack_high);
+  if (is_recording()) {
+    char name[16] = {};
+    raw_call(SYS_prctl, PR_GET_NAME, reinterpret_cast<long>(name));
+    record_thread_end(thread, name);
+  }
   thread.ended = 1;
   thread.drop_card();
   if (card->hold_count == 0) free_blocks_of(*card);
@@ -394,7 +402,10 @@ void* run_thread(void* value) {
   return result;
 }
 
-void child_created(uint32_t uid, pthread_t thread) {
+void child_created(uint32_t uid, pthread_t thread, const CallSite& site) {
+  if (is_recording() && this_thread.card != nullptr) {
+    record_thread(this_thread, format::Event::Fork, uid, site);
+  }
   Newborn& newborn = newborn_slot(static_cast<uint64_t>(thread));
   newborn.pthread = 0;
   __atomic_signal_fence(__ATOMIC_SEQ_CST);
@@ -497,7 +508,13 @@ void revive_card(const Board& parents) {
       flags |= format::kCardInexact;
     }
     take_card(card, flags);
-    for (uint32_t i = 0; i < card->hold_count; ++i) thread.held_mark += mark_of(card->holds[i]);
+    for (uint32_t i = 0; i < card->hold_count; ++i) {
+      const Hold& hold = card->holds[i];
+      thread.held_mark += mark_of(hold);
+      if (!is_recording()) continue;
+      record_acquired(thread, {.address = hold.address, .kind = hold.kind, .flags = hold.flags},
+                      {.pc = hold.site, .frame = hold.frame});
+    }
   }
   for (SavedThread& saved : saved_threads) saved.taken = 0;
 }

@@ -25,7 +25,7 @@ bool adopt_this_thread(uint64_t frame);
 format::Card* card_for_child(void* routine, void* argument, uint64_t stack_size,
                              const CallSite& parent_site);
 void* run_thread(void* card);
-void child_created(uint32_t uid, pthread_t thread);
+void child_created(uint32_t uid, pthread_t thread, const CallSite& site);
 void child_not_created(format::Card* card);
 
 // Does the log know the thread? The first kThreadsLogged all are; later ones, in a server that has

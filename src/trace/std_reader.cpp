@@ -1,17 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "trace/std_reader.h"
 
-#include "base/file.h"
 #include "base/text.h"
 #include "trace/event_writer.h"
 
 #include <algorithm>
 #include <cstring>
-#include <fcntl.h>
 #include <limits>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
 #include <utility>
 
 namespace gordian::trace {
@@ -23,7 +18,6 @@ using model::TraceOp;
 
 namespace {
 
-constexpr size_t kMaxPipeBytes = size_t{4} << 30;
 constexpr size_t kMaxPartInMessage = 60;
 // The parser compares words of four bytes; so much stands behind every line it reads.
 constexpr size_t kSlack = 16;
@@ -40,18 +34,6 @@ std::string shown(std::string_view text) {
 }
 
 }  // namespace
-
-struct StdReader::Mapping {
-  Mapping() = default;
-  Mapping(const Mapping&) = delete;
-  Mapping& operator=(const Mapping&) = delete;
-  ~Mapping() {
-    if (size > 0) munmap(address, size);
-  }
-  void* address = nullptr;
-  size_t size = 0;
-  std::string copy;  // of what cannot be mapped
-};
 
 // One reading of a text. The lines up to the last newline that has kSlack bytes behind it are read
 // in place, the rest from a copy with a newline and that slack added.
@@ -367,26 +349,13 @@ StdReader StdReader::over(std::string_view bytes, std::string path) {
 }
 
 Result<StdReader> StdReader::open(const std::string& path) {
-  const FileDescriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY));
-  if (!file) return Error::from_errno("cannot read").in(path);
-  struct stat status {};
-  if (fstat(file.get(), &status) != 0) return Error::from_errno("cannot read").in(path);
-  auto mapping = std::make_shared<Mapping>();
-  std::string_view bytes;
-  if (S_ISREG(status.st_mode) && status.st_size > 0) {
-    const auto size = static_cast<size_t>(status.st_size);
-    void* const address = mmap(nullptr, size, PROT_READ, MAP_PRIVATE, file.get(), 0);
-    if (address == MAP_FAILED) return Error::from_errno("cannot map").in(path);
-    madvise(address, size, MADV_SEQUENTIAL);
-    mapping->address = address;
-    mapping->size = size;
-    bytes = {static_cast<const char*>(address), size};
-  } else {
-    GORDIAN_TRY(mapping->copy =, read_file(path, kMaxPipeBytes));
-    bytes = mapping->copy;
-  }
-  StdReader reader = over(bytes, path);
-  reader.mapping_ = std::move(mapping);
+  GORDIAN_TRY(std::shared_ptr<const MappedFile> file, MappedFile::open(path));
+  return over(std::move(file), path);
+}
+
+StdReader StdReader::over(std::shared_ptr<const MappedFile> file, std::string path) {
+  StdReader reader = over(file->bytes(), std::move(path));
+  reader.mapping_ = std::move(file);
   return reader;
 }
 

@@ -9,6 +9,7 @@
 
 #include "base/result.h"
 #include "model/trace.h"
+#include "trace/mapped_file.h"
 #include "trace/name_table.h"
 
 #include <cstdint>
@@ -38,6 +39,7 @@ class StdReader {
   static Result<StdReader> open(const std::string& path);
   // `bytes` must outlive the reader; `path` is for messages.
   static StdReader over(std::string_view bytes, std::string path);
+  static StdReader over(std::shared_ptr<const MappedFile> file, std::string path);
 
   Result<void> read(Detail detail, const EventSink& sink, const ProgressSink& progress = {});
 
@@ -57,13 +59,11 @@ class StdReader {
   class Text;
   class Binary;
 
-  struct Mapping;
-
   StdReader() = default;
   Result<void> read_text(Detail detail, const EventSink& sink, const ProgressSink& progress);
   Result<void> read_binary(Detail detail, const EventSink& sink, const ProgressSink& progress);
 
-  std::shared_ptr<const Mapping> mapping_;
+  std::shared_ptr<const MappedFile> mapping_;
   std::string_view bytes_;
   std::string path_;
   bool is_binary_ = false;

@@ -2,6 +2,7 @@
 #include "watch/launcher.h"
 
 #include "format/board.h"
+#include "format/recording.h"
 
 #include <cerrno>
 #include <cstdlib>
@@ -120,9 +121,12 @@ std::vector<std::string> environment_with(const char* const* environment,
   std::vector<std::string> result;
   std::string preload = options.runtime;
   const std::string judge = std::string(format::kJudgeVariable) + "=";
+  const std::string record = std::string(format::kRecordVariable) + "=";
   for (; *environment != nullptr; ++environment) {
     const std::string_view entry = *environment;
-    if (entry.starts_with(judge) || entry.starts_with("GORDIAN_CHILDREN=")) continue;
+    if (entry.starts_with(judge) || entry.starts_with(record) ||
+        entry.starts_with("GORDIAN_CHILDREN="))
+      continue;
     if (!options.runtime.empty() && entry.starts_with("LD_PRELOAD=")) {
       const std::string_view old = entry.substr(strlen("LD_PRELOAD="));
       if (!old.empty()) preload += ":" + std::string(old);
@@ -134,6 +138,7 @@ std::vector<std::string> environment_with(const char* const* environment,
   result.push_back("LD_PRELOAD=" + preload);
   result.push_back(judge + options.judge);
   if (!options.children) result.emplace_back("GORDIAN_CHILDREN=0");
+  if (!options.record.empty()) result.push_back(record + options.record);
   return result;
 }
 

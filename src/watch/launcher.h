@@ -57,6 +57,7 @@ struct PreloadOptions {
   std::string runtime;  // empty: do not preload
   std::string judge;
   bool children = true;
+  std::string record = {};  // "drop", "block"; empty: nothing is recorded
 };
 std::vector<std::string> environment_with(const char* const* environment,
                                           const PreloadOptions& options);

@@ -41,7 +41,8 @@ std::optional<Greeting> read_greeting(int fd) {
       for (size_t i = 0; i < count; ++i) {
         int received = -1;
         std::memcpy(&received, CMSG_DATA(part_header) + i * sizeof(int), sizeof(int));
-        greeting.board = FileDescriptor(received);  // more than one is hostile: the last stays
+        // More than two is hostile: the last stays.
+        (greeting.board ? greeting.recording : greeting.board) = FileDescriptor(received);
       }
     }
   }

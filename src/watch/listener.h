@@ -19,7 +19,8 @@ struct Greeting {
   pid_t pid = 0;  // by SO_PEERCRED, in our pid namespace; 0: it lives in one we cannot see into
   uid_t uid = 0;
   format::Hello hello{};
-  FileDescriptor board;  // may be none
+  FileDescriptor board;      // may be none
+  FileDescriptor recording;  // its rings, if it was asked to record
 };
 
 class Listener {

@@ -37,6 +37,7 @@ class Session {
   void loop();
   void take_signals();
   void take_boards();
+  void take_recording(Greeting& greeting);
   [[nodiscard]] bool may_speak(const Greeting& greeting) const;
   void look();
   void act();
@@ -50,6 +51,7 @@ class Session {
   Target target_;
   std::optional<SignalPort> signals_;
   std::optional<Listener> listener_;
+  std::unique_ptr<Recorder> recorder_;
   FileDescriptor runtime_;  // when its path cannot be preloaded as it is
   pid_t child_ = 0;
   ChildState end_;
@@ -60,10 +62,14 @@ class Session {
 };
 
 Result<void> Session::start() {
+  if (!options_.record.path.empty()) {
+    GORDIAN_TRY(recorder_ =, Recorder::create(options_.record.path));
+  }
   const char* const path = getenv("PATH");
   GORDIAN_TRY(target_ =, find_target(options_.command.front(),
                                      path != nullptr ? path : "/usr/local/bin:/usr/bin:/bin"));
   PreloadOptions preload{.runtime = {}, .judge = {}, .children = options_.children};
+  if (recorder_) preload.record = options_.record.blocks ? "block" : "drop";
   if (target_.unwatchable.empty()) {
     GORDIAN_TRY(preload.runtime =, find_runtime());
     if (!can_be_preloaded(preload.runtime)) {
@@ -87,6 +93,7 @@ Result<void> Session::start() {
     return std::move(child).error().in(options_.command.front());
   }
   child_ = *child;
+  if (recorder_) recorder_->start();
   return {};
 }
 
@@ -169,6 +176,7 @@ void Session::take_boards() {
   for (Greeting& greeting : listener_->receive()) {
     if (!may_speak(greeting)) continue;
     const pid_t pid = greeting.pid;
+    if (recorder_) take_recording(greeting);
     Result<std::unique_ptr<WatchedProcess>> process = WatchedProcess::open(std::move(greeting));
     if (process) {
       if (pid == child_) (*process)->set_identity_if_unknown(target_.interpreted, options_.command);
@@ -177,6 +185,18 @@ void Session::take_boards() {
       refused_ = process.error().message;
     }
   }
+}
+
+void Session::take_recording(Greeting& greeting) {
+  std::string fault =
+      "no shared memory for it (a limit on file sizes or address space, or a seccomp filter)";
+  if (greeting.recording) {
+    const Result<void> added = recorder_->add(greeting.pid, process::read_exe(greeting.pid),
+                                              std::move(greeting.recording));
+    if (added) return;
+    fault = added.error().message;
+  }
+  audience_.on_notice("process " + std::to_string(greeting.pid) + " is not recorded: " + fault);
 }
 
 void Session::look() {
@@ -223,6 +243,7 @@ std::string Session::why_unwatched() const {
 
 RunOutcome Session::outcome() {
   RunOutcome outcome;
+  if (recorder_) outcome.recorded = recorder_->finish();
   outcome.code = end_.code;
   outcome.signal = end_.signal;
   outcome.ended_by_judge = ended_by_judge_;

@@ -5,6 +5,7 @@
 
 #include "base/result.h"
 #include "model/finding.h"
+#include "watch/recorder.h"
 
 #include <chrono>
 #include <cstdint>
@@ -26,6 +27,7 @@ struct RunOptions {
   OnDeadlock on_deadlock = OnDeadlock::Kill;
   std::chrono::nanoseconds stall{0};
   bool refuted = false;
+  RecordOptions record;
 };
 
 // Told of everything as it happens.
@@ -64,6 +66,7 @@ struct RunOutcome {
   std::vector<ProcessOutcome> processes;
   std::vector<model::Finding> hazards;
   Totals totals;
+  std::optional<Recorder::Totals> recorded;
   std::chrono::nanoseconds elapsed{0};
   std::chrono::nanoseconds judge_cpu{0};
 };

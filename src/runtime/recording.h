@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: Apache-2.0
+// The writer of a recording: every event of a thread into its ring (format/recording.h).
+//
+// All functions want the thread's scope to be open (HookScope), so that no signal handler writes
+// into the ring in the middle of a record. Nothing here allocates; with --record-full=block a full
+// ring makes its thread wait for the judge, as long as the judge gives signs of life.
+//
+// Order. Each object has a slot with a ticket counter. Who holds a lock exclusively counts its
+// ticket up by plain stores: the lock itself orders them, and the slot belongs to that one address
+// for good. Readers and objects without holder use an atomic addition.
+#pragma once
+
+#include "format/recording.h"
+#include "runtime/thread_card.h"
+
+#include <stdint.h>
+
+namespace gordian::runtime {
+
+struct ObjectSlot {
+  uint64_t address;  // kEndedObject set: the object has ended, the slot waits for the next there
+  uint32_t ticket;
+  uint32_t births;
+};
+inline constexpr uint64_t kEndedObject = uint64_t{1} << 63;
+
+struct Recorder {
+  format::RingsHeader* header;  // null: nothing is recorded
+  format::Ring* rings;
+  ObjectSlot* slots;  // kMaxSlots of them
+  uint64_t* stacks;   // stack_key() by stack id
+  uint64_t size;      // of the mapping
+  uint64_t tables_size;
+};
+extern Recorder recorder __attribute__((visibility("hidden")));
+
+inline bool is_recording() { return __builtin_expect(recorder.header != nullptr, 0); }
+
+// Makes the rings of this process; the memfd, or -1: no recording is to be had.
+int make_recording(bool blocks, uint64_t size_limit);
+// In a forked child, which must never write into its parent's rings.
+void leave_recording();
+// Gives back the rings that nobody uses yet, for good; see trim_board().
+void trim_recording();
+
+// The thread's ring; null: it has none.
+inline format::Ring* ring_of(const format::Card& card) {
+  const auto index = static_cast<uint64_t>(&card - board.cards);
+  return __builtin_expect(index < recorder.header->capacity, 1) ? recorder.rings + index : nullptr;
+}
+
+// ---- events, by whom they are called for
+
+void record_acquired(ThreadState& thread, const Request& request, const CallSite& site);
+void record_released(ThreadState& thread, const Request& request);
+// Before a release: a cancelled wait on a condition never told that it has its mutex again.
+void record_cancelled_wait(ThreadState& thread, const Request& request);
+void record_request(ThreadState& thread, const Request& request, const CallSite& site);
+void record_wait_end(ThreadState& thread, const Request& request);
+void record_try_failed(ThreadState& thread, const Request& request, const CallSite& site);
+// A wait on a condition, with the release of its mutex (`request.object`), and the end of it.
+void record_condition_wait(ThreadState& thread, const Request& request, const CallSite& site);
+void record_condition_wake(ThreadState& thread, const Request& request, const CallSite& site,
+                           bool gave_up);
+// Condition, semaphore, barrier: an event with a ticket of its own.
+void record_signal(ThreadState& thread, format::Event event, const Request& request,
+                   const CallSite& site, uint32_t flags = 0);
+void record_passed(ThreadState& thread, const Request& request, const CallSite& site);
+// Fork, Join.
+void record_thread(ThreadState& thread, format::Event event, uint32_t uid, const CallSite& site,
+                   uint32_t flags = 0);
+void record_begin(ThreadState& thread);
+void record_thread_end(ThreadState& thread, const char* name);
+void record_name(ThreadState& thread, const char* name);
+// The object at `address` is no more. By the calling thread, if it has a ring.
+void record_end_of(uint64_t address);
+void record_module(const format::ModuleBody& module, const char* path);
+
+// ---- the hot path
+
+inline constexpr uint32_t kStackSlots = 1U << 16;
+inline constexpr uint32_t kRoom = 16;  // bytes that are there if `head` is below `limit`
+
+// A call site and how deep its frame lies in the stack: what tells stacks apart cheaply.
+inline uint64_t stack_key(const format::Card& card, const CallSite& site) {
+  return (site.pc & 0xffffffffffffU) | ((card.stack_high - site.frame) >> 3) << 48;
+}
+inline uint32_t stack_index(uint64_t key) {
+  return static_cast<uint32_t>((key * 0x9E3779B97F4A7C15U) >> 48);
+}
+static_assert(kStackSlots == 1U << (64 - 48));
+inline uint32_t object_index(uint64_t address) {
+  return static_cast<uint32_t>((address * 0x9E3779B97F4A7C15U) >> 44);
+}
+static_assert(format::kMaxSlots == 1U << (64 - 44));
+
+// Acquire of a lock held exclusively, if everything about it is known already. False: nothing was
+// written.
+__attribute__((always_inline)) inline bool record_acquired_quickly(const format::Card& card,
+                                                                   uint64_t address,
+                                                                   const CallSite& site) {
+  format::Ring* const ring = ring_of(card);
+  const uint64_t key = stack_key(card, site);
+  const uint32_t stack = stack_index(key);
+  const uint32_t slot = object_index(address);
+  ObjectSlot& object = recorder.slots[slot];
+  if (__builtin_expect(
+          (ring == nullptr) | (object.address != address) | (recorder.stacks[stack] != key), 0)) {
+    return false;
+  }
+  const uint64_t head = ring->head;
+  if (__builtin_expect(head >= ring->limit || ring->clock != recorder.header->clock, 0)) {
+    return false;
+  }
+  auto* const words = reinterpret_cast<uint32_t*>(ring->data + (head & (format::kRingBytes - 1)));
+  const uint32_t ticket = object.ticket + 1;
+  object.ticket = ticket;
+  words[0] = format::event_head(format::Event::Acquire, 3, 0, slot);
+  words[1] = ticket;
+  words[2] = stack;
+  // ORDER: who sees the head sees the record; pairs with the judge's acquire.
+  __atomic_store_n(&ring->head, head + 12, __ATOMIC_RELEASE);
+  return true;
+}
+
+__attribute__((always_inline)) inline bool record_released_quickly(const format::Card& card,
+                                                                   uint64_t address) {
+  format::Ring* const ring = ring_of(card);
+  const uint32_t slot = object_index(address);
+  if (__builtin_expect((ring == nullptr) | (recorder.slots[slot].address != address), 0)) {
+    return false;
+  }
+  const uint64_t head = ring->head;
+  if (__builtin_expect(head >= ring->limit, 0)) return false;
+  *reinterpret_cast<uint32_t*>(ring->data + (head & (format::kRingBytes - 1))) =
+      format::event_head(format::Event::Release, 1, 0, slot);
+  // ORDER: as above.
+  __atomic_store_n(&ring->head, head + 4, __ATOMIC_RELEASE);
+  return true;
+}
+
+}  // namespace gordian::runtime

@@ -87,7 +87,7 @@ _gordian() {
   for ((i = 2; i < COMP_CWORD; i++)); do
     case ${COMP_WORDS[i]} in
       --) break ;;
-      --on-deadlock | --stall | --suppress | --json | --log) ((i++)) ;;
+      --on-deadlock | --stall | --suppress | --json | --log | --record | --record-full) ((i++)) ;;
       =) ((i++)) ;;
       -*) ;;
       *) break ;;
@@ -113,14 +113,17 @@ _gordian() {
     --stall)
       mapfile -t COMPREPLY < <(compgen -W "500ms 5s 30s 1m" -- "$word")
       ;;
-    --suppress | --json | --log)
+    --record-full)
+      mapfile -t COMPREPLY < <(compgen -W "drop block" -- "$word")
+      ;;
+    --suppress | --json | --log | --record)
       mapfile -t COMPREPLY < <(compgen -f -- "$word")
       compopt -o filenames 2>/dev/null
       ;;
     *)
       if [[ $word == -* ]]; then
         mapfile -t COMPREPLY < <(compgen -W "--on-deadlock= --stall= --no-children --refuted --strict \
-          --suppress= --json= --log= --quiet --summary --redact-argv --help --" -- "$word")
+          --suppress= --json= --log= --record= --record-full= --quiet --summary --redact-argv --help --" -- "$word")
         [[ ${COMPREPLY[0]-} == *= ]] && compopt -o nospace 2>/dev/null
       else
         mapfile -t COMPREPLY < <(compgen -c -- "$word")

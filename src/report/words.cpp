@@ -63,113 +63,72 @@ std::string_view finding_kind_word(FindingKind kind) {
   return "mixed";
 }
 
-std::string_view resource_kind_word(ResourceKind kind) {
+namespace {
+
+struct KindWords {
+  std::string_view word;   // of the JSON document
+  std::string_view label;  // of the text report
+};
+
+KindWords words_of(ResourceKind kind) {
   switch (kind) {
     case ResourceKind::Mutex:
-      return "mutex";
+      return {.word = "mutex", .label = "mutex"};
     case ResourceKind::RwLock:
-      return "rwlock";
+      return {.word = "rwlock", .label = "rwlock"};
     case ResourceKind::Spin:
-      return "spin";
+      return {.word = "spin", .label = "spin lock"};
     case ResourceKind::Once:
-      return "once";
+      return {.word = "once", .label = "once-initialisation"};
     case ResourceKind::Guard:
-      return "guard";
+      return {.word = "guard", .label = "initialisation of a local static"};
     case ResourceKind::Thread:
-      return "thread";
+      return {.word = "thread", .label = "thread"};
     case ResourceKind::Condition:
-      return "condition";
+      return {.word = "condition", .label = "condition variable"};
     case ResourceKind::Semaphore:
-      return "semaphore";
+      return {.word = "semaphore", .label = "semaphore"};
     case ResourceKind::Barrier:
-      return "barrier";
+      return {.word = "barrier", .label = "barrier"};
     case ResourceKind::Futex:
-      return "futex";
+      return {.word = "futex", .label = "futex"};
     case ResourceKind::Future:
-      return "future";
+      return {.word = "future", .label = "future"};
     case ResourceKind::GlibMutex:
-      return "glib-mutex";
+      return {.word = "glib-mutex", .label = "GMutex"};
     case ResourceKind::GlibRecMutex:
-      return "glib-rec-mutex";
+      return {.word = "glib-rec-mutex", .label = "GRecMutex"};
     case ResourceKind::GlibRwLock:
-      return "glib-rwlock";
+      return {.word = "glib-rwlock", .label = "GRWLock"};
     case ResourceKind::GlibCond:
-      return "glib-cond";
+      return {.word = "glib-cond", .label = "GCond"};
     case ResourceKind::GlibOnce:
-      return "glib-once";
+      return {.word = "glib-once", .label = "GOnce"};
     case ResourceKind::GlibBit:
-      return "glib-bit";
+      return {.word = "glib-bit", .label = "GLib bit lock"};
     case ResourceKind::GlibQueue:
-      return "glib-queue";
+      return {.word = "glib-queue", .label = "GAsyncQueue"};
     case ResourceKind::Channel:
-      return "channel";
+      return {.word = "channel", .label = "channel"};
     case ResourceKind::Pipe:
-      return "pipe";
+      return {.word = "pipe", .label = "pipe"};
     case ResourceKind::Child:
-      return "child-process";
+      return {.word = "child-process", .label = "child process"};
     case ResourceKind::FileLock:
-      return "file-lock";
+      return {.word = "file-lock", .label = "file lock"};
     case ResourceKind::Lease:
-      return "lease";
+      return {.word = "lease", .label = "lease"};
     case ResourceKind::Custom:
-      return "custom";
+      return {.word = "custom", .label = "lock of the program's own"};
   }
-  return "custom";
+  return {.word = "custom", .label = "lock"};
 }
 
-std::string_view resource_kind_label(ResourceKind kind) {
-  switch (kind) {
-    case ResourceKind::Mutex:
-      return "mutex";
-    case ResourceKind::RwLock:
-      return "rwlock";
-    case ResourceKind::Spin:
-      return "spin lock";
-    case ResourceKind::Once:
-      return "once-initialisation";
-    case ResourceKind::Guard:
-      return "initialisation of a local static";
-    case ResourceKind::Thread:
-      return "thread";
-    case ResourceKind::Condition:
-      return "condition variable";
-    case ResourceKind::Semaphore:
-      return "semaphore";
-    case ResourceKind::Barrier:
-      return "barrier";
-    case ResourceKind::Futex:
-      return "futex";
-    case ResourceKind::Future:
-      return "future";
-    case ResourceKind::GlibMutex:
-      return "GMutex";
-    case ResourceKind::GlibRecMutex:
-      return "GRecMutex";
-    case ResourceKind::GlibRwLock:
-      return "GRWLock";
-    case ResourceKind::GlibCond:
-      return "GCond";
-    case ResourceKind::GlibOnce:
-      return "GOnce";
-    case ResourceKind::GlibBit:
-      return "GLib bit lock";
-    case ResourceKind::GlibQueue:
-      return "GAsyncQueue";
-    case ResourceKind::Channel:
-      return "channel";
-    case ResourceKind::Pipe:
-      return "pipe";
-    case ResourceKind::Child:
-      return "child process";
-    case ResourceKind::FileLock:
-      return "file lock";
-    case ResourceKind::Lease:
-      return "lease";
-    case ResourceKind::Custom:
-      return "lock of the program's own";
-  }
-  return "lock";
-}
+}  // namespace
+
+std::string_view resource_kind_word(ResourceKind kind) { return words_of(kind).word; }
+
+std::string_view resource_kind_label(ResourceKind kind) { return words_of(kind).label; }
 
 std::string_view mode_word(Mode mode) { return mode == Mode::Shared ? "shared" : "exclusive"; }
 

@@ -225,32 +225,6 @@ std::vector<Outsider> Attachment::gather_outsiders(const model::Snapshot& snapsh
   return find_outsiders(known, places);
 }
 
-void Attachment::add_outsiders(model::Snapshot& snapshot, const std::vector<Outsider>& outsiders) {
-  for (const Outsider& outsider : outsiders) {
-    model::Thread thread;
-    thread.id = model::ThreadId{static_cast<uint32_t>(snapshot.threads.size())};
-    thread.tid = outsider.pid;
-    thread.name = outsider.name;
-    thread.busy = true;
-    const auto host = std::find_if(
-        snapshot.processes.begin(), snapshot.processes.end(), [&](const model::Process& process) {
-          return outsider.memory_of != 0 && process.pid == outsider.memory_of;
-        });
-    if (host != snapshot.processes.end()) {
-      thread.process = host->id;
-    } else {
-      model::Process process;
-      process.id = model::ProcessId{static_cast<uint32_t>(snapshot.processes.size())};
-      process.pid = outsider.pid;
-      process.exe = outsider.exe;
-      process.argv = outsider.argv;
-      thread.process = process.id;
-      snapshot.processes.push_back(std::move(process));
-    }
-    snapshot.threads.push_back(std::move(thread));
-  }
-}
-
 // An idle thread that waits for a signal, holds nothing and is not joined is at most a victim: how
 // long it has slept decides nothing, and of a thousand such it takes a while to find out.
 std::vector<char> Attachment::threads_whose_age_matters(const model::Snapshot& snapshot) const {

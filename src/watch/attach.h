@@ -69,7 +69,6 @@ class Attachment {
   bool learn_registers(const process::DecodedWaits& decoded);
   bool add(int pid);
   [[nodiscard]] std::vector<Outsider> gather_outsiders(const model::Snapshot& snapshot) const;
-  static void add_outsiders(model::Snapshot& snapshot, const std::vector<Outsider>& outsiders);
   [[nodiscard]] std::vector<char> threads_whose_age_matters(const model::Snapshot& snapshot) const;
   void set_ages(Examination& examination);
   void set_late_ages(Examination& examination, model::Finding& finding);

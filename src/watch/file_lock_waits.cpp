@@ -3,6 +3,7 @@
 
 #include "process/file_locks.h"
 #include "process/live.h"
+#include "watch/file_lock_holders.h"
 
 #include <algorithm>
 #include <map>
@@ -91,29 +92,6 @@ bool holds(int pid, const std::vector<FileLock>& blockers) {
   return false;
 }
 
-// A file lock belongs to a process, and one of its threads stands for all: one that waits for
-// something else than the end of another, since that tells most.
-void add_holder(model::Snapshot& snapshot, size_t process, model::ResourceId resource,
-                bool exclusive) {
-  model::Thread* best = nullptr;
-  for (model::Thread& thread : snapshot.threads) {
-    if (static_cast<size_t>(thread.process) != process) continue;
-    const bool tells = thread.wait && thread.wait->resource != resource &&
-                       snapshot.resources[static_cast<size_t>(thread.wait->resource)].kind !=
-                           model::ResourceKind::Thread;
-    if (best == nullptr) best = &thread;
-    if (!tells) continue;
-    best = &thread;
-    break;
-  }
-  if (best == nullptr) return;
-  const bool has = std::any_of(best->holds.begin(), best->holds.end(),
-                               [&](const model::Hold& hold) { return hold.resource == resource; });
-  if (has) return;
-  best->holds.push_back(
-      {.resource = resource, .mode = exclusive ? model::Mode::Exclusive : model::Mode::Shared});
-}
-
 }  // namespace
 
 std::vector<int> find_file_lock_holders(std::span<const ProcessFacts> processes) {
@@ -171,7 +149,7 @@ void add_file_lock_waits(process::DecodedWaits& decoded, std::span<const Process
         find_blockers(*wait, processes[wait->process].process.pid, all);
     for (size_t i = 0; i < processes.size() && !blockers.empty(); ++i) {
       if (holds(processes[i].process.pid, blockers))
-        add_holder(snapshot, i, resource, blockers.front().exclusive);
+        add_file_lock_hold(snapshot, i, resource, blockers.front().exclusive);
     }
   }
 }

@@ -104,4 +104,30 @@ std::vector<Outsider> find_outsiders(const std::vector<int>& watched,
   return outsiders;
 }
 
+void add_outsiders(model::Snapshot& snapshot, const std::vector<Outsider>& outsiders) {
+  for (const Outsider& outsider : outsiders) {
+    model::Thread thread;
+    thread.id = model::ThreadId{static_cast<uint32_t>(snapshot.threads.size())};
+    thread.tid = outsider.pid;
+    thread.name = outsider.name;
+    thread.busy = true;
+    const auto host = std::find_if(
+        snapshot.processes.begin(), snapshot.processes.end(), [&](const model::Process& process) {
+          return outsider.memory_of != 0 && process.pid == outsider.memory_of;
+        });
+    if (host != snapshot.processes.end()) {
+      thread.process = host->id;
+    } else {
+      model::Process process;
+      process.id = model::ProcessId{static_cast<uint32_t>(snapshot.processes.size())};
+      process.pid = outsider.pid;
+      process.exe = outsider.exe;
+      process.argv = outsider.argv;
+      thread.process = process.id;
+      snapshot.processes.push_back(std::move(process));
+    }
+    snapshot.threads.push_back(std::move(thread));
+  }
+}
+
 }  // namespace gordian::watch

@@ -3,6 +3,8 @@
 // watched or not.
 #pragma once
 
+#include "model/snapshot.h"
+
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -29,5 +31,8 @@ struct Outsider {
 // semaphore, a file) can be opened by programs that do not run yet: one outsider stands for them.
 std::vector<Outsider> find_outsiders(const std::vector<int>& watched,
                                      const std::vector<SignalPlace>& places);
+
+// Adds them to the snapshot, as threads that can move.
+void add_outsiders(model::Snapshot& snapshot, const std::vector<Outsider>& outsiders);
 
 }  // namespace gordian::watch

@@ -11,6 +11,7 @@
 #include "trace/board_reader.h"
 #include "trace/board_snapshot.h"
 #include "watch/listener.h"
+#include "watch/long_waits.h"
 
 #include <chrono>
 #include <cstdint>
@@ -64,21 +65,7 @@ class WatchedProcess {
   void read_signal_handlers();
   void remember_name(uint32_t uid, const std::string& name) { names_[uid] = name; }
 
-  // What the judge's last look saw, by card.
-  struct LongWait {
-    uint64_t number = 0;
-    uint32_t uid = 0;
-    bool holds = false;  // its thread holds something meanwhile
-    bool owned = false;  // one owner can end it
-  };
-  struct Looks {
-    std::vector<uint64_t> numbers;
-    std::vector<LongWait> waits;
-    uint64_t signature = 0;  // of all long waits
-    uint64_t gone_threads = 0;
-    bool worth = false;
-    uint32_t free_card = 0;  // where a free thread was last seen
-  } looks;
+  LongWaits long_waits;  // as of the judge's last look
 
  private:
   WatchedProcess(int pid, FileDescriptor pidfd) : pid_(pid), pidfd_(std::move(pidfd)) {}

@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "watch/candidates.h"
+
+#include "analysis/find_stuck.h"
+#include "watch/file_lock_holders.h"
+#include "watch/unclaimed_locks.h"
+
+#include <algorithm>
+#include <cstddef>
+#include <set>
+
+namespace gordian::watch {
+namespace {
+
+using model::ReasonCode;
+
+class Collector {
+ public:
+  Collector(Case& current, const ToldWaits& told, std::chrono::nanoseconds stall_after)
+      : current_(current), told_(told) {
+    options_.stall_min_age = options_.stall_busy_age = std::chrono::nanoseconds(0);
+    options_.stall_after = stall_after;
+  }
+
+  Candidates collect();
+
+ private:
+  void read(const trace::ReacquiresMutex& reacquires);
+  void take(const model::Finding& finding);
+  void add_whole_processes();
+
+  Case& current_;
+  const ToldWaits& told_;
+  analysis::StuckOptions options_;
+  Candidates found_;
+  std::set<size_t> processes_;  // of the findings
+  bool any_shared_ = false;     // they wait for signals in shared memory
+};
+
+Candidates Collector::collect() {
+  read({});
+  // The same with every condition wait in its second phase: a thread that was signalled and finds
+  // its mutex taken is part of a knot that the first view cannot show.
+  const bool has_conditions = std::any_of(
+      current_.now.origins.begin(), current_.now.origins.end(),
+      [](const auto& origin) { return origin.has_wait && trace::is_condition(origin.wait.kind); });
+  if (has_conditions) read([](size_t, uint32_t, const format::WaitWord&) { return true; });
+  if (!found_.all.empty()) add_whole_processes();
+  return std::move(found_);
+}
+
+void Collector::read(const trace::ReacquiresMutex& reacquires) {
+  current_.now = trace::read_snapshot(current_.boards, reacquires);
+  current_.now.snapshot.taken = std::chrono::steady_clock::now().time_since_epoch();
+  add_file_lock_holders(current_);
+  find_unclaimed_owners(current_);
+  for (const model::Finding& finding : analysis::find_stuck(current_.now.snapshot, options_))
+    take(finding);
+}
+
+void Collector::take(const model::Finding& finding) {
+  const model::Snapshot& snapshot = current_.now.snapshot;
+  bool any_signal = false;
+  Tasks of_owned;
+  for (const model::FindingThread& thread : finding.threads) {
+    const auto process = static_cast<size_t>(thread.process);
+    const auto& wait = snapshot.threads[static_cast<size_t>(thread.id)].wait;
+    const model::Resource* const wanted =
+        wait ? &snapshot.resources[static_cast<size_t>(wait->resource)] : nullptr;
+    const bool owned = wanted != nullptr && has_one_waker(*wanted);
+    processes_.insert(process);
+    found_.all.emplace(process, thread.tid);
+    if (owned) of_owned.emplace(process, thread.tid);
+    any_signal |= !owned && thread.role == model::Role::Knot;
+    any_shared_ |= !owned && wanted != nullptr && wanted->process_shared;
+  }
+  // Where somebody else could help, he must be looked at too: is he at work?
+  const bool depends_on_others = finding.reason.code == ReasonCode::WakerMayExist ||
+                                 finding.reason.code == ReasonCode::OwnerUnknown ||
+                                 finding.reason.code == ReasonCode::StuckForLong;
+  if (!any_signal && !depends_on_others && !told_.has_told(snapshot, finding))
+    found_.owned.merge(of_owned);
+}
+
+// What lies in shared memory can be signalled from everywhere, also by a process whose threads have
+// no card yet.
+void Collector::add_whole_processes() {
+  for (size_t process = 0; process < current_.processes.size(); ++process) {
+    if (!any_shared_ && !processes_.contains(process)) continue;
+    const process::TaskDirectory* const tasks = current_.processes[process]->tasks();
+    if (tasks == nullptr) continue;
+    for (const int tid : tasks->list()) found_.all.emplace(process, tid);
+  }
+}
+
+}  // namespace
+
+Candidates find_candidates(Case& current, const ToldWaits& told,
+                           std::chrono::nanoseconds stall_after) {
+  return Collector(current, told, stall_after).collect();
+}
+
+}  // namespace gordian::watch

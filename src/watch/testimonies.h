@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the kernel and the locks themselves testify, against what the cards of a case say.
+#pragma once
+
+#include "watch/case_facts.h"
+
+namespace gordian::watch {
+
+// After both readings: makes waits definite, doubtful, or no waits at all, and settles who owns
+// what they are for where the lock names its owner.
+void apply_testimonies(Case& current, const CaseFacts& facts);
+
+}  // namespace gordian::watch

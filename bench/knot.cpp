@@ -2,12 +2,16 @@
 // Closes a knot at a known moment, among many idle threads and busy cores, or never.
 //
 //   knot IDLE BUSY            prints CLOCK_MONOTONIC ns just before the last wait, then hangs
+//   knot IDLE BUSY signal     the same with a knot on a signal, which any of the threads could give
 //   knot IDLE BUSY SECONDS    no knot: ends by itself (what the judge costs when nothing is wrong)
 #include <atomic>
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <ctime>
 #include <pthread.h>
+#include <sys/prctl.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -36,6 +40,15 @@ long long now_ns() {
   return now.tv_sec * 1'000'000'000LL + now.tv_nsec;
 }
 
+// Other processes keep the cores busy: a thread at work could give the signal.
+void fork_busy(int count) {
+  for (int i = 0; i < count; ++i) {
+    if (fork() != 0) continue;
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    busy(nullptr);
+  }
+}
+
 void* left(void*) {
   pthread_mutex_lock(&first);
   pthread_barrier_wait(&both_hold_one);
@@ -43,30 +56,42 @@ void* left(void*) {
   return nullptr;
 }
 
+pthread_cond_t ready = PTHREAD_COND_INITIALIZER;  // nobody is left to signal it
+
+void* consumer(void*) {
+  pthread_mutex_lock(&first);
+  pthread_mutex_lock(&second);
+  pthread_barrier_wait(&both_hold_one);
+  for (;;) pthread_cond_wait(&ready, &second);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   if (argc < 3) {
-    std::fprintf(stderr, "usage: knot IDLE BUSY [SECONDS]\n");
+    std::fprintf(stderr, "usage: knot IDLE BUSY [SECONDS|signal]\n");
     return 2;
   }
   const int idle_count = std::atoi(argv[1]);
+  const int busy_count = std::atoi(argv[2]);
+  const bool on_signal = argc > 3 && std::strcmp(argv[3], "signal") == 0;
+  if (on_signal) fork_busy(busy_count);
   pthread_attr_t small;
   pthread_attr_init(&small);
   pthread_attr_setstacksize(&small, 64 * 1024);
   pthread_t thread;
   for (int i = 0; i < idle_count; ++i) pthread_create(&thread, &small, idle, nullptr);
   while (parked < idle_count) sched_yield();
-  for (int i = 0; i < std::atoi(argv[2]); ++i) pthread_create(&thread, &small, busy, nullptr);
-  if (argc > 3) {
+  for (int i = 0; !on_signal && i < busy_count; ++i) pthread_create(&thread, &small, busy, nullptr);
+  if (argc > 3 && !on_signal) {
     sleep(static_cast<unsigned>(std::atoi(argv[3])));
     _exit(0);
   }
 
   pthread_barrier_init(&both_hold_one, nullptr, 2);
   pthread_t other;
-  pthread_create(&other, nullptr, left, nullptr);
-  pthread_mutex_lock(&second);
+  pthread_create(&other, nullptr, on_signal ? consumer : left, nullptr);
+  if (!on_signal) pthread_mutex_lock(&second);
   pthread_barrier_wait(&both_hold_one);
   // The partner may still be on its way; then its wait is the last one, a little later.
   std::printf("%lld\n", now_ns());

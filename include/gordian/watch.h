@@ -1,0 +1,279 @@
+// SPDX-License-Identifier: Apache-2.0
+// Watching: how long named locks are waited for and held, who waits longest and for whom, and a
+// call when somebody waits too long. Off until start_watching(); then every wait is measured, and
+// one acquisition in `sample_every` of each thread, so that the fast path stays fast.
+//
+//   gordian::start_watching({.limit = 500ms, .on_long_wait = [](const gordian::long_wait& w) { ...
+//   }}); for (const auto& lock : gordian::watch_report().locks) ...
+//   puts(gordian::prometheus_text().c_str());
+//
+// All functions are thread-safe. Locks without a name are counted together, as "".
+#ifndef GORDIAN_WATCH_H
+#define GORDIAN_WATCH_H
+
+#include <gordian/attended.h>
+#include <gordian/worker.h>
+
+#include <array>
+#include <chrono>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+namespace gordian {
+
+// Bucket i counts times below 2^i microseconds; the last one all others.
+struct time_histogram {
+  static constexpr std::size_t buckets = 24;
+  std::array<std::uint64_t, buckets + 1> counts{};
+  std::uint64_t count = 0;
+  std::chrono::nanoseconds sum{0};
+  std::chrono::nanoseconds longest{0};
+
+  static constexpr double upper_bound_seconds(std::size_t bucket) {
+    return static_cast<double>(std::uint64_t{1} << bucket) * 1e-6;
+  }
+  void add(std::int64_t ns) {
+    std::size_t bucket = 0;
+    while (bucket < buckets && ns >= (std::int64_t{1000} << bucket)) ++bucket;
+    ++counts[bucket];
+    ++count;
+    sum += std::chrono::nanoseconds(ns);
+    longest = std::max(longest, std::chrono::nanoseconds(ns));
+  }
+};
+
+struct watched_lock {
+  std::string name;
+  time_histogram waits;  // 0 for a sampled acquisition that did not wait
+  time_histogram holds;  // sampled
+};
+
+// A thread that waits now.
+struct long_wait {
+  std::string lock;
+  std::string waiter;
+  std::string where;
+  std::chrono::nanoseconds waited{0};
+  std::string holder;      // empty: unknown, or taken before watching began
+  std::string held_since;  // where the holder took it, if the holder waits too
+};
+
+struct watch_summary {
+  std::vector<watched_lock> locks;  // by name
+  std::vector<long_wait> waiting;   // longest first
+};
+
+struct watch_options {
+  std::uint32_t sample_every = 64;
+  // Longer waits are told, once each, from a thread of their own that holds no lock; zero: never.
+  std::chrono::nanoseconds limit{0};
+  std::function<void(const long_wait&)> on_long_wait;
+};
+
+namespace detail {
+
+struct watch_books {
+  leaf_lock lock;
+  std::map<std::string, std::pair<time_histogram, time_histogram>> locks;
+  std::mutex starting;                             // start and stop, one at a time
+  std::vector<std::unique_ptr<watch_sink>> sinks;  // all: threads may still read an old one
+  std::unique_ptr<worker> watchdog;
+};
+
+inline watch_books& the_watch_books() {
+  static watch_books& books = *new watch_books;
+  return books;
+}
+
+inline const char* plain_name(const lock_identity& lock) {
+  return lock.name() != nullptr ? lock.name() : "";
+}
+inline void watch_waited(const lock_identity& lock, std::int64_t ns) {
+  const leaf_hold hold(the_watch_books().lock);
+  the_watch_books().locks[plain_name(lock)].first.add(ns);
+}
+inline void watch_held(const lock_identity& lock, std::int64_t ns) {
+  const leaf_hold hold(the_watch_books().lock);
+  the_watch_books().locks[plain_name(lock)].second.add(ns);
+}
+
+// Under the registry's lock.
+inline long_wait describe_wait(const registry& books, const wait_record& wait, std::int64_t now) {
+  long_wait result{plain_name(*wait.what),
+                   words_of(*wait.who),
+                   words_of(wait.site),
+                   std::chrono::nanoseconds(now - wait.since_ns),
+                   {},
+                   {}};
+  for (const auto& [number, thread] : books.threads) {
+    // By number alone: the rest of the record is its thread's.
+    if (wait.what->owner() >> 8 == (number & 0xff'ffff)) result.holder = words_of(*thread);
+  }
+  for (const wait_record* other = books.waits; other != nullptr; other = other->next) {
+    const held_lock* held = other == &wait ? nullptr : hold_in_the_way(wait, *other->who);
+    if (held == nullptr) continue;
+    result.holder = words_of(*other->who);
+    result.held_since = words_of(held->site);
+  }
+  return result;
+}
+
+// Told once each; returns when the next one may be due.
+inline std::chrono::nanoseconds tell_long_waits(const watch_options& options) {
+  std::vector<long_wait> found;
+  std::int64_t next = options.limit.count();
+  {
+    registry& books = the_registry();
+    const leaf_hold hold(books.lock);
+    const std::int64_t now = now_ns();
+    for (wait_record* wait = books.waits; wait != nullptr; wait = wait->next) {
+      if (wait->alarmed) continue;
+      const std::int64_t left = options.limit.count() - (now - wait->since_ns);
+      if (left > 0) {
+        next = std::min(next, left);
+        continue;
+      }
+      wait->alarmed = true;
+      found.push_back(describe_wait(books, *wait, now));
+    }
+  }
+  for (const long_wait& wait : found) options.on_long_wait(wait);
+  return std::chrono::nanoseconds(next);
+}
+
+}  // namespace detail
+
+// Ends watching; the figures stay until it starts again.
+inline void stop_watching() {
+  detail::watch_books& books = detail::the_watch_books();
+  const std::lock_guard hold(books.starting);
+  detail::attention.fetch_and(~detail::attention_watch, std::memory_order_relaxed);
+  detail::the_watch.store(nullptr, std::memory_order_release);
+  books.watchdog.reset();
+}
+
+// Begins with empty figures. What is held already is not known.
+inline void start_watching(watch_options options = {}) {
+  stop_watching();
+  detail::watch_books& books = detail::the_watch_books();
+  const std::lock_guard hold(books.starting);
+  {
+    const detail::leaf_hold leaf(books.lock);
+    books.locks.clear();
+  }
+  if (!detail::is_checked()) detail::current_epoch.fetch_add(1, std::memory_order_relaxed);
+  books.sinks.push_back(std::make_unique<detail::watch_sink>(
+      detail::watch_sink{detail::watch_waited, detail::watch_held,
+                         std::max<std::uint32_t>(options.sample_every, 1) - 1}));
+  detail::the_watch.store(books.sinks.back().get(), std::memory_order_release);
+  detail::attention.fetch_or(detail::attention_watch, std::memory_order_relaxed);
+  if (options.limit.count() <= 0 || !options.on_long_wait) return;
+  books.watchdog = std::make_unique<worker>(
+      "gordian watchdog", [options = std::move(options)](const stop_token& stop) {
+        std::atomic<std::uint32_t> word{0};
+        const auto wake = [&word] {
+          word.store(1);
+          detail::futex_wake(&word, 1);
+        };
+        const stop_callback on_stop(stop, wake);
+        while (!stop.stop_requested()) {
+          const auto next = detail::tell_long_waits(options);
+          detail::futex_wait(&word, 0, detail::deadline::in(next));
+        }
+      });
+}
+
+inline watch_summary watch_report() {
+  watch_summary result;
+  {
+    const detail::leaf_hold hold(detail::the_watch_books().lock);
+    for (const auto& [name, times] : detail::the_watch_books().locks) {
+      result.locks.push_back({name, times.first, times.second});
+    }
+  }
+  {
+    detail::registry& books = detail::the_registry();
+    const detail::leaf_hold hold(books.lock);
+    const std::int64_t now = detail::now_ns();
+    for (const auto* wait = books.waits; wait != nullptr; wait = wait->next) {
+      result.waiting.push_back(detail::describe_wait(books, *wait, now));
+    }
+  }
+  std::sort(result.waiting.begin(), result.waiting.end(),
+            [](const long_wait& a, const long_wait& b) { return a.waited > b.waited; });
+  return result;
+}
+
+namespace detail {
+
+inline std::string prometheus_label(const std::string& text) {
+  std::string result;
+  for (const char c : text) {
+    if (c == '\\' || c == '"') result += '\\';
+    if (c == '\n') {
+      result += "\\n";
+    } else {
+      result += c;
+    }
+  }
+  return result;
+}
+
+inline std::string prometheus_number(double value) {
+  char text[40];
+  std::snprintf(text, sizeof text, "%.9g", value);
+  return text;
+}
+
+inline void add_histogram(std::string& text, const std::string& metric, const std::string& lock,
+                          const time_histogram& times) {
+  const std::string label = "{lock=\"" + prometheus_label(lock) + "\"";
+  std::uint64_t below = 0;
+  for (std::size_t i = 0; i < time_histogram::buckets; ++i) {
+    below += times.counts[i];
+    text += metric + "_bucket" + label + ",le=\"" +
+            prometheus_number(time_histogram::upper_bound_seconds(i)) + "\"} " +
+            std::to_string(below) + "\n";
+  }
+  text += metric + "_bucket" + label + ",le=\"+Inf\"} " + std::to_string(times.count) + "\n";
+  text += metric + "_sum" + label + "} " +
+          prometheus_number(static_cast<double>(times.sum.count()) * 1e-9) + "\n";
+  text += metric + "_count" + label + "} " + std::to_string(times.count) + "\n";
+}
+
+}  // namespace detail
+
+// The same in Prometheus' text format, version 0.0.4.
+inline std::string prometheus_text() {
+  const watch_summary now = watch_report();
+  std::string text =
+      "# HELP gordian_lock_wait_seconds Time until a lock was taken.\n"
+      "# TYPE gordian_lock_wait_seconds histogram\n";
+  for (const auto& lock : now.locks) {
+    detail::add_histogram(text, "gordian_lock_wait_seconds", lock.name, lock.waits);
+  }
+  text +=
+      "# HELP gordian_lock_hold_seconds Time a lock was held, sampled.\n"
+      "# TYPE gordian_lock_hold_seconds histogram\n";
+  for (const auto& lock : now.locks) {
+    detail::add_histogram(text, "gordian_lock_hold_seconds", lock.name, lock.holds);
+  }
+  text +=
+      "# HELP gordian_lock_longest_wait_seconds The longest wait that lasts now.\n"
+      "# TYPE gordian_lock_longest_wait_seconds gauge\n";
+  std::map<std::string, std::chrono::nanoseconds> longest;
+  for (const auto& wait : now.waiting) longest.emplace(wait.lock, wait.waited);
+  for (const auto& [lock, waited] : longest) {
+    text += "gordian_lock_longest_wait_seconds{lock=\"" + detail::prometheus_label(lock) + "\"} " +
+            detail::prometheus_number(static_cast<double>(waited.count()) * 1e-9) + "\n";
+  }
+  return text;
+}
+
+}  // namespace gordian
+
+#endif

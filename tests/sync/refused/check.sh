@@ -1,0 +1,21 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# check.sh FILE COMPILER...: FILE compiles; with -DMISUSE it does not, and the compiler says what its
+# REFUSED line promises.
+set -u
+file=$1
+shift
+if ! "$@" -fsyntax-only "$file"; then
+  echo "$file does not compile without the misuse" >&2
+  exit 1
+fi
+wanted=$(sed -n 's|^// REFUSED: ||p' "$file" | head -1)
+[ -n "$wanted" ] || { echo "$file promises nothing" >&2; exit 1; }
+if said=$("$@" -fsyntax-only -DMISUSE "$file" 2>&1); then
+  echo "$file compiles with the misuse" >&2
+  exit 1
+fi
+printf '%s\n' "$said" | grep -qE -- "$(printf '%s' "$wanted" | sed 's/[()]/\\&/g')" || {
+  printf 'not refused for: %s\nbut:\n%s\n' "$wanted" "$said" >&2
+  exit 1
+}

@@ -37,6 +37,7 @@ LESS = {
     "process/process(thread-orphan)": "an owner that is no thread of it may be its parent's, from fork",
     "rwlock/rwlock": "nothing is left on these stacks of who reads: tail calls",
     "semaphore/semaphore": "the program can set signal handlers; a core does not say whether it did",
+    "sync/parts": "what the parts announce is known only while a program is watched",
     "spin/spin": "a spinning thread runs, as far as registers show",
 }
 

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cstdio>
+#include <ctime>
 #include <dirent.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -228,6 +229,14 @@ std::vector<int> list_threads(int pid) {
 std::optional<ThreadReading> read_thread(int pid, int tid) {
   const Result<TaskDirectory> tasks = TaskDirectory::open(pid);
   return tasks ? tasks->read(tid) : std::nullopt;
+}
+
+std::optional<std::chrono::nanoseconds> read_processor_time(int pid) {
+  clockid_t clock{};
+  timespec time{};
+  if (clock_getcpuclockid(pid, &clock) != 0 || clock_gettime(clock, &time) != 0)
+    return std::nullopt;
+  return std::chrono::seconds(time.tv_sec) + std::chrono::nanoseconds(time.tv_nsec);
 }
 
 int find_memory_thread(int pid) {

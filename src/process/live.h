@@ -9,6 +9,7 @@
 #include "process/memory.h"
 
 #include <array>
+#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -66,6 +67,9 @@ class TaskDirectory {
 
 std::vector<int> list_threads(int pid);
 std::optional<ThreadReading> read_thread(int pid, int tid);
+// Processor time of all threads a process has or had, to the nanosecond, without a look at each.
+// Two equal readings: none of them ran in between. nullopt: the process has gone.
+std::optional<std::chrono::nanoseconds> read_processor_time(int pid);
 // The thread through which the kernel shows the process's memory when `pid` itself does not: the
 // first one may have ended (pthread_exit in main) while others run. 0: none.
 int find_memory_thread(int pid);

@@ -42,6 +42,23 @@ TEST(Live, TheCallerItselfIsOnACpuOrReadable) {
   EXPECT_TRUE(reading->on_cpu || reading->syscall >= 0);
 }
 
+TEST(Live, TheProcessorTimeOfABlockedProcessStandsStill) {
+#ifdef __SANITIZE_THREAD__
+  GTEST_SKIP() << "TSan has a thread of its own in every process, and that one runs";
+#endif
+  const BlockedChild child(wait_for_ever);
+  const auto first = read_processor_time(child.pid());
+  ASSERT_TRUE(first);
+  EXPECT_GT(*first, std::chrono::nanoseconds(0));
+  EXPECT_EQ(read_processor_time(child.pid()), first);
+}
+
+TEST(Live, TheProcessorTimeOfARunningProcessDoesNotStandStill) {
+  const auto first = read_processor_time(getpid());
+  ASSERT_TRUE(first);
+  EXPECT_GT(read_processor_time(getpid()), first);
+}
+
 TEST(Live, WhatHasGoneIsAbsent) {
   int gone = 0;
   {
@@ -49,6 +66,7 @@ TEST(Live, WhatHasGoneIsAbsent) {
     gone = child.pid();
   }
   EXPECT_FALSE(read_thread(gone, gone));
+  EXPECT_FALSE(read_processor_time(gone));
   EXPECT_TRUE(list_threads(gone).empty());
   EXPECT_FALSE(read_status(gone));
   EXPECT_FALSE(read_maps(gone));

@@ -4,6 +4,37 @@
 #include "process/memory.h"
 
 namespace gordian::watch {
+namespace {
+
+// So few are read twice whatever they do.
+constexpr size_t kFewTasks = 64;
+
+void read_again(Case& current, const TaskId& task) {
+  const process::TaskDirectory* const directory = current.processes[task.first]->tasks();
+  if (directory != nullptr) current.readings[task].second = directory->read(task.second);
+}
+
+bool stands_still(const Case& current, size_t process) {
+  const auto first = current.processor_times.find(process);
+  return first != current.processor_times.end() && first->second &&
+         process::read_processor_time(current.processes[process]->pid()) == first->second;
+}
+
+// Those that hold nothing and wait for what anybody may give, as far as the cards tell.
+Tasks find_idle(const Case& current, const Tasks& tasks) {
+  Tasks idle;
+  const model::Snapshot& snapshot = current.now.snapshot;
+  for (size_t i = 0; i < snapshot.threads.size(); ++i) {
+    const model::Thread& thread = snapshot.threads[i];
+    if (!thread.wait || !thread.holds.empty()) continue;
+    if (has_one_waker(snapshot.resources[static_cast<size_t>(thread.wait->resource)])) continue;
+    const TaskId task{current.now.origins[i].process, thread.tid};
+    if (tasks.contains(task)) idle.insert(task);
+  }
+  return idle;
+}
+
+}  // namespace
 
 const Reading* Case::find_reading(size_t thread) const {
   const auto found = readings.find({now.origins[thread].process, now.snapshot.threads[thread].tid});
@@ -20,12 +51,33 @@ Case open_case(const std::map<int, WatchedProcess*>& processes) {
   return current;
 }
 
-void read_tasks(Case& current, const Tasks& tasks, Round round) {
+void read_first(Case& current, const Tasks& tasks) {
   for (const auto& [process, tid] : tasks) {
-    const process::TaskDirectory* const directory = current.processes[process]->tasks();
+    WatchedProcess& watched = *current.processes[process];
+    const process::TaskDirectory* const directory = watched.tasks();
     if (directory == nullptr) continue;
-    Reading& reading = current.readings[{process, tid}];
-    (round == Round::First ? reading.first : reading.second) = directory->read(tid);
+    const auto [time, is_new] = current.processor_times.try_emplace(process);
+    if (is_new) time->second = process::read_processor_time(watched.pid());
+    current.readings[{process, tid}] = {.first = directory->read(tid), .second = {}};
+  }
+}
+
+void read_second(Case& current, const Tasks& tasks) {
+  const Tasks idle = tasks.size() > kFewTasks ? find_idle(current, tasks) : Tasks{};
+  for (const TaskId& task : tasks) {
+    if (!idle.contains(task)) read_again(current, task);
+  }
+  // After all others: what they are seen to do must hold until the idle ones are known to sleep.
+  std::map<size_t, bool> stood_still;
+  for (const TaskId& task : idle) {
+    const auto [still, is_new] = stood_still.try_emplace(task.first);
+    if (is_new) still->second = stands_still(current, task.first);
+    if (still->second) {
+      Reading& reading = current.readings[task];
+      reading.second = reading.first;
+    } else {
+      read_again(current, task);
+    }
   }
 }
 

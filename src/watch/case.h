@@ -1,6 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // What one examination gathers of the watched processes: their cards, and what the kernel said of
 // the threads that matter, twice.
+//
+// Where many threads merely wait for signals and hold nothing, they are not read one by one again
+// if the processor time of their process says that none of its threads ran since before the first
+// readings: then the first reading is the second one too. Whoever holds something, or waits for a
+// lock or a thread, is read twice in any case.
 #pragma once
 
 #include "format/board.h"
@@ -10,6 +15,7 @@
 #include "watch/evidence.h"
 #include "watch/watched_process.h"
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <map>
@@ -32,6 +38,8 @@ struct Case {
   std::vector<trace::ProcessBoard> boards;
   trace::BoardSnapshot now;
   std::map<TaskId, Reading> readings;
+  // By process, before its first reading.
+  std::map<size_t, std::optional<std::chrono::nanoseconds>> processor_times;
 
   [[nodiscard]] const Reading* find_reading(size_t thread) const;  // of a thread of the snapshot
 };
@@ -39,8 +47,9 @@ struct Case {
 // Of those processes that live and have a board.
 Case open_case(const std::map<int, WatchedProcess*>& processes);
 
-enum class Round : uint8_t { First, Second };
-void read_tasks(Case& current, const Tasks& tasks, Round round);
+void read_first(Case& current, const Tasks& tasks);
+// After the cards, the objects and all else that is to be true at the same instant.
+void read_second(Case& current, const Tasks& tasks);
 
 // The bytes of what a thread of this process waits for.
 ObjectBytes read_object(const Case& current, size_t process, format::Kind kind, uint64_t address);

@@ -4,9 +4,11 @@
 #include "watch/owner_gone.h"
 
 #include <chrono>
+#include <map>
 #include <string>
 #include <sys/stat.h>
 #include <thread>
+#include <tuple>
 #include <unistd.h>
 
 namespace gordian::watch {
@@ -37,6 +39,22 @@ std::string file_name(int pid, uint64_t fd) {
   const std::string full(text, static_cast<size_t>(size));
   return full.substr(full.rfind('/') + 1);
 }
+
+// A thousand threads may wait for one object, which is read once.
+class Objects {
+ public:
+  explicit Objects(const Case& current) : current_(current) {}
+
+  const ObjectBytes& read(size_t process, Kind kind, uint64_t address) {
+    const auto [known, is_new] = known_.try_emplace({process, kind, address});
+    if (is_new) known->second = read_object(current_, process, kind, address);
+    return known->second;
+  }
+
+ private:
+  const Case& current_;
+  std::map<std::tuple<size_t, Kind, uint64_t>, ObjectBytes> known_;
+};
 
 // The owner that the object of the thread's wait names; 0: none.
 uint32_t ask_owner(Case& current, size_t index, WaitFacts& fact) {
@@ -93,6 +111,7 @@ CaseFacts gather_facts(Case& current) {
   CaseFacts facts;
   facts.waits.resize(threads);
   facts.owner_gone.resize(threads, false);
+  Objects objects(current);
   for (size_t i = 0; i < threads; ++i) {
     const trace::ThreadOrigin& origin = current.now.origins[i];
     const Reading* const reading = current.find_reading(i);
@@ -103,11 +122,11 @@ CaseFacts gather_facts(Case& current) {
     fact.stack_high = origin.stack_high;
     fact.heartbeat_first = origin.wait.heartbeat;
     const Kind kind = origin.wait.kind;
-    fact.object = read_object(current, origin.process, kind, origin.wait.address);
+    fact.object = objects.read(origin.process, kind, origin.wait.address);
     if (kind == Kind::Condition) {
-      fact.companion = read_object(current, origin.process, Kind::Mutex, origin.wait.object);
+      fact.companion = objects.read(origin.process, Kind::Mutex, origin.wait.object);
     } else if (kind == Kind::GlibCond) {
-      fact.companion = read_object(current, origin.process, Kind::GlibMutex, origin.wait.object);
+      fact.companion = objects.read(origin.process, Kind::GlibMutex, origin.wait.object);
     }
     const uint32_t owner = ask_owner(current, i, fact);
     if (owner == 0) continue;

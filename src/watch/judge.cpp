@@ -135,7 +135,7 @@ std::vector<model::Finding> Judge::examine() {
 std::vector<model::Finding> Judge::weigh_up(Case& current, const Tasks& tasks,
                                             bool deadlocks_only) {
   // All first readings, then cards and object words, then all second readings.
-  read_tasks(current, tasks, Round::First);
+  read_first(current, tasks);
   for (size_t i = 0; i < current.processes.size(); ++i) {
     current.processes[i]->read_signal_handlers();
     current.boards[i] = current.processes[i]->snapshot_source();
@@ -150,7 +150,7 @@ std::vector<model::Finding> Judge::weigh_up(Case& current, const Tasks& tasks,
   add_file_lock_holders(current);
   const CaseFacts facts = gather_facts(current);
   const std::vector<Outsider> outsiders = find_case_outsiders(current);
-  read_tasks(current, tasks, Round::Second);
+  read_second(current, tasks);
 
   apply_testimonies(current, facts);
   find_unclaimed_owners(current);

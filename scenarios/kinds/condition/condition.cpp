@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // Condition variables: anybody may signal, so a wait is hopeless only when everybody is stuck.
 //
-// RUN(all-stuck, outer-lock, idle-crowd, reacquire, pool, pool-future, closed-queue): gordian run -- %program %case
-// EXIT(all-stuck, outer-lock, idle-crowd, reacquire, pool, pool-future, closed-queue): 66
-// JSON(all-stuck, outer-lock, idle-crowd, pool, pool-future, closed-queue): findings=1
+// RUN(all-stuck, outer-lock, idle-crowd, idle-hundred, reacquire, pool, pool-future, closed-queue): gordian run -- %program %case
+// EXIT(all-stuck, outer-lock, idle-crowd, idle-hundred, reacquire, pool, pool-future, closed-queue): 66
+// JSON(all-stuck, outer-lock, idle-crowd, idle-hundred, pool, pool-future, closed-queue): findings=1
 // JSON(all-stuck): verdict=deadlock kind=condition|mixed locks=arrived
-// JSON(outer-lock, idle-crowd): verdict=deadlock kind=condition|mixed locks=arrived,outer
+// JSON(outer-lock, idle-crowd, idle-hundred): verdict=deadlock kind=condition|mixed locks=arrived,outer
 // JSON(reacquire): verdict=deadlock kind=lock-order knot=waiter,signaller locks=inner,outer
 // JSON(pool): verdict=deadlock kind=condition|queue
 // JSON(pool-future): verdict=deadlock
@@ -29,6 +29,12 @@
 // JSON(busy-waker): no verdict=stall
 // JSON(busy-waker): no verdict=deadlock
 //
+// A crowd sleeps, and two of it hand a token to and fro: at most instants everybody waits, and yet
+// one of them signals at last.
+// RUN(lively-hundred): gordian run -- %program %case
+// EXIT(lively-hundred): 0
+// JSON(lively-hundred): no verdict=deadlock
+//
 // RUN(lucky-outer-lock): gordian run -- %program %case
 // EXIT(lucky-outer-lock): 0
 // JSON(lucky-outer-lock): verdict=possible kind=condition|mixed locks=outer
@@ -49,6 +55,7 @@
 #include <deque>
 #include <functional>
 #include <future>
+#include <list>
 #include <mutex>
 #include <poll.h>
 #include <pthread.h>
@@ -107,6 +114,64 @@ void idle_crowd() {
   };
   Thread first("idle-1", park), second("idle-2", park), third("idle-3", park);
   outer_lock();
+}
+
+// Sleeps until `ready`, on a condition of its own.
+class Crowd {
+ public:
+  explicit Crowd(int size) {
+    for (int i = 0; i < size; ++i) {
+      sleepers_.emplace_back("idle", [this] {
+        std::unique_lock lock(parking_);
+        parked_.wait(lock, [] { return ready; });
+      });
+    }
+  }
+  void wake() {
+    std::lock_guard lock(parking_);
+    parked_.notify_all();
+  }
+
+ private:
+  std::mutex parking_;
+  std::condition_variable parked_;
+  std::list<Thread> sleepers_;
+};
+
+void idle_hundred() {
+  Crowd crowd(100);
+  outer_lock();
+}
+
+void lively_hundred() {
+  Crowd crowd(100);
+  Tid waiter_tid;
+  Thread waiter("waiter", [&] {
+    std::lock_guard hold(outer);
+    waiter_tid.set(gettid());
+    wait_ready();
+  });
+  Thread queued("queued", [&] {
+    scenario::wait_until_blocked_on(waiter_tid.get(), arrived);
+    std::lock_guard want(outer);
+  });
+  constexpr int kHandOvers = 20'000;
+  std::mutex table;
+  std::condition_variable moved;
+  int token = 0;
+  const auto play = [&](int side) {
+    std::unique_lock lock(table);
+    while (token < kHandOvers) {
+      moved.wait(lock, [&] { return token % 2 == side || token >= kHandOvers; });
+      ++token;
+      moved.notify_one();
+    }
+  };
+  {
+    Thread even("even", [&] { play(0); }), odd("odd", [&] { play(1); });
+  }
+  make_ready();
+  crowd.wake();
 }
 
 // The signal comes, and the waiter then cannot get its mutex back: the signaller keeps it and wants
@@ -384,6 +449,8 @@ int main(int argc, char** argv) {
                             {{"all-stuck", all_stuck},
                              {"outer-lock", outer_lock},
                              {"idle-crowd", idle_crowd},
+                             {"idle-hundred", idle_hundred},
+                             {"lively-hundred", lively_hundred},
                              {"reacquire", reacquire},
                              {"pool", pool},
                              {"pool-future", pool_future},

@@ -118,6 +118,12 @@ void note_posted(const Request& request, const CallSite& site, bool to_all) {
   }
 }
 
+void forget_posts(const Request& request, const CallSite& site) {
+  HookScope scope(site);
+  if (!scope) return;
+  if (format::LockEntry* const entry = find_lock(key_of(request))) entry->poster_uid = 0;
+}
+
 void note_woken(const Request& request, const CallSite& site) {
   HookScope scope(site);
   if (!scope) return;

@@ -19,6 +19,9 @@ void note_joined(const Request& request, const CallSite& site);
 // `to_all`: a broadcast.
 void note_posted(const Request& request, const CallSite& site, bool to_all = false);
 
+// Whatever was posted at the object's address was meant for another one, which has ended unseen.
+void forget_posts(const Request& request, const CallSite& site);
+
 // What the thread did so far can be referred to by the segment returned; what it does next cannot.
 uint32_t end_segment(ThreadState& thread);
 

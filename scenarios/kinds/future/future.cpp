@@ -9,6 +9,15 @@
 // RUN(async, deferred, timed, promise): gordian run -- %program %case
 // EXIT(async, deferred, timed, promise): 0
 // JSON(async, deferred, timed, promise): findings=0
+//
+// What the maker did before its value was there came before all that the waiter does with it. The
+// same order of locks without the wait between is a hazard.
+// RUN(ordered, unordered): gordian run --refuted -- %program %case
+// EXIT(ordered, unordered): 0
+// JSON(ordered): findings=0
+// JSON(ordered): verdict=refuted kind=lock-order reason=signalled locks=ledger,vault
+// JSON(unordered): findings=1
+// JSON(unordered): verdict=possible kind=lock-order locks=ledger,vault
 #include "support/blocked.h"
 #include "support/cases.h"
 #include "support/steps.h"
@@ -18,7 +27,7 @@
 #include <future>
 #include <mutex>
 
-std::mutex ledger;
+std::mutex ledger, vault;
 
 namespace {
 
@@ -70,6 +79,33 @@ void promise() {
   promise.set_value(balance());
 }
 
+void take(std::mutex& outer, std::mutex& inner) {
+  std::lock_guard first(outer);
+  std::lock_guard second(inner);
+}
+
+// The waiter is asleep when the value comes: only then is the order seen.
+void take_both(bool waiter_first) {
+  std::promise<void> done;
+  std::future<void> result = done.get_future();
+  scenario::Tid waiter_tid;
+  Thread waiter("waiter", [&] {
+    if (waiter_first) take(vault, ledger);
+    waiter_tid.set(gettid());
+    result.get();
+    if (!waiter_first) take(vault, ledger);
+  });
+  Thread maker("maker", [&] {
+    scenario::wait_until_blocked(waiter_tid.get());
+    take(ledger, vault);
+    done.set_value();
+  });
+}
+
+void ordered() { take_both(false); }
+
+void unordered() { take_both(true); }
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -79,5 +115,7 @@ int main(int argc, char** argv) {
                              {"async", async},
                              {"deferred", deferred},
                              {"timed", timed},
-                             {"promise", promise}});
+                             {"promise", promise},
+                             {"ordered", ordered},
+                             {"unordered", unordered}});
 }

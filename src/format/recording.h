@@ -50,7 +50,10 @@ enum class Event : uint8_t {
   Stack = 23,      // StackBody, then bytes of stack memory
   Module = 24,     // ModuleBody, then its path
   Passed = 25,     // slot, stack. Found the once-routine done: comes after it
-  ReadFrom = 26,   // ring, u64 position: everything in that ring before it came before. Memory only
+  // slot; stack. As Acquire, with the ticket after the last one: this ring took that as well. What
+  // one thread does again and again is then the same bytes again and again.
+  AcquireNext = 27,
+  ReadFrom = 26,  // ring, u64 position: everything in that ring before it came before. Memory only
 };
 
 // First word of each record.

@@ -174,6 +174,7 @@ uint64_t load_address(const ObjectSlot& slot) {
 }
 
 uint32_t next_ticket(ObjectSlot& slot) {
+  __atomic_store_n(&slot.last, 0, __ATOMIC_RELAXED);
   return __atomic_add_fetch(&slot.ticket, 1, __ATOMIC_RELAXED);
 }
 
@@ -209,7 +210,6 @@ void record_born(Ring& ring, uint32_t index, const Request& request, const CallS
   ObjectSlot& slot = recorder.slots[index];
   // Registered, so that its end is seen.
   const format::LockEntry* const entry = register_lock(request, site.pc);
-  slot.births += 1;
   const uint32_t ticket = next_ticket(slot);
   constexpr uint64_t kBytes = 8 + sizeof(format::BornBody);
   uint32_t* const words = begin(ring, kBytes);
@@ -357,7 +357,20 @@ void record_acquired(ThreadState& thread, const Request& request, const CallSite
   ObjectSlot& slot = recorder.slots[index];
   // Readers hold it at the same time; a writer is alone with its lock and its slot.
   const bool is_shared = (request.flags & format::kSharedMode) != 0;
-  const uint32_t ticket = is_shared ? next_ticket(slot) : slot.ticket += 1;
+  if (is_shared) {
+    write(*ring, event_head(Event::Acquire, 3, flags_of(request), index), next_ticket(slot), stack);
+    return;
+  }
+  const uint32_t ticket = slot.ticket += 1;
+  if (slot.last == number_of(ring)) {
+    uint32_t* const words = begin(*ring, 8);
+    if (words == nullptr) return;
+    words[0] = event_head(Event::AcquireNext, 2, flags_of(request), index);
+    words[1] = stack;
+    advance(*ring, 8);
+    return;
+  }
+  slot.last = number_of(ring);
   write(*ring, event_head(Event::Acquire, 3, flags_of(request), index), ticket, stack);
 }
 

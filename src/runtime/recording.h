@@ -20,7 +20,7 @@ namespace gordian::runtime {
 struct ObjectSlot {
   uint64_t address;  // kEndedObject set: the object has ended, the slot waits for the next there
   uint32_t ticket;
-  uint32_t births;
+  uint32_t last;  // ring + 1 of who took that ticket for an exclusive hold; 0: somebody else's
 };
 inline constexpr uint64_t kEndedObject = uint64_t{1} << 63;
 
@@ -47,6 +47,10 @@ void trim_recording();
 inline format::Ring* ring_of(const format::Card& card) {
   const auto index = static_cast<uint64_t>(&card - board.cards);
   return __builtin_expect(index < recorder.header->capacity, 1) ? recorder.rings + index : nullptr;
+}
+
+inline uint32_t number_of(const format::Ring* ring) {
+  return static_cast<uint32_t>(ring - recorder.rings) + 1;
 }
 
 // ---- events, by whom they are called for
@@ -114,11 +118,20 @@ __attribute__((always_inline)) inline bool record_acquired_quickly(const format:
   }
   auto* const words = reinterpret_cast<uint32_t*>(ring->data + (head & (format::kRingBytes - 1)));
   const uint32_t ticket = object.ticket + 1;
+  const uint32_t self = number_of(ring);
   object.ticket = ticket;
+  if (__builtin_expect(object.last == self, 1)) {
+    words[0] = format::event_head(format::Event::AcquireNext, 2, 0, slot);
+    words[1] = stack;
+    // ORDER: who sees the head sees the record; pairs with the judge's acquire.
+    __atomic_store_n(&ring->head, head + 8, __ATOMIC_RELEASE);
+    return true;
+  }
+  object.last = self;
   words[0] = format::event_head(format::Event::Acquire, 3, 0, slot);
   words[1] = ticket;
   words[2] = stack;
-  // ORDER: who sees the head sees the record; pairs with the judge's acquire.
+  // ORDER: as above.
   __atomic_store_n(&ring->head, head + 12, __ATOMIC_RELEASE);
   return true;
 }

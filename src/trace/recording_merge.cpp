@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <optional>
 
 namespace gordian::trace {
 
@@ -20,62 +21,10 @@ constexpr size_t kMaxSliceBytes = 256 << 20;
 constexpr uint32_t kMaxStacks = 1 << 20;
 constexpr size_t kMaxModules = 1 << 16;
 
-// Fewest words behind the first that a record must have to mean anything.
-constexpr size_t least_body(Event type) {
-  switch (type) {
-    case Event::Acquire:
-    case Event::TryFailed:
-    case Event::CondWait:
-    case Event::Notify:
-    case Event::Post:
-    case Event::Take:
-    case Event::Arrive:
-    case Event::Fork:
-    case Event::Join:
-    case Event::JoinWait:
-    case Event::Time:
-      return 2;
-    case Event::Request:
-    case Event::CondWake:
-    case Event::Depart:
-    case Event::End:
-    case Event::Passed:
-      return 1;
-    case Event::Lost:
-    case Event::ReadFrom:
-      return 3;
-    case Event::ThreadEnd:
-      return 5;
-    case Event::Name:
-      return 4;
-    case Event::Born:
-      return 1 + sizeof(format::BornBody) / 4;
-    case Event::Begin:
-      return 1 + sizeof(format::BeginBody) / 4;
-    case Event::Stack:
-      return 1 + sizeof(format::StackBody) / 4;
-    case Event::Module:
-      return 1 + sizeof(format::ModuleBody) / 4;
-    default:
-      return 0;
-  }
-}
-
-template <typename Body>
-Body body_of(std::span<const uint32_t> words) {
-  Body body;
-  std::memcpy(&body, words.data() + 1, sizeof(body));
-  return body;
-}
-
-std::string name_in(std::span<const uint32_t> words) {
-  char name[17] = {};
-  std::memcpy(name, words.data(), 16);
-  return name;
-}
-
 // Does a and b's distance, across the wrap, say that a is behind b?
 bool is_before(uint32_t a, uint32_t b) { return static_cast<int32_t>(a - b) < 0; }
+
+constexpr uint16_t kRobustMutex = 16;  // in a mutex's kind word, as glibc has it
 
 bool is_once(uint8_t kind) {
   const auto what = static_cast<format::Kind>(kind);
@@ -86,7 +35,7 @@ bool is_once(uint8_t kind) {
 }  // namespace
 
 RecordingMerge::RecordingMerge(RecordingFacts& facts, Detail detail, const EventSink& sink)
-    : facts_(facts), detail_(detail), sink_(sink), slot_index_(format::kMaxSlots, kNone) {}
+    : facts_(facts), detail_(detail), sink_(sink) {}
 
 void RecordingMerge::feed(std::span<const std::byte> blocks) {
   while (blocks.size() >= sizeof(format::BlockHeader)) {
@@ -119,11 +68,11 @@ void RecordingMerge::feed(std::span<const std::byte> blocks) {
 
 void RecordingMerge::close(Ring& ring) {
   ring.closed = true;
-  Record record;
-  size_t words = 0;
-  for (; next_record(ring, record, words); ring.at += words, ring.position += words * 4) {
+  while (const std::optional<RingRecord> record = next_record(ring)) {
     ++facts_.left_out;
-    pending_words_ -= words;
+    pending_words_ -= record->words;
+    ring.at += record->words;
+    ring.position += record->words * 4;
   }
   pending_words_ -= ring.words.size() - ring.at;
   ring.words.clear();
@@ -137,29 +86,12 @@ void RecordingMerge::queue(uint32_t ring) {
   ready_.push_back(ring);
 }
 
-bool RecordingMerge::next_record(Ring& ring, Record& record, size_t& words) const {
-  const size_t left = ring.words.size() - ring.at;
-  if (left == 0) return false;
-  const uint32_t* const at = ring.words.data() + ring.at;
-  const uint32_t head = at[0];
-  record.type = static_cast<Event>(head & ((1U << format::kEventTypeBits) - 1));
-  record.flags = head >> format::kEventFlagShift & 7;
-  record.slot = head >> format::kEventSlotShift;
-  words = head >> format::kEventSizeShift & 7;
-  if (record.type == Event::Pad)
-    words = (format::kRingBytes - ring.position % format::kRingBytes) / 4;
-  else if (words == format::kSizeFollows)
-    words = left > 1 ? at[1] : 0;
-  if (words == 0 || words > left) {
-    ring.closed = true;  // blocks hold whole records: this is none
-    return false;
-  }
-  record.body = {at + 1, words - 1};
-  if (record.type != Event::Pad && record.body.size() < least_body(record.type)) {
-    ring.closed = true;
-    return false;
-  }
-  return true;
+std::optional<RingRecord> RecordingMerge::next_record(Ring& ring) {
+  if (ring.at == ring.words.size()) return std::nullopt;
+  std::optional<RingRecord> record =
+      first_record(std::span(ring.words).subspan(ring.at), ring.position);
+  if (!record) ring.closed = true;
+  return record;
 }
 
 void RecordingMerge::run() {
@@ -167,21 +99,20 @@ void RecordingMerge::run() {
     const uint32_t id = ready_.front();
     ready_.pop_front();
     rings_[id].queued = false;
-    Record record;
-    size_t words = 0;
-    while (!rings_[id].closed && next_record(rings_[id], record, words)) {
+    while (!rings_[id].closed) {
       Ring& ring = rings_[id];
+      const std::optional<RingRecord> record = next_record(ring);
+      if (!record) break;
       ring.waits_free = 0;
       ring.waits_done = 0;
       ring.waits_join = kNone;
-      if (step(id, record) == Step::Blocked) {
-        rings_[id].blocked = true;
+      if (step(id, *record) == Step::Blocked) {
+        ring.blocked = true;
         break;
       }
-      Ring& after = rings_[id];
-      after.at += words;
-      after.position += words * 4;
-      pending_words_ -= words;
+      ring.at += record->words;
+      ring.position += record->words * 4;
+      pending_words_ -= record->words;
     }
     Ring& ring = rings_[id];
     if (ring.at == ring.words.size() || ring.at > (1 << 16)) {
@@ -192,6 +123,7 @@ void RecordingMerge::run() {
 }
 
 RecordingMerge::Object& RecordingMerge::object_of(uint32_t slot) {
+  if (slot >= slot_index_.size()) slot_index_.resize(slot + 1 + slot / 2, kNone);
   uint32_t& index = slot_index_[slot];
   if (index == kNone) {
     index = static_cast<uint32_t>(objects_.size());
@@ -282,11 +214,12 @@ void RecordingMerge::read_token(const Ring& ring, uint32_t token, uint32_t stack
   put({.thread = ThreadId{ring.thread}, .object = token, .site = stack, .op = TraceOp::Read});
 }
 
-RecordingMerge::Step RecordingMerge::acquire(uint32_t id, const Record& record) {
+RecordingMerge::Step RecordingMerge::acquire(uint32_t id, const RingRecord& record) {
   Ring& ring = rings_[id];
   Object& object = object_of(record.slot);
-  const uint32_t ticket = record.body[0];
-  const uint32_t stack = record.body[1];
+  const bool is_next = record.type == Event::AcquireNext;
+  const uint32_t ticket = is_next ? object.next : record.body[0];
+  const uint32_t stack = record.body[is_next ? 0 : 1];
   const bool shared = (record.flags & format::kEventShared) != 0;
   if (is_before(object.next, ticket)) {
     object.waits_ticket.emplace_back(ticket, id);
@@ -294,7 +227,14 @@ RecordingMerge::Step RecordingMerge::acquire(uint32_t id, const Record& record) 
   }
   if (!is_free(object, ring.thread, shared)) {
     const uint32_t holder = object.writer != kNone ? object.writer : object.readers.front();
-    if (ended_[holder] != 0) {
+    if (ended_[holder] != 0 && object.writer == holder && (object.born.type & kRobustMutex) != 0) {
+      // The kernel gave it back when its owner died.
+      if (!facts_.unruly.contains(record.slot))
+        put({.thread = ThreadId{holder},
+             .object = lock_of(object, record.slot),
+             .op = TraceOp::Release});
+      object.writer = kNone;
+    } else if (ended_[holder] != 0) {
       free_by_force(object, record.slot);
     } else {
       object.waits_free = id;
@@ -333,7 +273,7 @@ RecordingMerge::Step RecordingMerge::acquire(uint32_t id, const Record& record) 
   return Step::Done;
 }
 
-RecordingMerge::Step RecordingMerge::release(Ring& ring, const Record& record) {
+RecordingMerge::Step RecordingMerge::release(Ring& ring, const RingRecord& record) {
   Object& object = object_of(record.slot);
   const auto reader = std::find(object.readers.begin(), object.readers.end(), ring.thread);
   Mode mode = Mode::Exclusive;
@@ -378,7 +318,7 @@ void RecordingMerge::free_by_force(Object& object, uint32_t slot) {
   wake_free(object);
 }
 
-RecordingMerge::Step RecordingMerge::condition_wake(uint32_t id, const Record& record) {
+RecordingMerge::Step RecordingMerge::condition_wake(uint32_t id, const RingRecord& record) {
   if (!takes_turn(id, record.slot, record.body[0])) return Step::Blocked;
   Ring& ring = rings_[id];
   Object& object = object_of(record.slot);
@@ -391,7 +331,7 @@ RecordingMerge::Step RecordingMerge::condition_wake(uint32_t id, const Record& r
   return Step::Done;
 }
 
-RecordingMerge::Step RecordingMerge::semaphore_take(uint32_t id, const Record& record) {
+RecordingMerge::Step RecordingMerge::semaphore_take(uint32_t id, const RingRecord& record) {
   if (!takes_turn(id, record.slot, record.body[0])) return Step::Blocked;
   Object& object = object_of(record.slot);
   const size_t at_first = (object.born.flags & format::kLockBornByInit) != 0 ? object.born.type : 0;
@@ -402,7 +342,7 @@ RecordingMerge::Step RecordingMerge::semaphore_take(uint32_t id, const Record& r
   return Step::Done;
 }
 
-RecordingMerge::Step RecordingMerge::barrier_depart(uint32_t id, const Record& record) {
+RecordingMerge::Step RecordingMerge::barrier_depart(uint32_t id, const RingRecord& record) {
   if (!takes_turn(id, record.slot, record.body[0])) return Step::Blocked;
   Ring& ring = rings_[id];
   Object& object = object_of(record.slot);
@@ -414,7 +354,7 @@ RecordingMerge::Step RecordingMerge::barrier_depart(uint32_t id, const Record& r
   return Step::Done;
 }
 
-RecordingMerge::Step RecordingMerge::try_failed(uint32_t id, const Record& record) {
+RecordingMerge::Step RecordingMerge::try_failed(uint32_t id, const RingRecord& record) {
   const uint32_t seen = record.body[0];
   Object& object = object_of(record.slot);
   if (!is_before(seen, object.next)) {
@@ -428,7 +368,7 @@ RecordingMerge::Step RecordingMerge::try_failed(uint32_t id, const Record& recor
   return Step::Done;
 }
 
-RecordingMerge::Step RecordingMerge::passed(uint32_t id, const Record& record) {
+RecordingMerge::Step RecordingMerge::passed(uint32_t id, const RingRecord& record) {
   Object& object = object_of(record.slot);
   if (object.released == kNone && !is_free(object, kNone, false)) {
     object.waits_done.push_back(id);
@@ -439,8 +379,8 @@ RecordingMerge::Step RecordingMerge::passed(uint32_t id, const Record& record) {
   return Step::Done;
 }
 
-RecordingMerge::Step RecordingMerge::begin(uint32_t id, const Record& record) {
-  const auto body = body_of<format::BeginBody>(record.body);
+RecordingMerge::Step RecordingMerge::begin(uint32_t id, const RingRecord& record) {
+  const auto body = body_of<format::BeginBody>(record);
   const uint32_t thread = facts_.thread_of(body.uid);
   const size_t threads = facts_.threads.size();
   forked_.resize(threads);
@@ -462,7 +402,7 @@ RecordingMerge::Step RecordingMerge::begin(uint32_t id, const Record& record) {
   return Step::Done;
 }
 
-RecordingMerge::Step RecordingMerge::join(uint32_t id, const Record& record) {
+RecordingMerge::Step RecordingMerge::join(uint32_t id, const RingRecord& record) {
   const uint32_t child = facts_.thread_of(record.body[0]);
   ended_.resize(facts_.threads.size());
   if (ended_[child] == 0) {
@@ -479,7 +419,7 @@ RecordingMerge::Step RecordingMerge::join(uint32_t id, const Record& record) {
   return Step::Done;
 }
 
-void RecordingMerge::end_of_thread(Ring& ring, const Record& record) {
+void RecordingMerge::end_of_thread(Ring& ring, const RingRecord& record) {
   facts_.threads[ring.thread].name = name_in(record.body.subspan(1));
   ended_[ring.thread] = 1;
   if (const auto waiting = waits_join_.find(ring.thread); waiting != waits_join_.end()) {
@@ -488,8 +428,8 @@ void RecordingMerge::end_of_thread(Ring& ring, const Record& record) {
   }
 }
 
-void RecordingMerge::born(Object& object, const Record& record) {
-  object.born = body_of<format::BornBody>(record.body);
+void RecordingMerge::born(Object& object, const RingRecord& record) {
+  object.born = body_of<format::BornBody>(record);
   if (object.lock == kNone) return;
   RecordedLock& lock = facts_.locks[object.lock];
   lock.address = object.born.address;
@@ -500,8 +440,8 @@ void RecordingMerge::born(Object& object, const Record& record) {
   lock.creator_uid = object.born.creator_uid;
 }
 
-void RecordingMerge::add_stack(const Record& record) {
-  const auto body = body_of<format::StackBody>(record.body);
+void RecordingMerge::add_stack(const RingRecord& record) {
+  const auto body = body_of<format::StackBody>(record);
   if (body.id >= kMaxStacks) return;
   if (body.id >= facts_.stacks.size()) facts_.stacks.resize(body.id + 1);
   RecordedStack& stack = facts_.stacks[body.id];
@@ -517,8 +457,8 @@ void RecordingMerge::add_stack(const Record& record) {
   stack.slice.assign(bytes.begin(), bytes.end());
 }
 
-void RecordingMerge::add_module(const Record& record) {
-  const auto body = body_of<format::ModuleBody>(record.body);
+void RecordingMerge::add_module(const RingRecord& record) {
+  const auto body = body_of<format::ModuleBody>(record);
   const auto path = std::as_bytes(record.body.subspan(1 + sizeof(body) / 4));
   const auto is_known = [&](const RecordedModule& module) {
     return module.start == body.start && module.end == body.end;
@@ -537,7 +477,7 @@ void RecordingMerge::add_module(const Record& record) {
   facts_.modules.push_back(std::move(module));
 }
 
-RecordingMerge::Step RecordingMerge::step(uint32_t id, const Record& record) {
+RecordingMerge::Step RecordingMerge::step(uint32_t id, const RingRecord& record) {
   Ring& ring = rings_[id];
   switch (record.type) {
     case Event::Begin:
@@ -563,6 +503,7 @@ RecordingMerge::Step RecordingMerge::step(uint32_t id, const Record& record) {
   }
   switch (record.type) {
     case Event::Acquire:
+    case Event::AcquireNext:
       return acquire(id, record);
     case Event::Release:
       return release(ring, record);

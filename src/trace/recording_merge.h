@@ -15,12 +15,14 @@
 #include "format/recording.h"
 #include "model/trace.h"
 #include "trace/recording_facts.h"
+#include "trace/recording_records.h"
 #include "trace/std_reader.h"
 
 #include <array>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <optional>
 #include <span>
 #include <unordered_map>
 #include <utility>
@@ -77,30 +79,23 @@ class RecordingMerge {
     std::vector<uint32_t> tokens;  // variables of notifications, posts, arrivals
     size_t taken = 0;
   };
-  struct Record {
-    format::Event type{};
-    uint32_t flags = 0;
-    uint32_t slot = 0;
-    std::span<const uint32_t> body;  // behind the first word
-  };
-
   void run();
   void queue(uint32_t ring);
-  bool next_record(Ring& ring, Record& record, size_t& words) const;
-  Step step(uint32_t id, const Record& record);
-  Step acquire(uint32_t id, const Record& record);
-  Step release(Ring& ring, const Record& record);
-  Step condition_wake(uint32_t id, const Record& record);
-  Step semaphore_take(uint32_t id, const Record& record);
-  Step barrier_depart(uint32_t id, const Record& record);
-  Step try_failed(uint32_t id, const Record& record);
-  Step passed(uint32_t id, const Record& record);
-  Step begin(uint32_t id, const Record& record);
-  Step join(uint32_t id, const Record& record);
-  void end_of_thread(Ring& ring, const Record& record);
-  void born(Object& object, const Record& record);
-  void add_stack(const Record& record);
-  void add_module(const Record& record);
+  std::optional<RingRecord> next_record(Ring& ring);
+  Step step(uint32_t id, const RingRecord& record);
+  Step acquire(uint32_t id, const RingRecord& record);
+  Step release(Ring& ring, const RingRecord& record);
+  Step condition_wake(uint32_t id, const RingRecord& record);
+  Step semaphore_take(uint32_t id, const RingRecord& record);
+  Step barrier_depart(uint32_t id, const RingRecord& record);
+  Step try_failed(uint32_t id, const RingRecord& record);
+  Step passed(uint32_t id, const RingRecord& record);
+  Step begin(uint32_t id, const RingRecord& record);
+  Step join(uint32_t id, const RingRecord& record);
+  void end_of_thread(Ring& ring, const RingRecord& record);
+  void born(Object& object, const RingRecord& record);
+  void add_stack(const RingRecord& record);
+  void add_module(const RingRecord& record);
 
   Object& object_of(uint32_t slot);
   // True: it is the ticket's turn, and the next one's now.

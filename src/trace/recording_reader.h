@@ -29,6 +29,8 @@ class RecordingRun {
   [[nodiscard]] const model::TraceSize& size() const { return size_; }
   [[nodiscard]] const RecordingFacts& facts() const { return facts_; }
   [[nodiscard]] uint64_t byte_count() const { return bytes_; }
+  // Of the process in the file.
+  [[nodiscard]] uint32_t number() const { return process_; }
   [[nodiscard]] int pid() const { return pid_; }
   [[nodiscard]] const std::string& exe() const { return exe_; }
 

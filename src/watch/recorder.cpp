@@ -6,9 +6,11 @@
 #include <cstring>
 #include <ctime>
 #include <fcntl.h>
+#include <poll.h>
 #include <span>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 #include <utility>
 #include <zstd.h>
@@ -54,6 +56,7 @@ struct Recorder::Process {
   }
 
   uint32_t number = 0;
+  FileDescriptor pidfd;  // none: not known when it ends
   std::byte* memory = nullptr;
   size_t size = 0;
   RingsHeader* header = nullptr;
@@ -65,9 +68,11 @@ struct Recorder::Process {
   std::vector<std::byte> raw;
   steady_clock::time_point raw_since;
   steady_clock::time_point clock_since;
+  steady_clock::time_point looked_since;
 };
 
-Recorder::Recorder(FileDescriptor file) : file_(std::move(file)) {}
+Recorder::Recorder(FileDescriptor file)
+    : file_(std::move(file)), compressor_(ZSTD_createCCtx(), ZSTD_freeCCtx) {}
 
 Recorder::~Recorder() { finish(); }
 
@@ -132,6 +137,7 @@ Result<void> Recorder::add(int pid, const std::string& exe, FileDescriptor rings
   process->rings = reinterpret_cast<Ring*>(process->memory + header.rings_offset);
   process->data_offset = header.data_offset;
   process->capacity = header.capacity;
+  process->pidfd = FileDescriptor(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
 
   const std::scoped_lock guard(lock_);
   process->number = next_process_++;
@@ -156,6 +162,19 @@ void Recorder::run() {
   }
 }
 
+// A server that forks for every request must not fill us.
+void Recorder::drop_ended() {
+  const auto now = steady_clock::now();
+  std::erase_if(processes_, [&](const std::unique_ptr<Process>& process) {
+    if (!process->pidfd || now - process->looked_since < kFlushAfter) return false;
+    process->looked_since = now;
+    pollfd ended{.fd = process->pidfd.get(), .events = POLLIN, .revents = 0};
+    if (poll(&ended, 1, 0) <= 0) return false;
+    end(*process);
+    return true;
+  });
+}
+
 // The most that a ring had to give.
 uint64_t Recorder::pass() {
   const std::scoped_lock guard(lock_);
@@ -171,6 +190,7 @@ uint64_t Recorder::pass() {
       __atomic_fetch_add(&process->header->clock, 1, __ATOMIC_RELAXED);
     }
   }
+  drop_ended();
   return most;
 }
 
@@ -224,9 +244,9 @@ void Recorder::flush(Process& process) {
 void Recorder::write_chunk(ChunkType type, uint32_t process, const std::vector<std::byte>& raw) {
   if (!totals_.error.empty()) return;
   stored_.resize(sizeof(format::ChunkHeader) + ZSTD_compressBound(raw.size()));
-  const size_t size = ZSTD_compress(stored_.data() + sizeof(format::ChunkHeader),
-                                    stored_.size() - sizeof(format::ChunkHeader), raw.data(),
-                                    raw.size(), kCompression);
+  const size_t size = ZSTD_compressCCtx(
+      compressor_.get(), stored_.data() + sizeof(format::ChunkHeader),
+      stored_.size() - sizeof(format::ChunkHeader), raw.data(), raw.size(), kCompression);
   if (ZSTD_isError(size) != 0) {
     totals_.error = ZSTD_getErrorName(size);
     return;

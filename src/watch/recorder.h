@@ -21,6 +21,8 @@
 #include <thread>
 #include <vector>
 
+struct ZSTD_CCtx_s;
+
 namespace gordian::watch {
 
 struct RecordOptions {
@@ -60,6 +62,7 @@ class Recorder {
   explicit Recorder(FileDescriptor file);
   void run();
   uint64_t pass();
+  void drop_ended();
   uint64_t drain(Process& process);
   void take(Process& process, uint32_t ring, uint64_t from, uint64_t to);
   void flush(Process& process);
@@ -72,6 +75,7 @@ class Recorder {
   uint32_t next_process_ = 0;
   Totals totals_;
   std::vector<std::byte> stored_;  // scratch
+  std::unique_ptr<ZSTD_CCtx_s, size_t (*)(ZSTD_CCtx_s*)> compressor_;
   std::atomic<bool> stop_{false};
   std::thread thread_;
 };

@@ -43,6 +43,7 @@ class Session {
   void act();
   void wait_for_child();
   RunOutcome outcome();
+  Recorder::Totals finish_recording();
   [[nodiscard]] std::string why_unwatched() const;
 
   const RunOptions& options_;
@@ -241,9 +242,25 @@ std::string Session::why_unwatched() const {
          "filter forbade the board)";
 }
 
+Recorder::Totals Session::finish_recording() {
+  Recorder::Totals totals = recorder_->finish();
+  const std::string& path = options_.record.path;
+  if (!totals.error.empty())
+    audience_.on_notice("the recording in " + path + " ends early: " + totals.error);
+  if (totals.lost > 0)
+    audience_.on_notice("the recording in " + path + " lost " + std::to_string(totals.lost) +
+                        " records; --record-full=block loses none");
+  if (totals.dropped_objects > 0)
+    audience_.on_notice(
+        "the program has more locks than a recording has room for; uses of them that are not "
+        "recorded: " +
+        std::to_string(totals.dropped_objects));
+  return totals;
+}
+
 RunOutcome Session::outcome() {
   RunOutcome outcome;
-  if (recorder_) outcome.recorded = recorder_->finish();
+  if (recorder_) outcome.recorded = finish_recording();
   outcome.code = end_.code;
   outcome.signal = end_.signal;
   outcome.ended_by_judge = ended_by_judge_;

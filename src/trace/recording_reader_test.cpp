@@ -1,0 +1,347 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "trace/recording_reader.h"
+
+#include "trace/lock_rules.h"
+#include "trace/sample_recording.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <random>
+
+namespace gordian::trace {
+namespace {
+
+using format::Event;
+using model::TraceEvent;
+using model::TraceOp;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::SizeIs;
+
+constexpr uint32_t kA = 7, kB = 9;  // slots
+
+std::string shown(const TraceEvent& event) {
+  const char* const words[] = {"req",  "acq",  "rel",  "r",         "w",  "fork",
+                               "join", "wait", "note", "notifyAll", "end"};
+  return std::to_string(static_cast<uint32_t>(event.thread)) + words[static_cast<int>(event.op)] +
+         std::to_string(event.object);
+}
+
+// The single run of a recording, read once for its facts and once for its events.
+struct Read {
+  explicit Read(const std::string& bytes) {
+    Result<RecordingFile> file = RecordingFile::over(bytes, "test");
+    if (!file) return;
+    runs = runs_of(std::move(*file));
+    if (runs.empty()) return;
+    runs[0].read(Detail::Locks, [](std::span<const TraceEvent>) {});
+    runs[0].read(Detail::Sites, [&](std::span<const TraceEvent> part) {
+      for (const TraceEvent& event : part) {
+        events.push_back(event);
+        texts.push_back(shown(event));
+      }
+    });
+  }
+  std::vector<RecordingRun> runs;
+  std::vector<TraceEvent> events;
+  std::vector<std::string> texts;
+};
+
+Read read(std::vector<SampleRing> rings) { return Read(sample_recording(rings)); }
+
+TEST(RecordingReader, TicketsOrderTheSectionsOfALock) {
+  SampleRing later, sooner;
+  later.begin(1).acquire(kA, 2).release(kA);
+  sooner.begin(2).acquire(kA, 1).release(kA);
+
+  EXPECT_THAT(read({later, sooner}).texts, ElementsAre("1acq0", "1rel0", "0acq0", "0rel0"));
+}
+
+TEST(RecordingReader, AnAcquisitionWithoutTicketComesBehindTheLastOfItsRing) {
+  SampleRing again, other;
+  again.begin(1).acquire(kA, 2).release(kA).record(Event::AcquireNext, kA, {5}).release(kA);
+  other.begin(2).acquire(kA, 1).release(kA).acquire(kA, 4);
+
+  EXPECT_THAT(read({again, other}).texts,
+              ElementsAre("1acq0", "1rel0", "0acq0", "0rel0", "0acq0", "0rel0", "1acq0"));
+}
+
+TEST(RecordingReader, AWriterComesBehindAllReadersBeforeIt) {
+  SampleRing writer, reader, other;
+  writer.begin(1).acquire(kA, 3).release(kA);
+  reader.begin(2).acquire(kA, 1, 0, format::kEventShared).release(kA);
+  other.begin(3).acquire(kA, 2, 0, format::kEventShared).release(kA);
+  const Read run = read({writer, reader, other});
+
+  EXPECT_THAT(run.texts, ElementsAre("1acq0", "1rel0", "2acq0", "2rel0", "0acq0", "0rel0"));
+  EXPECT_EQ(run.events[0].mode, model::Mode::Shared);
+  EXPECT_EQ(run.events[4].mode, model::Mode::Exclusive);
+}
+
+TEST(RecordingReader, AThreadBeginsBehindItsCreationAndIsJoinedBehindItsEnd) {
+  SampleRing child, parent;
+  child.begin(2, 1).acquire(kA, 1).release(kA).end(2);
+  parent.begin(1)
+      .acquire(kB, 1)
+      .release(kB)
+      .record(Event::Fork, 0, {2, 0})
+      .record(Event::Join, 0, {2, 0})
+      .acquire(kB, 2);
+  const Read run = read({child, parent});
+
+  EXPECT_THAT(run.texts,
+              ElementsAre("1acq0", "1rel0", "1fork0", "0acq1", "0rel1", "1join0", "1acq0"));
+  EXPECT_EQ(run.runs[0].facts().threads[0].name, "that");
+}
+
+TEST(RecordingReader, ASectionAfterTheEndOfALockIsOfAnotherLock) {
+  SampleRing ring;
+  ring.begin(1).acquire(kA, 1).release(kA).record(Event::End, kA, {2}).acquire(kA, 3).release(kA);
+
+  EXPECT_THAT(read({ring}).texts, ElementsAre("0acq0", "0rel0", "0acq1", "0rel1"));
+}
+
+TEST(RecordingReader, AWokenThreadComesBehindWhoeverMayHaveWokenIt) {
+  SampleRing waiter, signaller;
+  waiter.begin(1)
+      .acquire(kA, 1)
+      .record(Event::CondWait, kB, {1, 0})
+      .release(kA)
+      .record(Event::CondWake, kB, {3})
+      .acquire(kA, 3)
+      .release(kA);
+  signaller.begin(2).acquire(kA, 2).record(Event::Notify, kB, {2, 0}).release(kA);
+
+  EXPECT_THAT(read({waiter, signaller}).texts,
+              ElementsAre("0acq0", "0rel0", "1acq0", "1w0", "1rel0", "0r0", "0acq0", "0rel0"));
+}
+
+TEST(RecordingReader, AWaitWhoseTimeIsUpComesBehindNobody) {
+  SampleRing waiter, signaller;
+  waiter.begin(1)
+      .record(Event::CondWait, kB, {1, 0})
+      .record(Event::CondWake, kB, {3}, format::kEventTimed);
+  signaller.begin(2).record(Event::Notify, kB, {2, 0});
+
+  EXPECT_THAT(read({waiter, signaller}).texts, ElementsAre("1w0"));
+}
+
+TEST(RecordingReader, TheSecondTakeOfASemaphoreComesBehindTheSecondPost) {
+  SampleRing taker, poster;
+  taker.begin(1).record(Event::Take, kA, {3, 0}).record(Event::Take, kA, {4, 0});
+  poster.begin(2).record(Event::Post, kA, {1, 0}).record(Event::Post, kA, {2, 0});
+
+  EXPECT_THAT(read({taker, poster}).texts, ElementsAre("1w0", "1w1", "0r0", "0r1"));
+}
+
+TEST(RecordingReader, TakesUpToTheFirstValueNeedNoPost) {
+  SampleRing ring;
+  ring.begin(1)
+      .body(Event::Born, kA,
+            format::BornBody{.ticket = 1,
+                             .kind = static_cast<uint8_t>(format::Kind::Semaphore),
+                             .flags = format::kLockBornByInit,
+                             .type = 1,
+                             .address = 0x1000,
+                             .birth_site = 0,
+                             .creator_uid = 1,
+                             .reserved = 0})
+      .record(Event::Take, kA, {2, 0})
+      .record(Event::Post, kA, {3, 0})
+      .record(Event::Take, kA, {4, 0});
+
+  EXPECT_THAT(read({ring}).texts, ElementsAre("0w0", "0r0"));
+}
+
+TEST(RecordingReader, WhoLeavesABarrierComesBehindAllWhoArrived) {
+  SampleRing first, second;
+  first.begin(1)
+      .body(Event::Born, kA,
+            format::BornBody{.ticket = 1,
+                             .kind = static_cast<uint8_t>(format::Kind::Barrier),
+                             .flags = format::kLockBornByInit,
+                             .type = 2,
+                             .address = 0x1000,
+                             .birth_site = 0,
+                             .creator_uid = 1,
+                             .reserved = 0})
+      .record(Event::Arrive, kA, {2, 0})
+      .record(Event::Depart, kA, {4, 0});
+  second.begin(2).record(Event::Arrive, kA, {3, 0}).record(Event::Depart, kA, {5, 0});
+
+  EXPECT_THAT(read({first, second}).texts, ElementsAre("0w0", "1w1", "0r0", "0r1", "1r0", "1r1"));
+}
+
+TEST(RecordingReader, AFailedTryComesBehindTheAcquisitionItMet) {
+  SampleRing holder, tries;
+  holder.begin(1).acquire(kA, 1).release(kA).acquire(kA, 2).release(kA);
+  tries.begin(2).record(Event::TryFailed, kA, {1, 0}, format::kEventTry);
+
+  const Read run = read({holder, tries});
+  EXPECT_THAT(run.texts, ElementsAre("0acq0", "0w0", "0rel0", "0acq0", "0rel0", "1r0"));
+}
+
+TEST(RecordingReader, ALockReleasedByAnotherThreadIsHeldByNobody) {
+  SampleRing taker, giver;
+  taker.begin(1).acquire(kA, 1).acquire(kB, 1).release(kB);
+  giver.begin(2).release(kA).acquire(kA, 2);
+  const Read run = read({taker, giver});
+
+  EXPECT_TRUE(run.runs[0].facts().unruly.contains(kA));
+  EXPECT_EQ(std::count(run.texts.begin(), run.texts.end(), "0acq0"), 0);
+}
+
+TEST(RecordingReader, ARobustMutexIsFreeOnceItsOwnerHasEnded) {
+  SampleRing owner, next;
+  owner.begin(1)
+      .body(Event::Born, kA,
+            format::BornBody{.ticket = 1,
+                             .kind = static_cast<uint8_t>(format::Kind::Mutex),
+                             .flags = format::kLockBornByInit,
+                             .type = 16,
+                             .address = 0x1000,
+                             .birth_site = 0,
+                             .creator_uid = 1,
+                             .reserved = 0})
+      .acquire(kA, 2)
+      .end(1);
+  next.begin(2).acquire(kA, 3);
+
+  EXPECT_THAT(read({owner, next}).texts, ElementsAre("0acq0", "0rel0", "1acq0"));
+}
+
+TEST(RecordingReader, NothingBehindALossIsUsedNorWhatDependsOnIt) {
+  SampleRing losing, other;
+  losing.begin(1).acquire(kA, 1).release(kA).record(Event::Lost, 0, {1, 0, 1}).acquire(kA, 3);
+  other.begin(2).acquire(kB, 1).release(kB).acquire(kA, 4).release(kA);  // ticket 2 is lost
+  const Read run = read({losing, other});
+
+  EXPECT_THAT(run.texts, ElementsAre("0acq0", "0rel0", "1acq1", "1rel1"));
+  EXPECT_GT(run.runs[0].facts().left_out, 0U);
+}
+
+TEST(RecordingReader, ARequestThatWasNeverGrantedIsTheThreadsLastEvent) {
+  SampleRing holder, waiter;
+  holder.begin(1).acquire(kA, 1);
+  waiter.begin(2).acquire(kB, 1).record(Event::Request, kA, {5});
+  const Read run = read({holder, waiter});
+
+  EXPECT_THAT(run.texts, ElementsAre("0acq0", "1acq1", "1req0"));
+  EXPECT_EQ(run.events.back().site, 5U);
+}
+
+TEST(RecordingReader, UnknownRecordsAndChunksAreSkipped) {
+  SampleRing ring;
+  ring.begin(1)
+      .record(static_cast<Event>(63), kA, {1, 2, 3})
+      .acquire(kA, 1)
+      .body(static_cast<Event>(62), 0, format::BeginBody{})
+      .release(kA);
+  std::string bytes = sample_recording(std::vector{ring});
+  bytes.insert(sizeof(format::RecordingFileHeader),
+               sample_chunk(static_cast<format::ChunkType>(999), "something new"));
+
+  EXPECT_THAT(Read(bytes).texts, ElementsAre("0acq0", "0rel0"));
+}
+
+TEST(RecordingReader, ANewerVersionIsRefusedWithBothVersionsNamed) {
+  const std::string bytes = sample_header(format::kRecordingVersion + 1);
+  const Result<RecordingFile> file = RecordingFile::over(bytes, "new.grec");
+
+  ASSERT_FALSE(file);
+  EXPECT_THAT(file.error().message,
+              testing::AllOf(HasSubstr("version " + std::to_string(format::kRecordingVersion + 1)),
+                             HasSubstr("version " + std::to_string(format::kRecordingVersion))));
+}
+
+TEST(RecordingReader, ABlockThatDoesNotContinueItsRingEndsIt) {
+  SampleRing ring;
+  ring.begin(1).acquire(kA, 1).release(kA);
+  const size_t half = ring.words().size() - 1;
+  const std::string bytes =
+      sample_header() + sample_chunk(format::ChunkType::Records, sample_block(0, ring, 0, half)) +
+      sample_chunk(format::ChunkType::Records, sample_block(0, ring, half + 1));
+
+  EXPECT_THAT(Read(bytes).texts, ElementsAre("0acq0"));
+}
+
+// A recording of random sections, as a program could have made it.
+std::vector<SampleRing> random_rings(std::mt19937& random, size_t sections) {
+  std::vector<SampleRing> rings(4);
+  for (uint32_t i = 0; i < rings.size(); ++i) rings[i].begin(i + 1);
+  uint32_t tickets[3] = {};
+  for (size_t i = 0; i < sections; ++i) {
+    SampleRing& ring = rings[random() % rings.size()];
+    const uint32_t outer = random() % 3;
+    const uint32_t inner = (outer + 1 + random() % 2) % 3;
+    ring.acquire(outer + 1, ++tickets[outer]);
+    if (random() % 2 == 0) ring.acquire(inner + 1, ++tickets[inner]).release(inner + 1);
+    ring.release(outer + 1);
+  }
+  return rings;
+}
+
+// Whether nobody takes what another holds.
+bool is_legal(const std::vector<TraceEvent>& events) {
+  LockRules rules;
+  for (const TraceEvent& event : events) {
+    const auto thread = static_cast<uint32_t>(event.thread);
+    if (event.op == TraceOp::Acquire &&
+        rules.acquire(thread, event.object, event.mode) != LockStep::Changes)
+      return false;
+    if (event.op == TraceOp::Release &&
+        rules.release(thread, event.object, event.mode) != LockStep::Changes)
+      return false;
+  }
+  return true;
+}
+
+TEST(RecordingReader, AnyOrderOfTheRingsGivesALegalOrderOfAllEvents) {
+  for (unsigned seed = 1; seed <= 20; ++seed) {
+    SCOPED_TRACE("seed " + std::to_string(seed));
+    std::mt19937 random(seed);
+    std::vector<SampleRing> rings = random_rings(random, 60);
+    const size_t events = read(rings).events.size();
+    std::shuffle(rings.begin(), rings.end(), random);
+    const Read shuffled = read(rings);
+
+    EXPECT_GE(events, 120U);
+    EXPECT_THAT(shuffled.events, SizeIs(events));
+    EXPECT_TRUE(is_legal(shuffled.events));
+  }
+}
+
+TEST(RecordingReader, AFileCutAnywhereGivesALegalBeginning) {
+  std::mt19937 random(7);
+  const std::vector<SampleRing> rings = random_rings(random, 12);
+  std::string bytes = sample_header();
+  for (size_t from = 0; from < 60; from += 20)
+    for (uint32_t i = 0; i < rings.size(); ++i)
+      if (from < rings[i].words().size())
+        bytes += sample_chunk(format::ChunkType::Records,
+                              sample_block(i, rings[i], from == 0 ? 0 : from, from + 20));
+  size_t last = 0;
+  for (size_t size = 0; size <= bytes.size(); ++size) {
+    const Read run(bytes.substr(0, size));
+    ASSERT_TRUE(is_legal(run.events)) << "cut at " << size;
+    ASSERT_GE(run.events.size(), last) << "cut at " << size;
+    last = run.events.size();
+  }
+  EXPECT_GT(last, 0U);
+}
+
+TEST(RecordingReader, DamageAnywhereIsSurvived) {
+  std::mt19937 random(11);
+  const std::string whole = sample_recording(random_rings(random, 12));
+  for (int i = 0; i < 3000; ++i) {
+    std::string bytes = whole;
+    for (int change = 0; change < 3; ++change)
+      bytes[random() % bytes.size()] = static_cast<char>(random());
+    const Read run(bytes);
+    ASSERT_TRUE(is_legal(run.events)) << "round " << i;
+  }
+}
+
+}  // namespace
+}  // namespace gordian::trace

@@ -39,7 +39,7 @@ _gordian() {
   COMPREPLY=()
 
   if ((COMP_CWORD == 1)); then
-    mapfile -t COMPREPLY < <(compgen -W "run attach ps core predict explain --help --version" -- "$word")
+    mapfile -t COMPREPLY < <(compgen -W "run attach ps core predict export explain --help --version" -- "$word")
     return
   fi
   if [[ ${COMP_WORDS[1]} == core ]]; then
@@ -68,6 +68,17 @@ _gordian() {
     [[ $word == = ]] && word=
     [[ $before == = ]] && before=${COMP_WORDS[COMP_CWORD - 2]}
     _gordian_predict "$word" "$before"
+    return
+  fi
+  if [[ ${COMP_WORDS[1]} == export ]]; then
+    [[ $word == = ]] && word=
+    if [[ $word == -* ]]; then
+      mapfile -t COMPREPLY < <(compgen -W "--std --perfetto --pid= --output= --help" -- "$word")
+      [[ ${COMPREPLY[0]-} == *= ]] && compopt -o nospace 2>/dev/null
+    else
+      mapfile -t COMPREPLY < <(compgen -f -- "$word")
+      compopt -o filenames 2>/dev/null
+    fi
     return
   fi
   if [[ ${COMP_WORDS[1]} == explain ]]; then

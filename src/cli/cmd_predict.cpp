@@ -148,7 +148,8 @@ Result<std::vector<model::Finding>> predict_run(Reader& reader, const Read& read
                     [&](uint64_t done, uint64_t) { bar.show(label, done, all); }));
   const analysis::Candidates candidates = scan.finish(reader.size());
   const bool reads_memory = options.memory != "none" && reader.size().has_memory;
-  const bool complete = options.memory == "complete" || reads_memory;
+  const bool complete =
+      options.memory == "complete" || (reads_memory && !reader.size().has_partial_memory);
   totals.events += reader.size().events;
   totals.threads += reader.size().threads;
   totals.locks += candidates.used_locks;

@@ -24,6 +24,7 @@ extern const Command kCoreCommand;
 extern const Command kAttachCommand;
 extern const Command kPsCommand;
 extern const Command kPredictCommand;
+extern const Command kExportCommand;
 extern const Command kExplainCommand;
 
 }  // namespace gordian::cli

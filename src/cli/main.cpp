@@ -12,7 +12,8 @@ namespace gordian::cli {
 namespace {
 
 constexpr const Command* kCommands[] = {
-    &kRunCommand, &kCoreCommand, &kAttachCommand, &kPsCommand, &kPredictCommand, &kExplainCommand,
+    &kRunCommand,     &kCoreCommand,   &kAttachCommand,  &kPsCommand,
+    &kPredictCommand, &kExportCommand, &kExplainCommand,
 };
 
 void print_usage(FILE* to) {

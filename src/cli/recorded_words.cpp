@@ -2,6 +2,8 @@
 #include "cli/recorded_words.h"
 
 #include "process/complete.h"
+#include "process/lock_names.h"
+#include "report/words.h"
 #include "trace/board_snapshot.h"
 
 #include <string>
@@ -110,6 +112,47 @@ void put_into_words(std::span<model::Finding> findings, const trace::RecordingRu
         step.thread_name = words.thread_name(step.thread);
     completer.complete(finding);
   }
+}
+
+RecordedNames::RecordedNames(const trace::RecordingRun& run)
+    : facts_(run.facts()), view_(std::make_unique<process::ProcessView>(0, modules_of(run))) {
+  view_->set_gone();
+  for (uint32_t i = 0; i < facts_.locks.size(); ++i)
+    lock_of_slot_.try_emplace(facts_.locks[i].slot, i);
+}
+
+RecordedNames::~RecordedNames() = default;
+
+std::string RecordedNames::thread(model::ThreadId id) const {
+  return Words(facts_).thread_name(id);
+}
+
+std::string RecordedNames::thread_of_uid(uint32_t uid) const {
+  const auto found = facts_.thread_index.find(uid);
+  return found == facts_.thread_index.end() ? "thread #" + std::to_string(uid)
+                                            : thread(model::ThreadId{found->second});
+}
+
+std::string RecordedNames::lock(uint32_t id) const {
+  const RecordedLock& lock = facts_.locks[id];
+  if (const auto name = process::find_static_name(view_->symbols(), lock.address))
+    return name->name;
+  const std::string kind(report::resource_kind_word(trace::resource_kind(lock.kind)));
+  return kind + " born at " + view_->symbols().describe_site(lock.birth_site);
+}
+
+std::string RecordedNames::object(uint32_t slot) const {
+  const auto [at, is_new] = objects_.try_emplace(slot);
+  if (!is_new) return at->second;
+  const auto known = lock_of_slot_.find(slot);
+  at->second =
+      known == lock_of_slot_.end() ? "object " + std::to_string(slot) : lock(known->second);
+  return at->second;
+}
+
+std::string RecordedNames::site(uint32_t id) const {
+  if (id == 0 || id >= facts_.stacks.size() || facts_.stacks[id].site == 0) return {};
+  return view_->symbols().describe_site(facts_.stacks[id].site);
 }
 
 }  // namespace gordian::cli

@@ -136,12 +136,17 @@ class StdReader::Text {
         progress_(static_cast<uint64_t>(p - reader_.bytes_.data()), reader_.bytes_.size());
       if (*p == '#' || *p == '\n' || *p == '\r') [[unlikely]] {
         if (*p == '\r' && p[1] != '\n') return not_an_event(p);
+        if (*p == '#') comment({p, static_cast<size_t>(line_end(p) - p)});
         p = next_line(p);
         continue;
       }
       if (!event(p)) return false;
     }
     return true;
+  }
+
+  void comment(std::string_view line) {
+    if (line == "# memory: partial") reader_.size_.has_partial_memory = true;
   }
 
   static const char* next_line(const char* p) { return line_end(p) + 1; }

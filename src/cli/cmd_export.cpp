@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: Apache-2.0
+// gordian export: a recording in forms that other tools read.
+#include "base/file.h"
+#include "base/text.h"
+#include "cli/command.h"
+#include "cli/recorded_words.h"
+#include "report/std_text.h"
+#include "report/timeline_json.h"
+#include "trace/recording_reader.h"
+#include "trace/recording_timeline.h"
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <fcntl.h>
+#include <memory>
+#include <string>
+#include <unistd.h>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+namespace gordian::cli {
+namespace {
+
+constexpr char kUsage[] = "gordian export [--std | --perfetto] [--pid PID] FILE [-o OUT]";
+constexpr size_t kBuffer = 1 << 20;
+
+struct Options {
+  std::string file;
+  std::string out = "-";
+  int pid = 0;
+  bool perfetto = false;
+  bool help = false;
+  std::string help_text;
+};
+
+Result<Options> parse(const Args& args) {
+  Options options;
+  bool std_text = false;
+  CLI::App app(
+      "Turns a recording of gordian run --record into STD text (for gordian predict and\n"
+      "other analysers) or into a time line for Perfetto and Chrome.");
+  app.name("gordian export");
+  app.set_help_flag("-h,--help", "Print this");
+  app.add_option("FILE", options.file, "The recording")->required();
+  auto* const text = app.add_flag("--std", std_text, "STD text, one event a line (the default)");
+  app.add_flag("--perfetto", options.perfetto,
+               "A Chrome trace: what threads held and waited for, on a time line")
+      ->excludes(text);
+  app.add_option("--pid", options.pid, "Only this process of the recording")->option_text("PID");
+  app.add_option("-o,--output", options.out, "Write to OUT instead of standard output")
+      ->option_text("OUT");
+  try {
+    std::vector<std::string> reversed(args.rbegin(), args.rend());
+    app.parse(reversed);
+  } catch (const CLI::CallForHelp&) {
+    options.help = true;
+    options.help_text = app.help();
+    const std::string_view theirs = "Usage: gordian export [OPTIONS] FILE";
+    if (const size_t at = options.help_text.find(theirs); at != std::string::npos)
+      options.help_text.replace(at, theirs.size(), std::string("usage: ") + kUsage);
+    return options;
+  } catch (const CLI::ParseError& error) {
+    return Error(error.what(), "gordian export --help lists the options");
+  }
+  return options;
+}
+
+// Text on its way to a file, which appears under its name only when it is whole.
+class Output {
+ public:
+  static Result<std::unique_ptr<Output>> open(const std::string& path) {
+    std::unique_ptr<Output> output(new Output);
+    if (path == "-") return output;
+    output->file_ = FileDescriptor(::open(
+        path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY | O_NOFOLLOW, 0600));
+    if (!output->file_) return Error::from_errno("cannot write").in(path);
+    return output;
+  }
+  void write(std::string_view text) {
+    buffer_ += text;
+    if (buffer_.size() >= kBuffer) flush();
+  }
+  Result<void> finish() {
+    flush();
+    return std::move(written_);
+  }
+
+ private:
+  Output() = default;
+  void flush() {
+    if (written_) written_ = write_all(file_ ? file_.get() : STDOUT_FILENO, buffer_);
+    buffer_.clear();
+  }
+
+  FileDescriptor file_;
+  std::string buffer_;
+  Result<void> written_;
+};
+
+Result<void> export_std(const Options& options, std::vector<trace::RecordingRun>& runs,
+                        Output& output) {
+  if (runs.size() > 1) {
+    std::string pids;
+    for (const trace::RecordingRun& run : runs)
+      pids += (pids.empty() ? "" : ", ") + std::to_string(run.pid()) + " (" + run.exe() + ")";
+    return Error("STD text is of one process, and this is a recording of several",
+                 "name one with --pid: " + pids)
+        .in(options.file);
+  }
+  trace::RecordingRun& run = runs.front();
+  run.read(trace::Detail::Locks, [](std::span<const model::TraceEvent>) {});
+  const RecordedNames names(run);
+  std::unordered_map<uint32_t, std::string> places;
+  const auto place_of = [&](uint32_t site) -> const std::string& {
+    const auto [at, is_new] = places.try_emplace(site);
+    if (is_new) at->second = names.site(site);
+    return at->second;
+  };
+  output.write("# process " + std::to_string(run.pid()) + ", " + escape_for_terminal(run.exe()) +
+               ", of " + escape_for_terminal(options.file) + "\n" + report::kPartialMemoryLine +
+               "\n");
+  const trace::RecordingFacts& facts = run.facts();
+  for (size_t i = 0; i < facts.threads.size(); ++i)
+    output.write("# T" + std::to_string(i) + " is thread " +
+                 escape_for_terminal(names.thread(model::ThreadId{static_cast<uint32_t>(i)})) +
+                 "\n");
+  for (uint32_t i = 0; i < facts.locks.size(); ++i)
+    output.write("# L" + std::to_string(i) + " is " + escape_for_terminal(names.lock(i)) + "\n");
+  std::string text;
+  run.read(trace::Detail::Sites, [&](std::span<const model::TraceEvent> events) {
+    text.clear();
+    for (const model::TraceEvent& event : events)
+      report::append_std_line(event, place_of(event.site), text);
+    output.write(text);
+  });
+  return {};
+}
+
+void export_timeline(const trace::RecordingFile& file, std::vector<trace::RecordingRun>& runs,
+                     Output& output) {
+  report::TimelineJson json([&](std::string_view text) { output.write(text); });
+  for (trace::RecordingRun& run : runs) {
+    run.read(trace::Detail::Locks, [](std::span<const model::TraceEvent>) {});
+    const RecordedNames names(run);
+    json.begin_process(run.pid(), run.exe(),
+                       {.thread = [&](uint32_t uid) { return names.thread_of_uid(uid); },
+                        .object = [&](uint32_t slot) { return names.object(slot); },
+                        .site = [&](uint32_t site) { return names.site(site); }});
+    trace::read_timeline(file, run.number(),
+                         [&](const model::TimedEvent& event) { json.add(event); });
+    json.end_process();
+  }
+  json.finish();
+}
+
+Result<int> run(const Args& args) {
+  GORDIAN_TRY(const Options options, parse(args));
+  if (options.help) {
+    std::fputs(options.help_text.c_str(), stdout);
+    return static_cast<int>(Exit::Clean);
+  }
+  GORDIAN_TRY(std::shared_ptr<const trace::MappedFile> bytes,
+              trace::MappedFile::open(options.file));
+  GORDIAN_TRY(const trace::RecordingFile file,
+              trace::RecordingFile::over(std::move(bytes), options.file));
+  std::vector<trace::RecordingRun> runs = trace::runs_of(file);
+  if (options.pid != 0)
+    std::erase_if(runs, [&](const trace::RecordingRun& one) { return one.pid() != options.pid; });
+  if (runs.empty()) {
+    return Error(options.pid != 0 ? "no process " + std::to_string(options.pid) + " in it"
+                                  : std::string("no process was recorded"))
+        .in(options.file);
+  }
+  GORDIAN_TRY(const std::unique_ptr<Output> output, Output::open(options.out));
+  if (options.perfetto) {
+    export_timeline(file, runs, *output);
+  } else {
+    GORDIAN_TRY(, export_std(options, runs, *output));
+  }
+  GORDIAN_TRY(, output->finish().in(options.out));
+  for (const trace::RecordingRun& one : runs) {
+    const trace::RecordingFacts& facts = one.facts();
+    if (!facts.damage.empty())
+      std::fprintf(stderr, "gordian: %s: %s; what came before is here\n", options.file.c_str(),
+                   facts.damage.c_str());
+    if (facts.lost > 0)
+      std::fprintf(stderr, "gordian: process %d lost %llu records; %llu more cannot be ordered\n",
+                   one.pid(), static_cast<unsigned long long>(facts.lost),
+                   static_cast<unsigned long long>(facts.left_out));
+  }
+  return static_cast<int>(Exit::Clean);
+}
+
+}  // namespace
+
+const Command kExportCommand{
+    .name = "export",
+    .usage = kUsage,
+    .summary = "turn a recording into STD text, or a time line for Perfetto",
+    .run = run,
+};
+
+}  // namespace gordian::cli

@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "trace/recording_reader.h"
+#include "trace/recording_timeline.h"
+
+#include <string_view>
+#include <utility>
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  namespace trace = gordian::trace;
+  const std::string_view bytes(reinterpret_cast<const char*>(data), size);
+  auto file = trace::RecordingFile::over(bytes, "input");
+  if (!file) return 0;
+  for (const trace::RecordingFile::Chunk& chunk : file->chunks())
+    trace::read_timeline(*file, chunk.process, [](const gordian::model::TimedEvent&) {});
+  for (trace::RecordingRun& run : trace::runs_of(std::move(*file))) {
+    run.read(trace::Detail::Locks, [](auto) {});
+    run.read(trace::Detail::Sites, [](auto) {});
+  }
+  return 0;
+}

@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "trace/recording_timeline.h"
+
+#include "trace/recording_records.h"
+
+#include <algorithm>
+#include <optional>
+#include <span>
+#include <utility>
+#include <vector>
+
+namespace gordian::trace {
+
+using format::Event;
+using model::TimedEvent;
+using model::TimedOp;
+
+namespace {
+
+constexpr uint32_t kMaxRings = 1 << 20;
+constexpr size_t kMaxUntimed = 1 << 20;  // events between two readings of the clock
+
+class Timeline {
+ public:
+  explicit Timeline(const std::function<void(const TimedEvent&)>& sink) : sink_(sink) {}
+
+  void feed(std::span<const std::byte> blocks) {
+    std::vector<uint32_t> words;
+    while (blocks.size() >= sizeof(format::BlockHeader)) {
+      format::BlockHeader header;
+      std::memcpy(&header, blocks.data(), sizeof(header));
+      blocks = blocks.subspan(sizeof(header));
+      const size_t bytes = std::min<size_t>(header.bytes, blocks.size());
+      words.resize(bytes / 4);
+      if (!words.empty()) std::memcpy(words.data(), blocks.data(), words.size() * 4);
+      blocks = blocks.subspan(bytes);
+      if (header.ring >= kMaxRings) continue;
+      if (header.ring >= rings_.size()) rings_.resize(header.ring + 1);
+      std::span<const uint32_t> left(words);
+      uint64_t position = header.position;
+      while (const std::optional<RingRecord> record = first_record(left, position)) {
+        add(rings_[header.ring], *record);
+        left = left.subspan(record->words);
+        position += record->words * 4;
+      }
+    }
+  }
+
+  void finish() {
+    for (Ring& ring : rings_) flush(ring, ring.time_ns);
+  }
+
+ private:
+  struct Ring {
+    uint32_t uid = 0;
+    uint64_t time_ns = 0;
+    std::vector<TimedEvent> untimed;
+  };
+
+  // What happened since the clock was read before is spread evenly up to now.
+  void flush(Ring& ring, uint64_t now_ns) {
+    const uint64_t span = now_ns > ring.time_ns ? now_ns - ring.time_ns : 0;
+    const uint64_t count = ring.untimed.size();
+    for (uint64_t i = 0; i < count; ++i) {
+      ring.untimed[i].time_ns = ring.time_ns + span / (count + 1) * (i + 1);
+      sink_(ring.untimed[i]);
+    }
+    ring.untimed.clear();
+    ring.time_ns = std::max(ring.time_ns, now_ns);
+  }
+
+  void put(Ring& ring, TimedOp op, const RingRecord& record, uint32_t site) {
+    if (ring.uid == 0) return;
+    if (ring.untimed.size() >= kMaxUntimed) flush(ring, ring.time_ns);
+    ring.untimed.push_back({.time_ns = 0,
+                            .thread = ring.uid,
+                            .object = record.slot,
+                            .other = 0,
+                            .site = site,
+                            .op = op,
+                            .shared = (record.flags & format::kEventShared) != 0});
+  }
+
+  void add(Ring& ring, const RingRecord& record) {
+    switch (record.type) {
+      case Event::Begin: {
+        const auto body = body_of<format::BeginBody>(record);
+        flush(ring, ring.time_ns);
+        ring.uid = body.uid;
+        ring.time_ns = std::max(ring.time_ns, body.time_ns);
+        put(ring, TimedOp::Begin, record, 0);
+        break;
+      }
+      case Event::Time:
+        flush(ring, record.body[0] | static_cast<uint64_t>(record.body[1]) << 32);
+        break;
+      case Event::Lost:
+        ring.uid = record.body[2];
+        break;
+      case Event::Acquire:
+        put(ring, TimedOp::Acquire, record, record.body[1]);
+        break;
+      case Event::AcquireNext:
+        put(ring, TimedOp::Acquire, record, record.body[0]);
+        break;
+      case Event::Release:
+        put(ring, TimedOp::Release, record, 0);
+        break;
+      case Event::Request:
+        put(ring, TimedOp::Ask, record, record.body[0]);
+        break;
+      case Event::JoinWait:
+        put(ring, TimedOp::AskJoin, record, record.body[1]);
+        if (!ring.untimed.empty()) ring.untimed.back().other = record.body[0];
+        break;
+      case Event::WaitEnd:
+        put(ring, TimedOp::Answer, record, 0);
+        break;
+      case Event::CondWait:
+        put(ring, TimedOp::Wait, record, record.body[1]);
+        break;
+      case Event::CondWake:
+        put(ring, TimedOp::Wake, record, 0);
+        break;
+      case Event::Notify:
+      case Event::Post:
+        put(ring, TimedOp::Signal, record, record.body[1]);
+        break;
+      case Event::TryFailed:
+        put(ring, TimedOp::TryFailed, record, record.body[1]);
+        break;
+      case Event::ThreadEnd:
+        put(ring, TimedOp::End, record, 0);
+        flush(ring, ring.time_ns);
+        break;
+      default:
+        break;
+    }
+  }
+
+  const std::function<void(const TimedEvent&)>& sink_;
+  std::vector<Ring> rings_;
+};
+
+}  // namespace
+
+void read_timeline(const RecordingFile& file, uint32_t process,
+                   const std::function<void(const TimedEvent&)>& sink) {
+  Timeline timeline(sink);
+  std::vector<std::byte> bytes;
+  for (const RecordingFile::Chunk& chunk : file.chunks()) {
+    if (chunk.process != process || chunk.type != format::ChunkType::Records) continue;
+    if (RecordingFile::unpack(chunk, bytes)) timeline.feed(bytes);
+  }
+  timeline.finish();
+}
+
+}  // namespace gordian::trace

@@ -1,0 +1,266 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""gordian run --record, gordian predict and gordian export on real programs."""
+
+import json
+import os
+import random
+import re
+import signal
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+import harness
+from harness import expect
+
+# Two threads take two locks in both orders, one after the other: by nothing that orders the
+# sections (FREE), or the second begins only when the first has signalled.
+CROSSED = r"""
+#define _GNU_SOURCE
+#include <pthread.h>
+#include <sched.h>
+static pthread_mutex_t accounts = PTHREAD_MUTEX_INITIALIZER, audit = PTHREAD_MUTEX_INITIALIZER;
+static pthread_mutex_t gate = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t opened = PTHREAD_COND_INITIALIZER;
+static int is_open, waits, passed;
+static void* teller(void* unused) {
+  pthread_setname_np(pthread_self(), "teller");
+  pthread_mutex_lock(&accounts);
+  pthread_mutex_lock(&audit);
+  pthread_mutex_unlock(&audit);
+  pthread_mutex_unlock(&accounts);
+#ifdef FREE
+  __atomic_store_n(&passed, 1, __ATOMIC_RELEASE);
+#else
+  for (int done = 0; !done; sched_yield()) {
+    pthread_mutex_lock(&gate);
+    if (waits) {
+      is_open = done = 1;
+      pthread_cond_signal(&opened);
+    }
+    pthread_mutex_unlock(&gate);
+  }
+#endif
+  return unused;
+}
+static void* auditor(void* unused) {
+  pthread_setname_np(pthread_self(), "auditor");
+#ifdef FREE
+  while (!__atomic_load_n(&passed, __ATOMIC_ACQUIRE)) {
+  }
+#else
+  pthread_mutex_lock(&gate);
+  waits = 1;
+  while (!is_open) pthread_cond_wait(&opened, &gate);
+  pthread_mutex_unlock(&gate);
+#endif
+  pthread_mutex_lock(&audit);
+  pthread_mutex_lock(&accounts);
+  pthread_mutex_unlock(&accounts);
+  pthread_mutex_unlock(&audit);
+  return unused;
+}
+int main(void) {
+  pthread_t one, two;
+  pthread_create(&two, 0, auditor, 0);
+  pthread_create(&one, 0, teller, 0);
+  pthread_join(one, 0);
+  pthread_join(two, 0);
+}
+"""
+
+# Several threads count under one lock, as fast as they can, until they are done or killed.
+BUSY = r"""
+#include <pthread.h>
+#include <stdlib.h>
+static pthread_mutex_t lock[2] = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_MUTEX_INITIALIZER};
+static long rounds;
+static void* count(void* which) {
+  for (long i = 0; i < rounds; ++i) {
+    pthread_mutex_lock(&lock[(long)which]);
+    pthread_mutex_unlock(&lock[(long)which]);
+  }
+  return 0;
+}
+int main(int argc, char** argv) {
+  rounds = argc > 1 ? atol(argv[1]) : 1L << 60;
+  pthread_t other;
+  pthread_create(&other, 0, count, (void*)1);
+  count(0);
+  pthread_join(other, 0);
+}
+"""
+
+
+def record(world, *words, options=(), name="run.grec", **more):
+    path = world.path(name)
+    return world.run(world.gordian, "run", "-q", "--on-deadlock=keep", "--record", path, *options, "--", *words,
+                     **more), path
+
+
+def predict(world, path, *options):
+    target = world.path("out.json")
+    result = world.run(world.gordian, "predict", *options, "--json", target, path)
+    with open(target, encoding="utf-8") as file:
+        return result, json.load(file)
+
+
+def export(world, path, *options):
+    result = world.run(world.gordian, "export", *options, path)
+    expect(result.status == 0, "exported", result)
+    return result.out
+
+
+def test_possible_with_names(world):
+    program = world.build("crossed", CROSSED, "-pthread", "-DFREE")
+    result, path = record(world, program)
+    expect(result.status == 0, "as without us", result)
+    expect(os.stat(path).st_mode & 0o777 == 0o600, "for its owner alone", result)
+    result, report = predict(world, path)
+    expect(result.status == 0, "not proved", result)
+    expect([finding["verdict"] for finding in report["findings"]] == ["possible"], "possible", result)
+    finding = report["findings"][0]
+    threads = {thread["name"]: thread for thread in finding["threads"]}
+    expect(set(threads) == {"teller", "auditor"}, "threads by name", result)
+    expect({resource["name"] for resource in finding["resources"]} == {"accounts", "audit"}, "locks by name", result)
+    expect("crossed.c:" in json.dumps(threads["teller"]["wants"]), "with its line", result)
+    expect(finding["witness"]["replayed"], "replayed", result)
+
+
+def test_a_signal_refutes(world):
+    program = world.build("crossed", CROSSED, "-pthread")
+    result, path = record(world, program)
+    result, report = predict(world, path)
+    expect([finding["verdict"] for finding in report["findings"]] == ["refuted"], "refuted", result)
+
+
+def test_std_says_the_same(world):
+    program = world.build("crossed", CROSSED, "-pthread", "-DFREE")
+    result, path = record(world, program)
+    text = export(world, path)
+    result, report = predict(world, world.write("run.std", text))
+    expect([finding["verdict"] for finding in report["findings"]] == ["possible"], "possible, not proved", result)
+    program = world.build("ordered", CROSSED, "-pthread")
+    result, path = record(world, program)
+    result, report = predict(world, world.write("ordered.std", export(world, path)))
+    expect([finding["verdict"] for finding in report["findings"]] == ["refuted"], "the signal's order too", result)
+
+
+def test_timeline(world):
+    program = world.build("crossed", CROSSED, "-pthread", "-DFREE")
+    result, path = record(world, program)
+    trace = json.loads(export(world, path, "--perfetto"))
+    events = trace["traceEvents"]
+    names = {event["args"]["name"] for event in events if event["name"] == "thread_name"}
+    expect({"teller", "auditor"} <= names, "threads", result)
+    holds = [event["name"] for event in events if event.get("cat") == "hold"]
+    expect(holds.count("holds accounts") == 2 and holds.count("holds audit") == 2, "holds", result)
+    waits = [event for event in events if event.get("cat") == "wait"]
+    expect(any("the end of" in event["name"] for event in waits), "joins", result)
+    expect(all(event["dur"] >= 0 for event in events if event["ph"] == "X"), "time goes on", result)
+
+
+def test_every_kind_of_lock(world):
+    """What a scenario did is well-formed as STD, and nothing is missing from it."""
+    seen = 0
+    for program, case in KINDS:
+        if not os.path.exists(world.kind(program)):
+            continue
+        seen += 1
+        name = f"{program} {case}"
+        path = world.path("kind.grec")
+        world.run(world.gordian, "run", "-q", "--no-children", "--record", path, "--", world.kind(program), case)
+        text = export(world, path)
+        lines = [line for line in text.splitlines() if not line.startswith("#")]
+        result, report = predict(world, world.write("kind.std", text))
+        expect(result.status in (0, 66), f"{name}: well-formed", result)
+        expect(report["trace"]["events"] == len(lines), f"{name}: all lines are events", result)
+        _, own = predict(world, path)
+        locks = sum(1 for line in lines if re.search(r"\|(acq|racq|tacq)\(", line))
+        expect(own["trace"]["acquisitions"] == locks and lines, f"{name}: {own['trace']} and {locks} acquisitions", result)
+    expect(seen > 10, "scenarios are there", result)
+
+
+KINDS = [("mutex/lock_order", "lucky"), ("mutex/lock_order", "try"), ("mutex/types", "recursive"),
+         ("mutex/types", "owner-died"), ("rwlock/rwlock", "lucky-write-read"), ("rwlock/rwlock", "shared-mutex"),
+         ("spin/spin", "consistent"), ("condition/condition", "lucky-outer-lock"), ("condition/condition", "broadcast"),
+         ("semaphore/semaphore", "lucky"), ("barrier/barrier", "asked-before"), ("once/once", "guard-done"),
+         ("join/join", "lucky"), ("glib/glib", "lucky"), ("glib/glib", "recursive"), ("c11/c11", "recursive"),
+         ("cancel/cancel", "condition"), ("annotate/annotate", "lucky"), ("mutex/lock_order", "cycle")]
+
+
+def counted(world, path):
+    """Acquisitions that a reader can use, and what the recording says it lost."""
+    _, report = predict(world, path)
+    return report["trace"]["acquisitions"]
+
+
+def test_blocking_loses_nothing(world):
+    program = world.build("busy", BUSY, "-pthread")
+    result, path = record(world, program, "200000", options=["--record-full=block"], timeout=120)
+    expect(result.status == 0, "as without us", result)
+    expect(counted(world, path) == 400000, f"{counted(world, path)} acquisitions", result)
+
+
+def test_cut_anywhere(world):
+    program = world.build("busy", BUSY, "-pthread")
+    result, path = record(world, program, "30000", options=["--record-full=block"], timeout=120)
+    with open(path, "rb") as file:
+        whole = file.read()
+    chance = random.Random(4)
+    for _ in range(20):
+        size = chance.randrange(len(whole))
+        with open(world.path("cut.grec"), "wb") as file:
+            file.write(whole[:size])
+        result = world.run(world.gordian, "predict", "-q", world.path("cut.grec"))
+        expect(result.status == (2 if size < 80 else 0), f"cut at {size} of {len(whole)}", result)
+
+
+def kill_at_random(world, whom):
+    program = world.build("busy", BUSY, "-pthread")
+    chance = random.Random(whom)
+    for turn in range(3):
+        path = world.path(f"killed{turn}.grec")
+        judge = world.start([world.gordian, "run", "-q", "--record", path, "--", program])
+        least = chance.randrange(1, 200) * 1000
+        world.wait_for(lambda: os.path.exists(path) and os.path.getsize(path) > least, "some of the recording")
+        victims = [pid for pid in world.processes() if (pid == judge.pid) == (whom == "judge")]
+        for pid in victims:
+            os.kill(pid, signal.SIGKILL)
+        if whom == "judge":
+            world.end_all()
+        judge.communicate(timeout=30)
+        result = world.run(world.gordian, "predict", path)
+        expect(result.status == 0, f"readable after {least} bytes", result)
+        expect(counted(world, path) > 0, "with something in it", result)
+
+
+def test_program_killed(world):
+    kill_at_random(world, "program")
+
+
+def test_judge_killed(world):
+    kill_at_random(world, "judge")
+
+
+def test_old_versions_are_read(world):
+    """One small recording of each version of the format; this is CROSSED, without its executable."""
+    golden = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "golden", "traces", "v1", "crossed.grec")
+    result, report = predict(world, golden)
+    expect([finding["verdict"] for finding in report["findings"]] == ["possible"], "its finding", result)
+    expect({thread["name"] for thread in report["findings"][0]["threads"]} == {"teller", "auditor"}, "names", result)
+    expect(report["trace"]["acquisitions"] == 4, "all of it", result)
+
+
+def test_refusals(world):
+    result = world.run(world.gordian, "run", "--record", world.path("no/such"), "--", "/bin/true")
+    expect(result.status == 2 and "cannot write" in result.err, "no folder", result)
+    os.symlink(world.path("elsewhere"), world.path("link"))
+    result = world.run(world.gordian, "run", "--record", world.path("link"), "--", "/bin/true")
+    expect(result.status == 2 and "symbolic link" in result.err, "a link", result)
+    result = world.run(world.gordian, "export", world.write("text", "T0|acq(L)|1\n"))
+    expect(result.status == 2 and "not a recording" in result.err, "no recording", result)
+
+
+if __name__ == "__main__":
+    harness.main(globals())

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""look.py GORDIAN LOG COMMAND...: becomes the command, while a process beside it runs `gordian
-attach` on it again and again and writes to LOG, a line of JSON a look, what that said."""
+"""look.py [--pause SECONDS] GORDIAN LOG COMMAND...: becomes the command, while a process beside it
+runs `gordian attach` on it again and again and writes to LOG, a line of JSON a look, what that said."""
 import json
 import os
 import pathlib
@@ -36,7 +36,7 @@ def busiest(pid):
     return max(tree, key=threads)
 
 
-def look(gordian, log, command):
+def look(gordian, log, command, pause):
     report = log + ".json"
     while os.path.exists(f"/proc/{command}"):
         lines = len(pathlib.Path(log).read_text().splitlines()) if os.path.exists(log) else 0
@@ -52,13 +52,18 @@ def look(gordian, log, command):
                 with open(log, "a", encoding="utf-8") as out:
                     out.write(json.dumps({"status": result.returncode, "threads": threads(pid),
                                           "findings": [f"{f['verdict']}: {f['summary']}" for f in findings]}) + "\n")
-            time.sleep(PAUSE)
+            time.sleep(pause)
         else:
             time.sleep(NAP)
 
 
 def main():
-    gordian, log, *command = sys.argv[1:]
+    words = sys.argv[1:]
+    pause = PAUSE
+    if words[0] == "--pause":
+        pause = float(words[1])
+        words = words[2:]
+    gordian, log, *command = words
     own = os.getpid()
     # A grandchild, so that the command has no child it does not know, and none of its descriptors.
     child = os.fork()
@@ -69,7 +74,7 @@ def main():
             for descriptor in range(3):
                 os.dup2(nothing, descriptor)
             os.closerange(3, 256)
-            look(gordian, log, own)
+            look(gordian, log, own, pause)
         os._exit(0)
     os.waitpid(child, 0)
     os.execvp(command[0], command)

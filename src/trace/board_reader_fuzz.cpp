@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+// The memory a watched program shares, which it can fill with anything.
+// Reads: board_snapshot board_history
 #include "trace/board_history.h"
 #include "trace/board_reader.h"
 #include "trace/board_snapshot.h"

@@ -26,7 +26,14 @@ struct Frame {
 
 // Java's "- locked <0x...>" and relatives, at the frame they stand under.
 struct MonitorLine {
-  enum class What : uint8_t { Locked, WaitingToLock, WaitingOn, Parking, OwnsSynchronizer };
+  enum class What : uint8_t {
+    Locked,
+    WaitingToLock,
+    WaitingOn,
+    Parking,
+    OwnsSynchronizer,
+    ClassInit,  // for another thread to initialise the class `type`; no address
+  };
   What what = What::Locked;
   uint64_t address = 0;
   std::string_view type;
@@ -63,6 +70,7 @@ struct Dump {
   std::vector<OwnerFact> owners;
   bool all_asleep = false;  // Go's "all goroutines are asleep - deadlock!"
   bool cut = false;         // more threads or frames than are kept
+  bool has_hole = false;    // there are threads that the text does not show
   std::shared_ptr<const std::string> text;
 };
 

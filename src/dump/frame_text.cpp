@@ -117,7 +117,10 @@ void parse_plain(std::string_view text, Frame& frame) {
       return;
     }
   }
-  if (const size_t dash = first.rfind(" - "); dash != std::string_view::npos) {
+  if (first.starts_with("- ")) {  // nameless
+    frame.module = trimmed(first.substr(2));
+    first = {};
+  } else if (const size_t dash = first.rfind(" - "); dash != std::string_view::npos) {
     frame.module = trimmed(first.substr(dash + 3));
     first = trimmed(first.substr(0, dash));
   }

@@ -62,6 +62,12 @@ TEST(FrameText, KnowsAFrameFromProse) {
   EXPECT_FALSE(frame_number("#99999999999999999999 f ()"));
 }
 
+TEST(FrameText, EuStackKnowsFramesWithoutNames) {
+  const Frame frame = parse_frame("#5  0x00007f8e452d44a3 - /usr/lib/libstdc++.so.6.0.30");
+  EXPECT_EQ(frame.function, "");
+  EXPECT_EQ(frame.module, "/usr/lib/libstdc++.so.6.0.30");
+}
+
 TEST(FrameText, FindsAnArgumentByItsWholeName) {
   const std::string_view args = "mutex_type=1, mutex=mutex@entry=0x55d0 <rooms+8>, a=@0x10: {...}";
   EXPECT_EQ(find_argument(args, "mutex"), "mutex@entry=0x55d0 <rooms+8>");

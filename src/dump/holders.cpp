@@ -3,9 +3,11 @@
 
 #include "dump/lines.h"
 #include "dump/names.h"
+#include "dump/thread_view.h"
 
 #include <algorithm>
 #include <array>
+#include <cctype>
 #include <functional>
 #include <map>
 #include <optional>
@@ -75,151 +77,23 @@ bool is_blocked(const ThreadView& view) {
   return view.wait.posture == Posture::Blocked && !view.wait.timed;
 }
 
-// "util::ThreadJoin", "pj_thread_join": what stops the thread is further out.
-bool is_join_wrapper(std::string_view plain) {
-  const std::string_view base = plain.substr(plain.rfind(':') + 1);
-  for (const std::string_view word : {"join", "Join", "thread", "Thread"})
-    if (base.find(word) != std::string_view::npos) return true;
-  return false;
-}
-
-// The frames in which a lock is asked for: wrappers, up to the first function that is none. Given
-// as positions in ThreadView::own.
-size_t count_asking(const ThreadView& view) {
-  constexpr size_t kMost = 6;
-  const bool is_join = view.wait.kind == model::ResourceKind::Thread;
-  size_t count = 0;
-  while (count < view.own.size() && count < kMost) {
-    const std::string& name = view.plain[view.own[count++]];
-    const bool goes_on = is_join ? is_join_wrapper(name) : is_lock_wrapper(name);
-    if (!goes_on) break;
-  }
-  return count;
-}
-
-bool is_asking(const ThreadView& view, size_t frame) {
-  const auto end = view.own.begin() + static_cast<ptrdiff_t>(count_asking(view));
-  return std::find(view.own.begin(), end, frame) != end;
-}
-
-bool is_family(std::string_view plain, int& family) {
-  static const std::map<std::string_view, int> families = {
-      {"malloc", 1},
-      {"calloc", 1},
-      {"realloc", 1},
-      {"free", 1},
-      {"int_malloc", 1},
-      {"int_free", 1},
-      {"libc_malloc", 1},
-      {"libc_free", 1},
-      {"cfree", 1},
-      {"sysmalloc", 1},
-      {"arena_get2", 1},
-      {"malloc_consolidate", 1},
-      {"libc_calloc", 1},
-      {"libc_realloc", 1},
-      {"memalign", 1},
-      {"int_realloc", 1},
-      {"vfprintf", 2},
-      {"printf", 2},
-      {"fprintf", 2},
-      {"fwrite", 2},
-      {"puts", 2},
-      {"fputs", 2},
-      {"fflush", 2},
-      {"vfprintf_internal", 2},
-      {"IO_puts", 2},
-      {"IO_fwrite", 2},
-      {"IO_vfprintf", 2},
-      {"vfprintf_chk", 2},
-      {"tz_convert", 3},
-      {"localtime", 3},
-      {"localtime_r", 3},
-      {"tzset", 3},
-      {"mktime", 3},
-      {"strftime_l", 3},
-      {"syslog", 4},
-      {"vsyslog", 4},
-      {"vsyslog_internal", 4},
-      {"vsyslog_chk", 4},
-      {"dl_open", 5},
-      {"dlopen", 5},
-  };
-  const auto found = families.find(plain);
-  if (found == families.end()) return false;
-  family = found->second;
-  return true;
-}
-
-// The text shows the thread from its start to its wait.
-bool is_whole(const ThreadView& view) {
-  if (view.thread->dialect != Dialect::Native) return true;
-  if (view.thread->has_gap || view.plain.empty()) return false;
-  constexpr size_t kOutermost = 3;
-  for (size_t i = 0; i < kOutermost && i < view.plain.size(); ++i) {
-    const std::string& name = view.plain[view.plain.size() - 1 - i];
-    for (const std::string_view start :
-         {"main", "start_thread", "clone", "clone3", "thread_start", "start", "libc_start_main",
-          "libc_start_call_main", "thread_entry"})
-      if (name == start) return true;
-  }
-  return false;
-}
-
-// A handler that came in the middle of malloc (or stdio, localtime, syslog) and calls it again.
-std::optional<size_t> find_interrupted(const ThreadView& view) {
-  const auto& frames = view.thread->frames;
-  constexpr size_t kDeepest = 200;
-  std::unordered_set<int> above;
-  size_t signal = 0;
-  int family = 0;
-  for (size_t i = 0; i < frames.size() && i < kDeepest; ++i) {
-    if (frames[i].function.find("signal handler called") != std::string_view::npos) {
-      signal = i;
-      break;
-    }
-    if (is_family(view.plain[i], family)) above.insert(family);
-  }
-  if (signal == 0 || above.empty()) return std::nullopt;
-  for (size_t i = signal + 1; i < frames.size() && i < signal + 12; ++i)
-    if (is_family(view.plain[i], family) && above.contains(family)) return i;
-  return std::nullopt;
-}
-
-// The same function asks for a lock, further out in the same stack, with other work in between.
-std::optional<size_t> find_recursion(const ThreadView& view) {
-  if (view.own.size() < 3) return std::nullopt;
-  size_t asks = 0;
-  while (asks + 1 < view.own.size() && is_lock_wrapper(view.plain[view.own[asks]])) ++asks;
-  const size_t site = view.own[asks];
-  // An inlined part of a function carries its name too; other objects are other locks.
-  for (size_t i = asks + 2; i < view.own.size() && i < asks + 200; ++i) {
-    const size_t frame = view.own[i];
-    if (view.plain[frame] != view.plain[site]) continue;
-    bool other_between = false;
-    for (size_t j = asks + 1; j < i; ++j)
-      other_between |= view.plain[view.own[j]] != view.plain[site];
-    const auto first_argument = [&](size_t at) {
-      std::string_view args = view.thread->frames[at].args;
-      args = args.substr(0, args.find(','));
-      const size_t hex = args.find("0x");
-      return hex == std::string_view::npos ? std::optional<uint64_t>()
-                                           : parse_hex(args.substr(hex));
-    };
-    const auto a = first_argument(site), b = first_argument(frame);
-    if (other_between && (!a || !b || *a == *b)) return frame;
-  }
-  return std::nullopt;
+// Rather than the end of a thread, or room in a queue.
+bool wants_lock(const ThreadView& view) {
+  return is_blocked(view) && view.wait.kind != model::ResourceKind::Thread &&
+         view.wait.kind != model::ResourceKind::Channel;
 }
 
 class Finder {
  public:
-  Finder(const std::vector<ThreadView>& threads, std::vector<Lock>& locks)
-      : threads_(threads), locks_(locks), free_(threads.size(), 1) {
+  Finder(const std::vector<ThreadView>& threads, bool has_hole, std::vector<Lock>& locks)
+      : threads_(threads), locks_(locks), free_(threads.size(), 1), is_door_enough_(!has_hole) {
     for (uint32_t i = 0; i < threads.size(); ++i) {
       free_[i] = is_blocked(threads[i]) ? 0 : 1;
       has_busy_ |= threads[i].wait.posture == Posture::Busy;
       all_blocked_ &= is_blocked(threads[i]);
+      const bool ends_by_itself = threads[i].wait.is_wait_group;
+      if (free_[i] && !threads[i].own.empty() && !ends_by_itself) is_door_enough_ = false;
+      for (const Frame& frame : threads[i].thread->frames) collect_lambda_scopes(frame.function);
     }
   }
 
@@ -342,7 +216,10 @@ class Finder {
           const auto value = parse_hex(locals.substr(at, 20));
           std::string_view before = locals.substr(at < 24 ? 0 : at - 24, std::min<size_t>(at, 24));
           if (before.ends_with('@')) before.remove_suffix(1);
-          if (value) note(*value, true, before.ends_with("_M_device = "));
+          const bool is_guard = before.ends_with("_M_device = ");
+          // A std::unique_lock that has let go, or is still asking.
+          if (is_guard && locals.substr(at, 64).find("_M_owns = false") != locals.npos) continue;
+          if (value) note(*value, true, is_guard);
         }
       }
     }
@@ -379,6 +256,10 @@ class Finder {
                                                  view.plain[sighting.frame], view.thread->dialect);
       if (is_plumbing_frame && !owns) continue;
       const bool at_door = is_blocked(view) && is_asking(view, sighting.frame);
+      // An object that its own lock belongs to says nothing of the other lock in it.
+      const bool is_own_object = view.wait.address >= sighting.object &&
+                                 view.wait.address - sighting.object < kObjectBytes;
+      if (!owns && at_door && is_own_object && wants_lock(view) && !is_door_enough_) continue;
       if (!owns && at_door && (!is_whole(view) || lock.address == 0)) continue;
       // Locals point to much; only a guard means more than that.
       if (!owns && sighting.in_variable) {
@@ -402,14 +283,14 @@ class Finder {
       for (size_t i = 0; i < count_asking(waiter); ++i) {
         const Features& wanted = features_[lock.waiters[w]][i];
         for (const Key key : wanted.story)
-          raise_all(key, kStory, Why::Story, lock, waits_here, raise);
-        raise_all(wanted.layer, kLayer, Why::Layer, lock, waits_here, raise);
+          raise_all(key, wanted, kStory, Why::Story, lock, waits_here, raise);
+        raise_all(wanted.layer, wanted, kLayer, Why::Layer, lock, waits_here, raise);
       }
     }
   }
 
   template <typename Raise>
-  void raise_all(Key key, int value, Why why, const Lock& lock,
+  void raise_all(Key key, const Features& wanted, int value, Why why, const Lock& lock,
                  const std::unordered_set<uint32_t>& waits_here, const Raise& raise) {
     const auto found = with_feature_.find(key);
     if (key == 0 || found == with_feature_.end()) return;
@@ -431,9 +312,26 @@ class Finder {
           !is_new_story(lock, thread, key, why == Why::Layer))
         continue;
       if (!lock.is_join && is_mainlike_joiner(view)) continue;
+      if (!lock.is_join && wants_lock(view) && !is_door_enough_ &&
+          is_at_door(thread, key, wanted.story[1]))
+        continue;
       if (lock.address == 0 && !lock.is_join && may_want_the_same(lock, thread)) continue;
       raise(thread, value, place.frame, why);
     }
+  }
+
+  // `thread` has come through `key` only where it asks for its own lock, or in another class than
+  // the `owner` that asks for this one: their file is the same, their story is not.
+  [[nodiscard]] bool is_at_door(uint32_t thread, Key key, Key owner) const {
+    for (size_t i = count_asking(threads_[thread]); i < features_[thread].size(); ++i) {
+      const Features& features = features_[thread][i];
+      const Key other = features.story[1];
+      if (owner != 0 && other != 0 && other != owner) continue;
+      if (features.layer == key ||
+          std::find(features.story.begin(), features.story.end(), key) != features.story.end())
+        return false;
+    }
+    return true;
   }
 
   // Two methods of one class, asking for locks whose addresses are not shown: perhaps for one lock.
@@ -484,15 +382,51 @@ class Finder {
     return true;
   }
 
-  // main() that waits for its workers at the end holds nothing, as a rule.
-  [[nodiscard]] static bool is_mainlike_joiner(const ThreadView& view) {
+  // main() that waits for the workers it has started holds nothing, as a rule; nor does the
+  // function main() has for that, or the one whose lambdas the workers are. What runs at exit is no
+  // such.
+  [[nodiscard]] bool is_mainlike_joiner(const ThreadView& view) const {
     if (view.wait.kind != model::ResourceKind::Thread || view.own.empty()) return false;
-    if (view.plain[view.own.back()] != "main") return false;
-    for (size_t i = 0; i + 1 < view.own.size(); ++i) {
-      const std::string& name = view.plain[view.own[i]];
-      if (!is_join_wrapper(name) && name.find("::~") == std::string::npos) return false;
+    const size_t main = view.own.back();
+    if (view.plain[main] != "main") return false;
+    for (const std::string& name : view.plain)
+      if (name == "exit" || name == "run_exit_handlers" || name == "quick_exit") return false;
+    size_t i = 0;
+    while (i + 1 < view.own.size() && (is_join_wrapper(view.plain[view.own[i]]) ||
+                                       view.plain[view.own[i]].find("::~") != std::string::npos))
+      ++i;
+    const size_t deciding = view.own[i];
+    if (deciding == main || starts_lambdas_.contains(last_part(view.plain[deciding]))) return true;
+    const std::string_view file = view.thread->frames[deciding].file;
+    if (file.empty()) return i + 2 == view.own.size();
+    if (file == view.thread->frames[main].file) return true;
+    if (!class_of(view.plain[deciding], view.thread->dialect).empty()) return false;
+    // A function that joins a thread whose work stands in the same file has started it there.
+    return std::any_of(threads_.begin(), threads_.end(), [&](const ThreadView& other) {
+      return other.thread->tid != 0 && other.thread->tid == view.wait.joined_tid &&
+             !other.own.empty() && other.thread->frames[other.own.back()].file == file;
+    });
+  }
+
+  // "(anonymous namespace)::cycle()::<lambda()>", "cycle()::{lambda()#1}": cycle.
+  void collect_lambda_scopes(std::string_view function) {
+    constexpr size_t kLongest = 4096;
+    function = function.substr(0, kLongest);
+    size_t left = 8;
+    for (size_t at = function.find("lambda"); at != function.npos && left-- > 0;
+         at = function.find("lambda", at + 1)) {
+      if (at < 4 || function.substr(at - 3, 2) != "::" || function[at - 4] != ')') continue;
+      size_t open = at - 4;
+      for (int depth = 0; open > 0; --open) {
+        if (function[open] == ')') ++depth;
+        if (function[open] == '(' && --depth == 0) break;
+      }
+      size_t start = open;
+      while (start > 0 && (std::isalnum(static_cast<unsigned char>(function[start - 1])) != 0 ||
+                           function[start - 1] == '_'))
+        --start;
+      if (start < open) starts_lambdas_.insert(function.substr(start, open - start));
     }
-    return true;
   }
 
   template <typename Raise>
@@ -515,7 +449,28 @@ class Finder {
         raise(waiter, kReentered, *frame, Why::Reentered);
       if (const auto frame = find_recursion(view))
         raise(waiter, kRecursion, *frame, Why::Reentered);
+      if (const auto frame = find_second_read(lock, view)) raise(waiter, kLeft, *frame, Why::Left);
     }
+  }
+
+  // A writer waits for readers, and a reader for that writer: if it is nobody else's read, it is
+  // the one's that wants to read again. It must have come out of work on the same object.
+  [[nodiscard]] std::optional<size_t> find_second_read(const Lock& lock,
+                                                       const ThreadView& view) const {
+    if (has_busy_ || view.wait.mode != model::Mode::Shared) return std::nullopt;
+    const bool writer_waits =
+        std::any_of(lock.waiters.begin(), lock.waiters.end(),
+                    [this](uint32_t waiter) { return threads_[waiter].wait.is_read_held; });
+    const size_t asking = count_asking(view);
+    if (!writer_waits || lock.address == 0) return std::nullopt;
+    for (size_t i = asking; i < view.own.size(); ++i) {
+      bool is_inside = false;
+      each_address(view.thread->frames[view.own[i]].args, [&](uint64_t value) {
+        is_inside |= value <= lock.address && lock.address - value < kObjectBytes && value > 0x1000;
+      });
+      if (is_inside) return view.own[i];
+    }
+    return std::nullopt;
   }
 
   // The object is in the asking frames, then not, then again: the thread had left it.
@@ -617,9 +572,20 @@ class Finder {
       return;
     }
     if (is_self_only && best == kRecursion && has_busy_) return;
-    for (const auto& [thread, score] : scores)
-      if (is_blocked(threads_[thread]) && score.value == best && best > 0)
-        take(lock, thread, score);
+    std::vector<std::pair<uint32_t, Score>> found;
+    bool has_other = false;  // than main(), waiting for its threads to end
+    for (const auto& [thread, score] : scores) {
+      if (!is_blocked(threads_[thread]) || score.value != best || best == 0) continue;
+      found.emplace_back(thread, score);
+      has_other |= !is_join_of_main(threads_[thread]);
+    }
+    for (const auto& [thread, score] : found)
+      if (!has_other || !is_join_of_main(threads_[thread])) take(lock, thread, score);
+  }
+
+  [[nodiscard]] static bool is_join_of_main(const ThreadView& view) {
+    return view.wait.kind == model::ResourceKind::Thread && !view.own.empty() &&
+           view.plain[view.own.back()] == "main";
   }
 
   // A thread waiting for a signal may do so under a lock. Idle workers look alike, so only the
@@ -627,6 +593,7 @@ class Finder {
   [[nodiscard]] static bool is_worth_asking(const Lock& lock, const ThreadView& view,
                                             const Score& score) {
     if (view.wait.timed || score.value < kStory || view.own.empty()) return false;
+    if (view.wait.is_wait_group) return true;
     if (score.value < kObject && lock.waiters.size() < 2) return false;
     if (view.thread->dialect == Dialect::Go)
       return lock.waiters.size() >= 2 && score.frame != view.own.back();
@@ -689,7 +656,9 @@ class Finder {
   std::vector<Lock>& locks_;
   std::vector<char> free_, may_move_;
   bool has_busy_ = false, all_blocked_ = true;
-  std::vector<std::vector<Features>> features_;  // by thread, beside ThreadView::own
+  bool is_door_enough_;                                  // see the head of holders.h
+  std::unordered_set<std::string_view> starts_lambdas_;  // functions, without their namespace
+  std::vector<std::vector<Features>> features_;          // by thread, beside ThreadView::own
   std::unordered_map<Key, std::vector<Place>> with_feature_;
   std::unordered_map<uint64_t, std::vector<Place>> running_;  // once-initialisations
   std::unordered_map<uint64_t, std::vector<uint32_t>> locks_with_;
@@ -699,24 +668,8 @@ class Finder {
 
 }  // namespace
 
-std::vector<ThreadView> view_threads(const Dump& dump) {
-  std::vector<ThreadView> views;
-  views.reserve(dump.threads.size());
-  for (const Thread& thread : dump.threads) {
-    ThreadView view;
-    view.thread = &thread;
-    view.wait = recognise_wait(thread);
-    view.plain.reserve(thread.frames.size());
-    for (const Frame& frame : thread.frames) view.plain.push_back(plain_name(frame.function));
-    for (size_t i = view.wait.site; i < thread.frames.size(); ++i)
-      if (!is_plumbing(thread.frames[i], view.plain[i], thread.dialect)) view.own.push_back(i);
-    views.push_back(std::move(view));
-  }
-  return views;
-}
-
-void find_holders(const std::vector<ThreadView>& threads, std::vector<Lock>& locks) {
-  Finder(threads, locks).find();
+void find_holders(const std::vector<ThreadView>& threads, bool has_hole, std::vector<Lock>& locks) {
+  Finder(threads, has_hole, locks).find();
 }
 
 }  // namespace gordian::dump

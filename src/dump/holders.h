@@ -10,8 +10,10 @@
 //   - re-entry. A thread has left an object through foreign frames and come back into it: it wants
 //     again what it took on its way out.
 //   - what is left. Idle threads hold nothing; if nobody is at work, the holder is one of those
-//   that
-//     are blocked themselves.
+//     that are blocked themselves.
+//
+// A thread that shows the lock's surroundings only where it asks for its own lock ("at the door")
+// may have nothing: it counts where everybody of the process is in the text, and blocked.
 //
 // A thread at work that is as near to the lock as the blocked ones may be the holder, and will let
 // go: then nothing is concluded. The same where a possible holder is itself not stuck. So a claim
@@ -19,24 +21,14 @@
 // definite.
 #pragma once
 
-#include "dump/dump.h"
-#include "dump/waits.h"
+#include "dump/thread_view.h"
+#include "model/resource.h"
 
 #include <cstddef>
 #include <cstdint>
-#include <string>
 #include <vector>
 
 namespace gordian::dump {
-
-struct ThreadView {
-  const Thread* thread = nullptr;
-  WaitFact wait;
-  std::vector<std::string> plain;  // plain names, by frame
-  std::vector<size_t> own;         // frames of the program's own, from the wait outwards
-};
-
-std::vector<ThreadView> view_threads(const Dump& dump);
 
 enum class Why : uint8_t {
   Shown,      // the text names the owner
@@ -69,7 +61,8 @@ struct Lock {
 };
 
 // Fills `holders` of the locks that belong to a circle of blocked threads; of all others they stay
-// empty. Linear in the text for practical purposes: each lock looks at a bounded number of threads.
-void find_holders(const std::vector<ThreadView>& threads, std::vector<Lock>& locks);
+// empty. `has_hole`: the process has more threads than these. Linear in the text for practical
+// purposes: each lock looks at a bounded number of threads.
+void find_holders(const std::vector<ThreadView>& threads, bool has_hole, std::vector<Lock>& locks);
 
 }  // namespace gordian::dump

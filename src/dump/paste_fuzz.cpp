@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A paste is foreign text through and through: every format, the snapshot made of it, its words.
+// Reads: dump lines frame_text names read_native read_go read_java read_python waits holders
+// reading
 #include "dump/reading.h"
 
 #include <cstddef>

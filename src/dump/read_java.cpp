@@ -77,6 +77,11 @@ std::optional<MonitorLine> parse_monitor(std::string_view line) {
   Cursor cursor(line);
   if (!cursor.skip("-")) return std::nullopt;
   cursor.skip_blanks();
+  if (cursor.skip("waiting on the Class initialization monitor for ")) {
+    monitor.what = MonitorLine::What::ClassInit;
+    monitor.type = trimmed(cursor.rest());
+    return monitor.type.empty() ? std::nullopt : std::optional(monitor);
+  }
   if (cursor.skip("locked ")) {
     monitor.what = What::Locked;
   } else if (cursor.skip("waiting to lock ") || cursor.skip("waiting to re-lock in wait() ")) {

@@ -159,6 +159,7 @@ class NativeReader {
     }
     end_print();
     end_thread();
+    note_holes();
     std::erase_if(dumps_, [](const Dump& dump) { return dump.threads.empty(); });
     return std::move(dumps_);
   }
@@ -169,8 +170,15 @@ class NativeReader {
   Dump& dump() { return dumps_.back(); }
   Thread& thread() { return dump().threads[current_]; }
 
+  // gdb numbers threads from 1, without gaps but for those that have ended.
+  void note_holes() {
+    if (dumps_.empty() || by_number_.empty()) return;
+    dump().has_hole = by_number_.rbegin()->first != static_cast<int64_t>(by_number_.size());
+  }
+
   void begin_dump() {
     end_thread();
+    note_holes();
     Dump next;
     next.text = text_;
     if (!dumps_.empty()) next.pid = dumps_.back().pid;
@@ -224,8 +232,11 @@ class NativeReader {
     if (last.ends_with(" at") || last.ends_with(" from") || last.ends_with(" in")) return true;
     const bool has_arguments = last.find('(') != std::string_view::npos;
     if (!has_arguments && last.find(" in ") != std::string_view::npos) return true;
-    // eu-stack -s: the place in a line of its own.
-    if (!has_arguments && plain.find(' ') == std::string_view::npos) {
+    // eu-stack -s: the place in a line of its own. gdb would say " in " or " at ".
+    const bool is_gdb = last.find(" in ") != std::string_view::npos ||
+                        last.find(" at ") != std::string_view::npos ||
+                        last.find('\n') != std::string_view::npos;
+    if ((!has_arguments || !is_gdb) && plain.find(' ') == std::string_view::npos) {
       const size_t colon = plain.rfind(':');
       return colon != std::string_view::npos && colon + 1 < plain.size() &&
              std::isdigit(static_cast<unsigned char>(plain[colon + 1])) != 0;
@@ -397,6 +408,7 @@ class NativeReader {
     const std::string_view value = std::exchange(print_, {}).substr(0, 1 << 16);
     if (value.empty()) return;
     const std::string_view expression = std::exchange(expression_, {});
+    remember(value);
     OwnerFact fact;
     std::optional<int64_t> owner = find_field(value, "__owner = ");
     if (const auto kind = find_field(value, "__kind = ")) fact.recursive = (*kind & 3) == 1;
@@ -418,12 +430,30 @@ class NativeReader {
     dump().owners.push_back(fact);
   }
 
-  // Which lock the expression means: by address, by an argument of the selected frame, by name.
+  // "$3 = (pthread_mutex_t *) 0x55d0": what $3 points to.
+  void remember(std::string_view value) {
+    Cursor cursor(value);
+    const std::string_view name = trimmed(cursor.until(" = "));
+    if (!cursor.skip("(")) return;
+    cursor.until(") ");
+    if (const auto address = cursor.address()) history_[name] = *address;
+  }
+
+  // Which lock the expression means: by address, by an earlier value, by an argument of the
+  // selected frame, by name.
   bool find_subject(std::string_view expression, OwnerFact& fact) {
     if (const size_t hex = expression.find("0x"); hex != std::string_view::npos) {
       const auto address = parse_hex(expression.substr(hex));
       if (address) fact.address = *address;
       return address.has_value();
+    }
+    if (const size_t dollar = expression.find('$'); dollar != std::string_view::npos) {
+      size_t end = dollar + 1;
+      while (end < expression.size() && std::isdigit(static_cast<unsigned char>(expression[end])))
+        ++end;
+      const auto known = history_.find(expression.substr(dollar, end - dollar));
+      if (known != history_.end()) fact.address = known->second;
+      return known != history_.end();
     }
     while (!expression.empty() &&
            (expression.front() == '*' || expression.front() == '(' || expression.front() == ' '))
@@ -450,6 +480,7 @@ class NativeReader {
   const Text text_;
   std::vector<Dump> dumps_;
   std::map<int64_t, size_t> by_tid_, by_number_;
+  std::map<std::string_view, uint64_t> history_;  // gdb's $1, $2, ... where they are pointers
   std::vector<bool> switched_;
   size_t current_ = kNone;
   size_t frames_ = 0;

@@ -11,6 +11,7 @@
 #include <limits>
 #include <map>
 #include <optional>
+#include <set>
 #include <tuple>
 #include <unordered_map>
 #include <utility>
@@ -62,11 +63,59 @@ Reading::Reading(Dump dump) : dump_(std::move(dump)) {
                    [](const Thread& a, const Thread& b) { return a.tid < b.tid; });
   views_ = view_threads(dump_);
   lock_of_.assign(views_.size(), kNone);
+  check_doubtful_addresses();
   collect_locks();
   apply_owner_facts();
   believe_java();
-  find_holders(views_, locks_);
+  guess_java_joins();
+  find_holders(views_, dump_.has_hole, locks_);
   build();
+}
+
+// Go prints stale registers, too. An address is believed where another goroutine shows the same, or
+// where it lies inside the object whose method asks. A lock that then has none is the one lock of
+// its kind which methods of the same class (and object, where shown) ask for, if there is but one.
+void Reading::check_doubtful_addresses() {
+  if (dump_.dialect != Dialect::Go) return;
+  constexpr uint64_t kObjectBytes = 0x1000;
+  const auto is_inside = [](uint64_t address, uint64_t object) {
+    return address >= object && address - object < kObjectBytes;
+  };
+  struct Asking {
+    std::string owner;  // class
+    uint64_t object = 0;
+  };
+  std::vector<Asking> asking(views_.size());
+  std::set<uint64_t> sure;
+  const auto is_lock = [](const WaitFact& wait) {
+    return wait.posture == Posture::Blocked && wait.kind != ResourceKind::Channel;
+  };
+  for (size_t i = 0; i < views_.size(); ++i) {
+    const ThreadView& view = views_[i];
+    if (!is_lock(view.wait) || view.own.empty()) continue;
+    asking[i].owner = class_of(view.plain[view.own.front()], Dialect::Go);
+    const GoAddress object = first_go_argument(view.thread->frames[view.own.front()].args);
+    if (!object.is_doubtful) asking[i].object = object.value;
+    if (view.wait.address != 0 && !view.wait.is_doubtful) sure.insert(view.wait.address);
+  }
+  std::map<std::pair<std::string, ResourceKind>, std::set<uint64_t>> of_class;
+  for (size_t i = 0; i < views_.size(); ++i) {
+    WaitFact& wait = views_[i].wait;
+    if (!is_lock(wait)) continue;
+    if (wait.is_doubtful && !sure.contains(wait.address) &&
+        (asking[i].object == 0 || !is_inside(wait.address, asking[i].object)))
+      wait.address = 0;
+    if (wait.address != 0 && !asking[i].owner.empty())
+      of_class[{asking[i].owner, wait.kind}].insert(wait.address);
+  }
+  for (size_t i = 0; i < views_.size(); ++i) {
+    WaitFact& wait = views_[i].wait;
+    const auto known = of_class.find({asking[i].owner, wait.kind});
+    if (!is_lock(wait) || wait.address != 0 || known == of_class.end()) continue;
+    if (known->second.size() > 1) continue;
+    const uint64_t only = *known->second.begin();
+    if (asking[i].object == 0 || is_inside(only, asking[i].object)) wait.address = only;
+  }
 }
 
 void Reading::collect_locks() {
@@ -118,6 +167,10 @@ void Reading::collect_locks() {
       if (joined) {
         lock.is_given = true;
         lock.holders.push_back({*joined, 0, Why::Shown});
+      } else if (is_join && wait.joined_tid != 0) {
+        // The word of its id is cleared when it ends: it is there, and was left out.
+        lock.is_given = true;
+        dump_.has_hole = true;
       } else if (is_join && is_named && views_.size() > 1) {
         lock.is_given = true;
         lock.is_absent = true;
@@ -188,10 +241,12 @@ void Reading::apply_owner_facts() {
       if (!is_known) {
         if (!lock.is_given) lock.holders.clear();
         lock.is_given = true;
-        lock.holders.push_back({i, line.frame, Why::Shown});
+        // A list behind the stack does not say which frame took it.
+        const bool is_placed = line.what == What::Locked;
+        lock.holders.push_back({i, is_placed ? line.frame : 0, Why::Shown});
       } else {
         for (Holder& holder : lock.holders)
-          if (holder.thread == i) holder.frame = line.frame;
+          if (holder.thread == i && line.what == What::Locked) holder.frame = line.frame;
       }
     }
   }
@@ -212,22 +267,56 @@ void Reading::believe_java() {
   }
 }
 
+// jstack does not say whom Thread.join() waits for. If the joining thread owns monitors for which
+// others wait, and no other thread is left that could be meant, then it is one of those.
+void Reading::guess_java_joins() {
+  if (dump_.dialect != Dialect::Java) return;
+  std::vector<uint32_t> joiners;
+  for (uint32_t i = 0; i < views_.size(); ++i) {
+    const ThreadView& view = views_[i];
+    if (view.wait.posture == Posture::Busy) return;
+    const bool waits = view.wait.posture != Posture::Idle;
+    if (waits && view.wait.kind == ResourceKind::Thread && !view.wait.timed) {
+      joiners.push_back(i);
+      continue;
+    }
+    const bool is_stuck = view.wait.posture == Posture::Blocked && !view.wait.timed;
+    if (!is_stuck && !view.own.empty() && view.thread->name != "main") return;
+  }
+  if (joiners.size() != 1) return;
+  const uint32_t joiner = joiners.front();
+  Lock& join = locks_[lock_of_[joiner]];
+  for (const Lock& lock : locks_) {
+    const bool is_owned = std::any_of(
+        lock.holders.begin(), lock.holders.end(),
+        [&](const Holder& holder) { return holder.thread == joiner && holder.why == Why::Shown; });
+    if (!is_owned || !lock.is_given || lock.waiters.empty() || !join.holders.empty()) continue;
+    const uint32_t waiter = lock.waiters.front();
+    join.holders.push_back({waiter, views_[waiter].wait.site, Why::Left});
+  }
+  if (join.holders.empty()) return;
+  join.is_given = true;  // else the search would add more
+  join.waiters.push_back(joiner);
+  views_[joiner].wait.posture = Posture::Blocked;
+}
+
 void Reading::build() {
   snapshot_.taken = kAssumedAge;
-  snapshot_.processes.push_back({.id = model::ProcessId{0},
-                                 .pid = to_int(dump_.pid),
-                                 .exe = {},
-                                 .argv = {},
-                                 .handles_signals = false});
+  model::Process process;
+  process.id = model::ProcessId{0};
+  process.pid = to_int(dump_.pid);
+  snapshot_.processes.push_back(std::move(process));
   for (uint32_t i = 0; i < locks_.size(); ++i) {
     const Lock& lock = locks_[i];
     model::Resource resource;
     resource.id = ResourceId{i};
     resource.kind = lock.kind;
-    resource.address = lock.address;
+    const bool is_made_up = dump_.dialect == Dialect::Java && lock.kind == ResourceKind::Once;
+    resource.address = is_made_up ? 0 : lock.address;
     // A monitor may be entered again; who waits for one does not have it.
     resource.recursive = dump_.dialect == Dialect::Java && lock.kind == ResourceKind::Mutex;
     resource.owner_gone = lock.is_absent;
+    resource.prefers_writers = dump_.dialect == Dialect::Go && lock.kind == ResourceKind::RwLock;
     if (lock.is_join && !lock.is_absent && lock.holders.size() == 1) {
       resource.joined = ThreadId{lock.holders.front().thread};
       resource.joined_known = true;
@@ -259,6 +348,7 @@ void Reading::build() {
       hold.resource = ResourceId{i};
       hold.definite = holder.why == Why::Shown || holder.why == Why::Runs;
       hold.frame = holder.frame + 1;
+      if (lock_of_[holder.thread] == i) hold.mode = views_[holder.thread].wait.mode;
       snapshot_.threads[holder.thread].holds.push_back(hold);
     }
   }
@@ -271,10 +361,12 @@ void Reading::add_wait(uint32_t i, model::Thread& entry) {
   wait.resource = ResourceId{lock_of_[i]};
   wait.mode = fact.mode;
   wait.timed = fact.timed;
-  const bool is_shown = lock.is_given && !lock.is_absent && !lock.holders.empty();
-  const bool is_running = std::any_of(lock.holders.begin(), lock.holders.end(),
-                                      [](const Holder& holder) { return holder.why == Why::Runs; });
-  wait.definite = is_shown || is_running;
+  const auto is = [&](Why why) {
+    return [why](const Holder& holder) { return holder.why == why; };
+  };
+  const bool is_shown = lock.is_given && !lock.is_absent && !lock.holders.empty() &&
+                        std::all_of(lock.holders.begin(), lock.holders.end(), is(Why::Shown));
+  wait.definite = is_shown || std::any_of(lock.holders.begin(), lock.holders.end(), is(Why::Runs));
   wait.number = 1;
   wait.frame = fact.site;
   entry.activity = Activity::Waiting;
@@ -351,6 +443,7 @@ std::string Reading::settle(uint32_t index) const {
   const std::string address = hex(lock.address);
   switch (dump_.dialect) {
     case Dialect::Java:
+      if (lock.is_join) return "jstack does not print whom a thread joins: the source shows it";
       return "`jstack -l PID` prints the owners of such locks";
     case Dialect::Go: {
       for (const Holder& holder : lock.holders) {
@@ -389,9 +482,11 @@ std::string Reading::evidence(uint32_t index) const {
                               ? "thread " + std::to_string(view.thread->tid)
                           : view.thread->name.empty() ? "a thread"
                                                       : view.thread->name.substr(0, 40);
-  const std::string where = holder.frame < view.plain.size()
-                                ? view.plain[holder.frame].substr(0, 60) + "()"
-                                : "its stack";
+  std::string where = "its stack";
+  if (holder.frame < view.plain.size()) {
+    where = view.plain[holder.frame].substr(0, 60);
+    where += where.starts_with("lambda at ") ? "" : "()";
+  }
   switch (holder.why) {
     case Why::Variable:
       return who + " has a guard of it in " + where;
@@ -529,7 +624,7 @@ std::string Reading::describe(uint32_t i) const {
   }
   const uint32_t index = lock_of_[i];
   const std::string name = index == kNone ? std::string() : name_of_lock(index);
-  const std::string at = wait.address != 0 ? " at " + hex(wait.address) : "";
+  const std::string at = wait.address != 0 && !wait.is_class_init ? " at " + hex(wait.address) : "";
   const auto what = [&](std::string_view noun) {
     return std::string(noun) + (name.empty() ? at : " " + name + at) + limit;
   };

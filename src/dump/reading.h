@@ -43,9 +43,11 @@ class Reading {
   [[nodiscard]] std::vector<std::string> open_questions() const;
 
  private:
+  void check_doubtful_addresses();
   void collect_locks();
   void apply_owner_facts();
   void believe_java();
+  void guess_java_joins();
   void build();
   void add_wait(uint32_t thread, model::Thread& entry);
   [[nodiscard]] uint32_t lock_of(uint32_t thread) const { return lock_of_[thread]; }

@@ -65,6 +65,29 @@ constexpr Known kKnown[] = {
     {"AbslInternalPerThreadSemWait", Act::Transparent},
     {"absl::Mutex::Block", Act::Transparent},
     {"parking_lot_core::parking_lot::park", Act::Transparent},
+    {"timedwait", Act::Transparent},  // musl
+    {"timedwait_cp", Act::Transparent},
+    {"syscall_cp", Act::Transparent},
+    {"syscall_cp_c", Act::Transparent},
+    {"syscall_cp_asm", Act::Transparent},
+    {"cp_end", Act::Transparent},
+    {"QtLinuxFutex::futexWait", Act::Transparent},
+    {"QtLinuxFutex::_q_futex", Act::Transparent},
+    {"QtFutex::futexWait", Act::Transparent},
+    {"lockInternal_helper", Act::Transparent},
+    {"QWaitCondition::wait", Act::Transparent},
+    {"QWaitConditionPrivate::wait", Act::Transparent},
+    {"QReadWriteLockPrivate::lockForRead", Act::Transparent},
+    {"QReadWriteLockPrivate::lockForWrite", Act::Transparent},
+    {"folly::detail::futexWaitImpl", Act::Transparent},
+    {"folly::SharedMutexImpl::futexWaitForZeroBits", Act::Transparent},
+    {"folly::SharedMutexImpl::waitForZeroBits", Act::Transparent},
+    {"os_event::wait", Act::Transparent},  // InnoDB
+    {"os_event::wait_low", Act::Transparent},
+    {"os_event_wait_low", Act::Transparent},
+    {"sync_array_wait_event", Act::Transparent},
+    {"TTASEventMutex::wait", Act::Transparent},
+    {"TTASEventMutex::spin_and_try_lock", Act::Transparent},
 
     {"lll_lock_wait", Act::Wait, kBlocked},
     {"lll_lock_wait_private", Act::Wait, kBlocked},
@@ -176,6 +199,21 @@ constexpr Known kKnown[] = {
     {"std::sys::unix::locks::futex_rwlock::RwLock::write_contended", Act::Wait, kBlocked,
      Kind::RwLock},
     {"std::sys::sync::rwlock::futex::RwLock::write_contended", Act::Wait, kBlocked, Kind::RwLock},
+    {"std::sys::unix::locks::futex::Mutex::lock_contended", Act::Wait, kBlocked},
+    {"std::sys::unix::locks::futex::RwLock::read_contended", Act::Wait, kBlocked, Kind::RwLock,
+     kShared},
+    {"std::sys::unix::locks::futex::RwLock::write_contended", Act::Wait, kBlocked, Kind::RwLock},
+    {"folly::SharedMutexImpl::lockExclusiveImpl", Act::Override, kBlocked, Kind::RwLock},
+    {"folly::SharedMutexImpl::lockSharedImpl", Act::Override, kBlocked, Kind::RwLock, kShared},
+    {"srw_mutex_impl::wait", Act::Override, kBlocked},  // MariaDB
+    {"srw_mutex_impl::wait_and_lock", Act::Override, kBlocked},
+    {"ssux_lock_impl::wait", Act::Override, kBlocked, Kind::RwLock},
+    {"ssux_lock_impl::wr_wait", Act::Override, kBlocked, Kind::RwLock},
+    {"ssux_lock_impl::rd_wait", Act::Override, kBlocked, Kind::RwLock, kShared},
+    {"PolicyMutex::enter", Act::Override, kBlocked},  // MySQL's InnoDB
+    {"rw_lock_s_lock_spin", Act::Override, kBlocked, Kind::RwLock, kShared},
+    {"rw_lock_x_lock_func", Act::Override, kBlocked, Kind::RwLock},
+    {"rw_lock_sx_lock_func", Act::Override, kBlocked, Kind::RwLock},
     {"boost::mutex::lock", Act::Wait, kBlocked},
     {"boost::recursive_mutex::lock", Act::Wait, kBlocked},
     {"boost::shared_mutex::lock_shared", Act::Override, kBlocked, Kind::RwLock, kShared},
@@ -302,16 +340,18 @@ std::string_view address_argument(const Frame& frame, std::string_view plain, Re
       if (plain.starts_with("lll_")) return first_of(args, {"futex"});
       if (plain.ends_with("::lock") || plain.ends_with("::lockInternal") ||
           plain.ends_with("::lock_contended") || plain.ends_with("::Lock") ||
-          plain.ends_with("::lock_slow") || plain.ends_with("::LockSlow"))
+          plain.ends_with("::lock_slow") || plain.ends_with("::LockSlow") ||
+          plain.starts_with("srw_mutex_impl::") || plain == "PolicyMutex::enter")
         return first_of(args, {"this", "self"});
       return {};
     }
     case ResourceKind::RwLock:
     case ResourceKind::GlibRwLock: {
-      const std::string_view value = first_of(args, {"rwlock", "__rwlock", "rw_lock", "__m"});
+      const std::string_view value =
+          first_of(args, {"rwlock", "__rwlock", "rw_lock", "__m", "lock"});
       if (!value.empty()) return value;
-      if (plain.find("::lock") != plain.npos || plain.ends_with("_contended") ||
-          plain.ends_with("::ReaderLock"))
+      if (plain.starts_with("ssux_lock_impl::") || plain.find("::lock") != plain.npos ||
+          plain.ends_with("_contended") || plain.ends_with("::ReaderLock"))
         return first_of(args, {"this", "self"});
       return {};
     }
@@ -377,7 +417,7 @@ std::optional<bool> has_limit(const Thread& thread, size_t end) {
   std::optional<bool> result;
   for (size_t i = 0; i < end; ++i) {
     const std::string_view args = thread.frames[i].args;
-    for (const std::string_view name : {"abstime", "timeout", "reltime"}) {
+    for (const std::string_view name : {"abstime", "timeout", "reltime", "at"}) {
       const auto value = parse_hex(find_argument(args, name));
       if (!value) continue;
       if (*value != 0) return true;
@@ -512,9 +552,14 @@ WaitFact recognise_native(const Thread& thread) {
   return wait;
 }
 
-std::string_view go_address(std::string_view args) {
-  args = trimmed(args.substr(0, args.find(',')));
-  return args;
+// What lies `offset` behind the lock's first byte; nothing: not shown.
+GoAddress behind(GoAddress part, uint64_t offset) {
+  return part.value > offset ? GoAddress{part.value - offset, part.is_doubtful} : GoAddress{};
+}
+
+// The sure one, else the one at hand.
+void prefer(GoAddress& known, GoAddress other) {
+  if (other && (!known || (known.is_doubtful && !other.is_doubtful))) known = other;
 }
 
 WaitFact recognise_go(const Thread& thread) {
@@ -542,7 +587,9 @@ WaitFact recognise_go(const Thread& thread) {
   } else {
     wait.posture = is("running") || is("runnable") ? Posture::Busy : Posture::Idle;
   }
-  uint64_t semaphore = 0, mutex = 0, rwlock = 0;
+  // Where sync's types keep the words that goroutines sleep on.
+  constexpr uint64_t kMutexWord = 4, kWriterWord = 8, kReaderWord = 12;
+  GoAddress semaphore, mutex, rwlock;
   bool reads = wait.mode == Mode::Shared;
   size_t site = 0;
   for (; site < thread.frames.size(); ++site) {
@@ -550,47 +597,63 @@ WaitFact recognise_go(const Thread& thread) {
     const std::string name = plain_name(frame.function);
     if (name.starts_with("runtime/pprof.")) wait.posture = Posture::Idle;  // who wrote the dump
     if (!is_plumbing(frame, name, Dialect::Go)) break;
-    const auto address = parse_hex(go_address(frame.args));
+    const GoAddress address = first_go_argument(frame.args);
     if (name.ends_with("(*Once).doSlow") || name.ends_with("(*Once).Do")) {
       // The frames outwards run the initialisation, or wait for its mutex.
-      if (name.ends_with("doSlow") && mutex != 0 && wait.posture == Posture::Blocked) {
+      if (name.ends_with("doSlow") && mutex && wait.posture == Posture::Blocked) {
         wait.kind = ResourceKind::Once;
+        if (address) prefer(mutex, {address.value + kMutexWord, address.is_doubtful});
         continue;
       }
-      if (mutex == 0 && semaphore == 0) break;
+      if (!mutex && !semaphore) break;
       continue;
     }
-    if (name.find("runtime_Semacquire") != name.npos) {
-      semaphore = address.value_or(0);
+    if (name.find("runtime_Semacquire") != name.npos || name == "runtime.semacquire1") {
+      prefer(semaphore, address);
       if (name.ends_with("RWMutexR")) reads = true;
     } else if (name.find("(*Mutex).") != name.npos) {
       wait.posture = Posture::Blocked;
       if (wait.kind == ResourceKind::Semaphore) wait.kind = ResourceKind::Mutex;
-      if (mutex == 0) mutex = address.value_or(semaphore > 4 ? semaphore - 4 : 0);
+      prefer(mutex, behind(semaphore, kMutexWord));
+      prefer(mutex, address);
     } else if (name.find("(*RWMutex).") != name.npos) {
       wait.posture = Posture::Blocked;
       wait.kind = ResourceKind::RwLock;
       if (name.find(").R") != name.npos) reads = true;
-      const uint64_t offset = reads ? 12 : 8;
       // Behind other writers it waits for the mutex inside, which is at the start.
-      if (rwlock == 0 && mutex != 0) rwlock = mutex;
-      if (rwlock == 0) rwlock = address.value_or(semaphore > offset ? semaphore - offset : 0);
+      wait.is_read_held = !reads && !mutex;
+      prefer(rwlock, mutex ? mutex : behind(semaphore, reads ? kReaderWord : kWriterWord));
+      prefer(rwlock, address);
+    } else if (name.ends_with("(*WaitGroup).Wait")) {
+      wait.is_wait_group = wait.posture == Posture::Waiting;
     } else if (name == "runtime.chansend" || name == "runtime.chansend1" ||
                name == "runtime.chanrecv" || name == "runtime.chanrecv1" ||
                name == "runtime.chanrecv2") {
-      if (wait.kind == ResourceKind::Channel) wait.address = address.value_or(0);
+      if (wait.kind == ResourceKind::Channel) wait.address = address.value;
     }
   }
-  if (wait.kind == ResourceKind::Mutex || wait.kind == ResourceKind::Once) wait.address = mutex;
+  if (wait.kind == ResourceKind::Mutex || wait.kind == ResourceKind::Once) {
+    prefer(mutex, behind(semaphore, kMutexWord));
+    wait.address = mutex.value;
+    wait.is_doubtful = mutex.is_doubtful;
+  }
   if (wait.kind == ResourceKind::RwLock) {
-    wait.address = rwlock;
+    wait.address = rwlock.value;
+    wait.is_doubtful = rwlock.is_doubtful;
     if (reads) wait.mode = Mode::Shared;
   }
-  // The word of a mutex whose only shown address is the semaphore inside.
-  if (wait.kind == ResourceKind::Mutex && wait.address == 0 && semaphore > 4)
-    wait.address = semaphore - 4;
   wait.site = site;
   return wait;
+}
+
+// Something to join the waits for one class by: its name, hashed (FNV-1a).
+uint64_t address_of_class(std::string_view name) {
+  uint64_t hash = 0xcbf29ce484222325;
+  for (const char c : name) {
+    hash ^= static_cast<unsigned char>(c);
+    hash *= 0x100000001b3;
+  }
+  return hash | (uint64_t{1} << 63);
 }
 
 WaitFact recognise_java(const Thread& thread) {
@@ -607,12 +670,22 @@ WaitFact recognise_java(const Thread& thread) {
     if (name == "java.lang.Thread.join") joins = true;
     if (name.ends_with("ReadLock.lock")) wait.mode = Mode::Shared;
   }
-  wait.site = site == thread.frames.size() ? 0 : site;
+  const bool is_runtimes_own = site == thread.frames.size();
+  wait.site = is_runtimes_own ? 0 : site;
+  for (const MonitorLine& line : thread.monitors) {
+    if (line.what != MonitorLine::What::ClassInit) continue;
+    wait.posture = Posture::Blocked;
+    wait.kind = ResourceKind::Once;
+    wait.is_class_init = true;
+    wait.symbol = line.type;
+    wait.address = address_of_class(line.type);
+    return wait;
+  }
   if (state.starts_with("RUNNABLE")) {
     const bool in_native = top.ends_with("Native") || top.ends_with("0") ||
                            top.ends_with("epollWait") || top.ends_with("poll") ||
                            top.ends_with("accept") || top.ends_with(".wait");
-    wait.posture = thread.frames.empty() || in_native ? Posture::Idle : Posture::Busy;
+    wait.posture = is_runtimes_own || in_native ? Posture::Idle : Posture::Busy;
     return wait;
   }
   for (const MonitorLine& line : thread.monitors) {
@@ -664,6 +737,11 @@ WaitFact recognise_python(const Thread& thread) {
 
 }  // namespace
 
+GoAddress first_go_argument(std::string_view args) {
+  const std::string_view first = trimmed(args.substr(0, args.find(',')));
+  return {parse_hex(first).value_or(0), first.ends_with('?')};
+}
+
 WaitFact recognise_wait(const Thread& thread) {
   switch (thread.dialect) {
     case Dialect::Go:
@@ -681,9 +759,12 @@ WaitFact recognise_wait(const Thread& thread) {
 uint64_t running_once(const Frame& frame, std::string_view plain, Dialect dialect) {
   if (dialect == Dialect::Go && plain.ends_with("(*Once).doSlow")) {
     // struct { done; m Mutex }: the mutex is behind the first word.
-    const auto address = parse_hex(go_address(frame.args));
-    return address ? *address + 4 : 0;
+    const GoAddress once = first_go_argument(frame.args);
+    return once ? once.value + 4 : 0;
   }
+  constexpr std::string_view kInit = ".<clinit>";
+  if (dialect == Dialect::Java && frame.function.ends_with(kInit))
+    return address_of_class(frame.function.substr(0, frame.function.size() - kInit.size()));
   if (plain != "pthread_once_slow" && plain != "pthread_once") return 0;
   return parse_hex(first_of(frame.args, {"once_control"})).value_or(0);
 }

@@ -121,5 +121,36 @@ TEST(Waits, GoSaysWhatItWaitsFor) {
   EXPECT_EQ(old.address, 0xc0000b4010u);
 }
 
+TEST(Waits, GoMarksWhatMayBeStale) {
+  const WaitFact sure = wait_of(
+      "goroutine 7 [semacquire]:\nruntime.semacquire1(0xc00009a028, 0x0?, 0x3, 0x0)\n"
+      "\t/go/sema.go:150 +0x1\nsync.runtime_SemacquireMutex(0x0?, 0x0?, 0x0?)\n"
+      "\t/go/sema.go:77 +0x1\nsync.(*RWMutex).Lock(0x8?)\n\t/go/rwmutex.go:152 +0x1\n"
+      "main.f()\n\t/a.go:1 +0x1\n");
+  EXPECT_EQ(sure.address, 0xc00009a020u);
+  EXPECT_FALSE(sure.is_doubtful);
+  EXPECT_TRUE(sure.is_read_held);
+  const WaitFact stale = wait_of(
+      "goroutine 7 [semacquire]:\nsync.runtime_SemacquireMutex(0xc000094170?, 0x0?, 0x0?)\n"
+      "\t/go/sema.go:77 +0x1\nsync.(*RWMutex).RLock(...)\n\t/go/rwmutex.go:71\n"
+      "main.f()\n\t/a.go:1 +0x1\n");
+  EXPECT_TRUE(stale.is_doubtful);
+}
+
+TEST(Waits, JavaNamesTheClassThatIsInitialised) {
+  const WaitFact wait = wait_of(
+      "\"late\" #14 prio=5 os_prio=0 tid=0x7f nid=0x5ff8 in Object.wait()\n"
+      "   java.lang.Thread.State: RUNNABLE\n\tat demo.Late.run(Init.java:5)\n"
+      "\t- waiting on the Class initialization monitor for demo.A\n");
+  EXPECT_EQ(wait.posture, Posture::Blocked);
+  EXPECT_EQ(wait.kind, ResourceKind::Once);
+  EXPECT_EQ(wait.symbol, "demo.A");
+  Frame running;
+  running.function = "demo.A.<clinit>";
+  EXPECT_EQ(running_once(running, "demo.A.", Dialect::Java), wait.address);
+  running.function = "demo.B.<clinit>";
+  EXPECT_NE(running_once(running, "demo.B.", Dialect::Java), wait.address);
+}
+
 }  // namespace
 }  // namespace gordian::dump

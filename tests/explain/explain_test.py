@@ -13,8 +13,9 @@ import sys
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(HERE, "..", "support")]
 import harness
+import recorded
 from harness import Skip, expect
-from samples import POLL, SAMPLES, START, TWO_LAYERS
+from samples import LOCKS, POLL, SAMPLES, START, TWO_LAYERS, hung_in
 
 
 def explain(world, text, *options):
@@ -47,6 +48,13 @@ def test_samples(world):
     for name, (text, expected) in SAMPLES.items():
         found, result = explain(world, text)
         expect(found == expected, f"{name}: {found}, not {expected}", result)
+
+
+def test_other_locks(world):
+    """One hang, its waits as other libraries and other versions of glibc show them."""
+    for lock in LOCKS:
+        found, result = explain(world, hung_in(lock))
+        expect(found == [("stall", "lock-order", [501, 502], [])], f"{lock}: {found}", result)
 
 
 def test_as_people_paste_it(world):
@@ -184,6 +192,51 @@ def test_huge(world):
                  "goroutine 1 [semacquire]:\n" + "sync.(*Mutex).Lock(0xc000)\n\t/x.go:1\n" * 300_000):
         result = world.run(world.gordian, "explain", "-", input=text.encode(), timeout=60)
         expect(result.status in (0, 2), "read", result)
+
+
+# --- recorded: what gdb printed of the broken scenarios
+
+
+def knots_of(world):
+    return sorted((f["verdict"], f["kind"], sorted(t["tid"] for t in f["threads"] if t["role"] == "knot"))
+                  for f in world.report()["findings"])
+
+
+def test_recorded(world):
+    """The threads and locks that the scenario's source promises; where the text has less, nothing else."""
+    for label, text in recorded.all_recorded():
+        _, result = explain(world, text)
+        findings = world.report()["findings"]
+        less = recorded.less(label)
+        if less:
+            expect(not findings, f"{label}: a finding, though {less}", result)
+            continue
+        for facts in recorded.facts_of(label, text):
+            expect(any(recorded.scenario.fits(finding, facts) for finding in findings), f"{label}: no {facts}", result)
+        expect(all(f["verdict"] == "stall" for f in findings), f"{label}: more than the text shows", result)
+
+
+def test_recorded_and_changed(world):
+    """Threads in another order, other addresses, other names of functions: the same answer."""
+    for label, text in recorded.all_recorded():
+        explain(world, text)
+        before = knots_of(world)
+        for change, changed in recorded.variants(text, seed=label):
+            _, result = explain(world, changed)
+            expect(knots_of(world) == before, f"{label}, {change}: {knots_of(world)}, not {before}", result)
+
+
+def test_recorded_without_an_edge(world):
+    """Each thread of a knot in poll instead, or left out: no claim."""
+    for label, text in recorded.all_recorded():
+        if any(label.startswith(start) for start in recorded.STILL_STUCK):
+            continue
+        explain(world, text)
+        for _, _, knot in knots_of(world):
+            for lwp in knot:
+                for change, changed in recorded.without(text, lwp):
+                    found, result = explain(world, changed)
+                    expect(found == [], f"{label}, {lwp} {change}: {found}", result)
 
 
 # --- live: what the tools of this machine print of programs that hang

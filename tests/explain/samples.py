@@ -69,6 +69,97 @@ CORE = mutex_wait(B) + [
 TWO_LAYERS = native((500, "core", SLEEP), (501, "admin", CORE), (502, "room", PLUGIN),
                     (503, "pool", CONDITION + START), (504, "loop", POLL + START))
 
+# The same hang as other libraries and versions of glibc show a thread that waits for a mutex.
+LOCKS = {
+    "glibc 2.17": lambda a: [
+        "__lll_lock_wait () at ../nptl/sysdeps/unix/sysv/linux/x86_64/lowlevellock.S:135",
+        "0x00007f55b00aa482 in _L_lock_870 () from /lib64/libpthread.so.0",
+        f"0x00007f55b00aa682 in __GI___pthread_mutex_lock (mutex={a}) at ../nptl/pthread_mutex_lock.c:64"],
+    "glibc 2.28": lambda a: [
+        "__lll_lock_wait () at ../sysdeps/unix/sysv/linux/x86_64/lowlevellock.S:103",
+        f"0x00007f55b00aa682 in __GI___pthread_mutex_lock (mutex={a}) at ../nptl/pthread_mutex_lock.c:80"],
+    "glibc 2.31": lambda a: [
+        f"__lll_lock_wait (futex=futex@entry={a}, private=0) at lowlevellock.c:52",
+        f"0x00007f55b00aa682 in __GI___pthread_mutex_lock (mutex={a}) at ../nptl/pthread_mutex_lock.c:80"],
+    "glibc 2.41": lambda a: [
+        f"__syscall_cancel_arch () at ../sysdeps/unix/sysv/linux/x86_64/syscall_cancel.S:56",
+        f"__internal_syscall_cancel (a1={a}, a2=128, nr=202) at ./nptl/cancellation.c:49",
+        f"futex_wait (futex_word={a}, expected=2, private=0) at ../sysdeps/nptl/futex-internal.h:146",
+        f"__GI___lll_lock_wait (futex={a}, private=0) at ./nptl/lowlevellock.c:49",
+        f"___pthread_mutex_lock (mutex={a}) at ./nptl/pthread_mutex_lock.c:93"],
+    "glibc without debug information": lambda a: [
+        "0x00007f55b00a7d50 in __lll_lock_wait () from /lib/x86_64-linux-gnu/libc.so.6",
+        "0x00007f55b00aa682 in pthread_mutex_lock () from /lib/x86_64-linux-gnu/libc.so.6"],
+    "stripped glibc": lambda a: [
+        "0x00007f55b00a7d50 in ?? () from /lib/x86_64-linux-gnu/libc.so.6",
+        "0x00007f55b00aa682 in pthread_mutex_lock () from /lib/x86_64-linux-gnu/libc.so.6"],
+    "musl": lambda a: [
+        "__cp_end () at src/thread/x86_64/syscall_cp.s:29",
+        f"0x00007f55b00a7d50 in __syscall_cp_c (nr=202, u={hex(int(a, 16) + 4)}, v=128) at src/thread/pthread_cancel.c:33",
+        f"0x00007f55b00a7d60 in __timedwait_cp (addr={hex(int(a, 16) + 4)}, val=-2147483001, clk=0, at=0x0, priv=128) at src/thread/__timedwait.c:31",
+        f"0x00007f55b00a7d70 in __pthread_mutex_timedlock (m={a}, at=0x0) at src/thread/pthread_mutex_timedlock.c:73",
+        f"0x00007f55b00a7d80 in __pthread_mutex_lock (m={a}) at src/thread/pthread_mutex_lock.c:9"],
+    "libstdc++ without debug information": lambda a: mutex_wait(a) + [
+        "0x000055d0aa00f028 in std::mutex::lock() ()", "0x000055d0aa00f038 in std::lock_guard<std::mutex>::lock_guard(std::mutex&) ()"],
+    "std::unique_lock": lambda a: mutex_wait(a) + [
+        f"0x000055d0aa00f028 in __gthread_mutex_lock (__mutex={a}) at /usr/include/x86_64-linux-gnu/c++/12/bits/gthr-default.h:749",
+        f"std::mutex::lock (this={a}) at /usr/include/c++/12/bits/std_mutex.h:100",
+        "std::unique_lock<std::mutex>::lock (this=0x7f55aa0658b0) at /usr/include/c++/12/bits/unique_lock.h:139",
+        f"std::unique_lock<std::mutex>::unique_lock (__m=..., this=0x7f55aa0658b0) at /usr/include/c++/12/bits/unique_lock.h:69"],
+    "GLib": lambda a: [
+        "syscall () at ../sysdeps/unix/sysv/linux/x86_64/syscall.S:38",
+        "0x00007f55b030699c in ?? () from /lib/x86_64-linux-gnu/libglib-2.0.so.0"],
+    "GLib with debug information": lambda a: [
+        "syscall () at ../sysdeps/unix/sysv/linux/x86_64/syscall.S:38",
+        f"0x00007f55b030699c in g_mutex_lock_slowpath (mutex=mutex@entry={a}) at ../../../glib/gthread-posix.c:1512",
+        f"0x00007f55b03069ac in g_mutex_lock (mutex=mutex@entry={a}) at ../../../glib/gthread-posix.c:1536"],
+    "Qt": lambda a: [
+        "syscall () at ../sysdeps/unix/sysv/linux/x86_64/syscall.S:38",
+        "0x00007f55b03069ac in QBasicMutex::lockInternal() () from /lib/x86_64-linux-gnu/libQt5Core.so.5",
+        "0x00007f55b03069bc in QMutex::lock() () from /lib/x86_64-linux-gnu/libQt5Core.so.5"],
+    "Qt with debug information": lambda a: [
+        "syscall () at ../sysdeps/unix/sysv/linux/x86_64/syscall.S:38",
+        f"0x00007f55b03069ac in QtLinuxFutex::_q_futex (val3=0, addr2=0x0, val2=0, val=3, op=0, addr={a}) at thread/qfutex_p.h:105",
+        f"lockInternal_helper<false> (elapsedTimer=0x0, timeout=-1, d_ptr=...) at thread/qmutex_linux.cpp:142",
+        f"QBasicMutex::lockInternal (this={a}) at thread/qmutex_linux.cpp:159",
+        f"0x00007f55b03069bc in QMutex::lock (this={a}) at thread/qmutex.cpp:232"],
+    "Rust": lambda a: [
+        "syscall () at ../sysdeps/unix/sysv/linux/x86_64/syscall.S:38",
+        "0x00007f55b03069ac in std::sys::pal::unix::futex::futex_wait () at library/std/src/sys/pal/unix/futex.rs:72",
+        f"std::sys::sync::mutex::futex::Mutex::lock_contended (self={a}) at library/std/src/sys/sync/mutex/futex.rs:63",
+        f"0x00007f55b03069bc in std::sync::poison::mutex::Mutex<app::State>::lock<app::State> (self={a}) at /rustc/0/library/std/src/sync/poison/mutex.rs:317"],
+    "parking_lot": lambda a: [
+        "syscall () at ../sysdeps/unix/sysv/linux/x86_64/syscall.S:38",
+        "0x00007f55b03069ac in parking_lot_core::parking_lot::park () at parking_lot_core/src/parking_lot.rs:635",
+        f"parking_lot::raw_mutex::RawMutex::lock_slow (self={a}) at parking_lot/src/raw_mutex.rs:262",
+        f"0x00007f55b03069bc in lock_api::mutex::Mutex<parking_lot::raw_mutex::RawMutex, app::State>::lock (self={a}) at lock_api/src/mutex.rs:214"],
+    "MariaDB": lambda a: mutex_wait(a) + [
+        f"0x000055d0aa00f028 in psi_mutex_lock (that={a}, file=0x55d0aa9d1d8a \"core.cc\", line=510) at mysys/my_thr_init.c:489",
+        f"0x000055d0aa00f038 in inline_mysql_mutex_lock (that={a}, src_file=0x55d0aa9d1d8a \"core.cc\", src_line=510) at include/mysql/psi/mysql_thread.h:746"],
+    "InnoDB": lambda a: [
+        "syscall () at ../sysdeps/unix/sysv/linux/x86_64/syscall.S:38",
+        f"0x000055d0aa00f028 in srw_mutex_impl<true>::wait (this={a}, lk=2147483650) at storage/innobase/sync/srw_lock.cc:215",
+        f"0x000055d0aa00f038 in srw_mutex_impl<true>::wait_and_lock (this={a}) at storage/innobase/sync/srw_lock.cc:301"],
+    "Boost": lambda a: mutex_wait(a) + [
+        f"0x000055d0aa00f028 in boost::mutex::lock (this={a}) at /usr/include/boost/thread/pthread/mutex.hpp:64",
+        "boost::unique_lock<boost::mutex>::lock (this=0x7f55aa0658b0) at /usr/include/boost/thread/lock_types.hpp:346"],
+    "Abseil": lambda a: [
+        "syscall () at ../sysdeps/unix/sysv/linux/x86_64/syscall.S:38",
+        "0x000055d0aa00f028 in absl::synchronization_internal::FutexWaiter::Wait (this=0x7f5510, t=...) at absl/synchronization/internal/futex_waiter.cc:67",
+        "0x000055d0aa00f038 in AbslInternalPerThreadSemWait (t=...) at absl/synchronization/internal/per_thread_sem.cc:90",
+        f"0x000055d0aa00f048 in absl::Mutex::Block (this={a}, s=0x7f5510) at absl/synchronization/mutex.cc:1082",
+        f"0x000055d0aa00f058 in absl::Mutex::LockSlow (this={a}, how=0x55d0, cond=0x0, flags=0) at absl/synchronization/mutex.cc:1780"],
+}
+
+
+def hung_in(lock):
+    """TWO_LAYERS, its two waits shown by that library."""
+    wait_a, wait_b = LOCKS[lock](A), LOCKS[lock](B)
+    skip = len(mutex_wait(A))
+    return native((500, "core", SLEEP), (501, "admin", wait_b + CORE[skip:]), (502, "room", wait_a + PLUGIN[skip:]),
+                  (503, "pool", CONDITION + START), (504, "loop", POLL + START))
+
+
 # An object is left through its callback and entered again; another thread queues behind.
 SELF = "0x55d0bb601d20"
 REENTRY = mutex_wait(SELF) + [
@@ -217,6 +308,27 @@ GO_TWO = (
     + goroutine(18, "sync.Mutex.Lock, 3 minutes", go_lock("0xc0000b4010") + ["main.(*Bank).Credit(0xc0000b4000, 0x5)"])
     + goroutine(19, "sync.Mutex.Lock, 3 minutes", go_lock("0xc0000b4030") + ["main.(*Bank).Debit(0xc0000b4000, 0x5)"]))
 
+# Stop() waits for workers under the lock they need to end.
+GO_GROUP_STOP = goroutine(61, "semacquire, 3 minutes", [
+    "sync.runtime_Semacquire(0xc00009e008?)", "sync.(*WaitGroup).Wait(0xc00009e008?)", "main.(*Pool).Stop(0xc00009e000)"])
+GO_GROUP = GO_GROUP_STOP + "".join(
+    goroutine(n, "semacquire, 3 minutes", go_lock("0xc00009e000") + ["main.(*Pool).Worker(0xc00009e000, 0x0?)"]) for n in (62, 63))
+
+# A reader that reads again while a writer waits: Go lets writers go first.
+GO_OUTER = "main.scan(0xc00009a020?, 0xc00002c000, 0xc00002c060)\n\t/src/scan.go:20 +0x45\n"
+GO_SECOND_READ = (
+    goroutine(71, "semacquire, 3 minutes", ["sync.runtime_SemacquireMutex(0xc000094170?, 0x68?, 0xc0000800c0?)",
+                                            "sync.(*RWMutex).RLock(...)", "main.(*Registry).Lookup(0xc00009a020, {0x47, 0x1})"]
+              ).replace("created by", GO_OUTER + "created by")
+    + goroutine(72, "semacquire, 3 minutes", ["sync.runtime_SemacquireMutex(0x0?, 0x0?, 0x0?)", "sync.(*RWMutex).Lock(0xc00009a020?)",
+                                              "main.(*Registry).Write(0xc00009a020)"]))
+
+# A register shows something else by now: the address of one lock is wrong, the other right.
+GO_STALE = (
+    goroutine(81, "sync.Mutex.Lock, 3 minutes", go_lock("0xc00008a210") + ["main.(*Cache).Invalidate(0xc00008a210)", "main.(*Registry).Update(0xc00008c000)"])
+    + goroutine(82, "sync.RWMutex.RLock, 3 minutes", ["sync.runtime_SemacquireMutex(0x8?, 0x0?, 0x0?)", "sync.(*RWMutex).RLock(...)",
+                                                      "main.(*Registry).Lookup(0xc00008c000?)", "main.(*Cache).Refresh(0xc00008a210)"]))
+
 GO_ASLEEP = "fatal error: all goroutines are asleep - deadlock!\n\n" + \
     goroutine(1, "chan receive", ["main.main()"], "") + goroutine(6, "chan send", ["main.feed(0xc00001)"])
 
@@ -276,6 +388,93 @@ def java_parked(name, nid, wants, owns, line):
 JAVA_PARKED = java_parked("worker-1", 721, X, None, 10) + java_parked("worker-2", 722, Y, None, 20)
 JAVA_OWNED = java_parked("worker-1", 721, X, Y, 10) + java_parked("worker-2", 722, Y, X, 20)
 
+# Two classes that initialise each other; a third thread comes late. Whoever is in <clinit> has it.
+def java_init(name, nid, where, wants):
+    return (f'"{name}" #{nid} prio=5 os_prio=0 tid=0x00007f55c0 nid={hex(nid)} in Object.wait()  [0x00007f55c]\n'
+            f"   java.lang.Thread.State: RUNNABLE\n\tat {where}(Init.java:5)\n"
+            f"\t- waiting on the Class initialization monitor for {wants}\n"
+            "\tat java.lang.Thread.run(java.base@17.0.15/Thread.java:840)\n\n")
+
+
+JAVA_INIT = JAVA_TITLE + java_init("late", 0x733, "demo.Late.run", "demo.A") + \
+    java_init("init-a", 0x731, "demo.A.<clinit>", "demo.B") + java_init("init-b", 0x732, "demo.B.<clinit>", "demo.A")
+
+# jstack does not print whom a thread joins.
+JAVA_JOINER = (f'"joiner" #16 prio=5 os_prio=0 tid=0x00007f55c0 nid={0x742} in Object.wait()  [0x00007f55c]\n'
+               "   java.lang.Thread.State: WAITING (on object monitor)\n"
+               "\tat java.lang.Object.wait(java.base@17.0.15/Native Method)\n\t- waiting on <0x00000000fc0affa0> (a java.lang.Thread)\n"
+               "\tat java.lang.Thread.join(java.base@17.0.15/Thread.java:1313)\n\t- locked <0x00000000fc0affa0> (a java.lang.Thread)\n"
+               f"\tat demo.Pool.stop(Pool.java:7)\n\t- locked <{X}> (a demo.Pool)\n\n")
+JAVA_REFERENCES = ('"Reference Handler" #2 daemon prio=10 os_prio=0 tid=0x00007f55c0 nid=0x743 waiting on condition  [0x00007f55c]\n'
+                   "   java.lang.Thread.State: RUNNABLE\n"
+                   "\tat java.lang.ref.Reference.waitForReferencePendingList(java.base@17.0.15/Native Method)\n"
+                   "\tat java.lang.ref.Reference.processPendingReferences(java.base@17.0.15/Reference.java:253)\n\n")
+JAVA_JOIN = JAVA_TITLE + JAVA_REFERENCES + JAVA_JOINER + java_thread("worker", 0x741, X, None, "Worker", 9)
+JAVA_WORKER = ('"worker" #17 prio=5 os_prio=0 tid=0x00007f55c0 nid=0x744 runnable  [0x00007f55c]\n'
+               "   java.lang.Thread.State: RUNNABLE\n\tat demo.Worker.compute(Worker.java:3)\n\n")
+
+# ThreadMXBean's own form; ids of Java, no LWPs.
+THREAD_INFO = """"left" Id=12 BLOCKED on java.lang.Object@1b2c3d owned by "right" Id=13
+\tat demo.Left.run(Demo.java:20)
+\t-  blocked on java.lang.Object@1b2c3d
+\t-  locked java.lang.Object@4e5f60
+
+"right" Id=13 BLOCKED on java.lang.Object@4e5f60 owned by "left" Id=12
+\tat demo.Right.run(Demo.java:30)
+\t-  blocked on java.lang.Object@4e5f60
+\t-  locked java.lang.Object@1b2c3d
+
+"""
+
+# An entry of the journal: systemd-coredump's stacks, of two modules.
+JOURNAL = "\n".join("Nov 20 10:00:00 host systemd-coredump[999]: " + line for line in """Process 900 (server) of user 0 dumped core.
+
+Stack trace of thread 901:
+#0  0x00007f55b00aa482 __lll_lock_wait (libc.so.6 + 0x87482)
+#1  0x00007f55b00aa682 pthread_mutex_lock@@GLIBC_2.2.5 (libc.so.6 + 0x8d682)
+#2  0x000055d0aa0c7ab5 core_send_packet (server + 0xc7ab5)
+#3  0x00007f55a193bce6 room_refresh (room.so + 0x3bce6)
+#4  0x00007f55b00a71f5 start_thread (libc.so.6 + 0x891f5)
+#5  0x00007f55b01278ec __clone3 (libc.so.6 + 0x1098ec)
+
+Stack trace of thread 902:
+#0  0x00007f55b00aa482 __lll_lock_wait (libc.so.6 + 0x87482)
+#1  0x00007f55b00aa682 pthread_mutex_lock@@GLIBC_2.2.5 (libc.so.6 + 0x8d682)
+#2  0x00007f55a1943a10 room_describe (room.so + 0x43a10)
+#3  0x000055d0aa0da840 core_admin_request (server + 0xda840)
+#4  0x00007f55b00a71f5 start_thread (libc.so.6 + 0x891f5)
+#5  0x00007f55b01278ec __clone3 (libc.so.6 + 0x1098ec)
+""".split("\n")) + "\n"
+
+LLDB = """(lldb) bt all
+* thread #1: tid = 900, 0x00007f55b00ed545 libc.so.6`__GI___clock_nanosleep + 69, name = 'core', stop reason = signal SIGSTOP
+  * frame #0: 0x00007f55b00ed545 libc.so.6`__GI___clock_nanosleep + 69
+    frame #1: 0x000055d0aa001234 server`main(argc=1, argv=0x00007ffc00000010) at main.c:90:3
+  thread #2: tid = 901, 0x00007f55b00aa482 libc.so.6`__lll_lock_wait + 48, name = 'admin'
+    frame #0: 0x00007f55b00aa482 libc.so.6`__lll_lock_wait(futex=0x000055d0bb200ee0, private=0) at lowlevellock.c:49:7
+    frame #1: 0x00007f55b00aa682 libc.so.6`___pthread_mutex_lock(mutex=0x000055d0bb200ee0) at pthread_mutex_lock.c:93:7
+    frame #2: 0x00007f55a1943a10 room.so`room_describe(channel=0x000055d0bb100000) at room.c:459:3
+    frame #3: 0x000055d0aa0da840 server`core_admin_request(request=0x000055d0bb40ad50) at main.c:304:3
+    frame #4: 0x00007f55b00a71f5 libc.so.6`start_thread(arg=0x0) at pthread_create.c:442:8
+  thread #3: tid = 902, 0x00007f55b00aa482 libc.so.6`__lll_lock_wait + 48, name = 'room'
+    frame #0: 0x00007f55b00aa482 libc.so.6`__lll_lock_wait(futex=0x000055d0bb100118, private=0) at lowlevellock.c:49:7
+    frame #1: 0x00007f55b00aa682 libc.so.6`___pthread_mutex_lock(mutex=0x000055d0bb100118) at pthread_mutex_lock.c:93:7
+    frame #2: 0x000055d0aa0c7ab5 server`core_send_packet(channel=0x000055d0bb100000, packet=0x00007f55c1e0) at core.c:510:3
+    frame #3: 0x00007f55a193bce6 room.so`room_refresh(member=0x000055d0bb3056a0) at room.c:298:9
+    frame #4: 0x00007f55b00a71f5 libc.so.6`start_thread(arg=0x0) at pthread_create.c:442:8
+"""
+
+PY_SPY = """Process 1234: python3 app.py
+Python v3.11.2 (/usr/bin/python3.11)
+
+Thread 1234 (idle): "MainThread"
+    join (threading.py:1112)
+    <module> (app.py:40)
+Thread 1240 (idle): "Thread-1"
+    transfer (app.py:14)
+    run (threading.py:975)
+"""
+
 PYTHON = """Thread 0x00007f55b0001700 (most recent call first):
   File "/app/sides.py", line 14 in left
   File "/usr/lib/python3.11/threading.py", line 975 in run
@@ -313,5 +512,19 @@ SAMPLES = {
     "java_section_alone": (JAVA_SECTION, [("deadlock", "lock-order", [0, 0], [])]),
     "java_parked": (JAVA_PARKED, [("stall", "lock-order", [721, 722], [])]),
     "java_owned": (JAVA_OWNED, [("deadlock", "lock-order", [721, 722], [])]),
+    "java_init": (JAVA_INIT, [("deadlock", "once", [0x731, 0x732], [0x733])]),
+    "java_init_one_edge": (JAVA_INIT.replace("- waiting on the Class initialization monitor for demo.B", "- locked <0xfc0> (a demo.B)"), []),
+    "java_join": (JAVA_JOIN, [("stall", "join", [0x741, 0x742], [])]),
+    "java_join_alone": (JAVA_TITLE + JAVA_REFERENCES + JAVA_JOINER, []),
+    "java_join_at_work": (JAVA_JOIN + JAVA_WORKER, []),
+    "go_group": (GO_GROUP, [("stall", "semaphore", [61, 62, 63], [])]),
+    "go_group_alone": (GO_GROUP_STOP, []),
+    "go_second_read": (GO_SECOND_READ, [("stall", "rwlock", [71, 72], [])]),
+    "go_first_read": (GO_SECOND_READ.replace(GO_OUTER, ""), []),
+    "go_stale": (GO_STALE, [("stall", "rwlock", [81, 82], [])]),
+    "thread_info": (THREAD_INFO, [("deadlock", "lock-order", [12, 13], [])]),
+    "journal": (JOURNAL, [("stall", "lock-order", [901, 902], [])]),
+    "lldb": (LLDB, [("stall", "lock-order", [901, 902], [])]),
+    "py_spy": (PY_SPY, []),
     "python": (PYTHON, []),
 }

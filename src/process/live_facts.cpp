@@ -111,19 +111,39 @@ std::string find_obstacle(const ThreadReading& reading) {
          "CAP_SYS_PTRACE";
 }
 
+// A thread by which the process is looked into.
+struct Face {
+  int tid = 0;
+  std::string obstacle;
+};
+
+// The main thread, if it has not ended. Others may end while they are asked: what then cannot be
+// read is no lack of permission, so the next one is asked.
+std::optional<Face> find_face(const TaskDirectory& tasks) {
+  const auto lives = [&](int tid) {
+    const std::optional<ThreadReading> reading = tasks.read(tid);
+    return reading && reading->state != 'Z' && reading->state != 'X' ? reading : std::nullopt;
+  };
+  std::vector<int> tids = tasks.list();
+  const auto main = std::find(tids.begin(), tids.end(), tasks.pid());
+  if (main != tids.end()) std::rotate(tids.begin(), main, main + 1);
+  for (const int tid : tids) {
+    const std::optional<ThreadReading> reading = lives(tid);
+    if (!reading) continue;
+    Face face{tid, find_obstacle(*reading)};
+    if (face.obstacle.empty() || lives(tid)) return face;
+  }
+  return std::nullopt;
+}
+
 }  // namespace
 
 Result<std::unique_ptr<LiveProcess>> LiveProcess::open(int pid) {
   if (!path_exists("/proc/" + std::to_string(pid)))
     return Error("no such process", "in a container a process has another number inside");
   GORDIAN_TRY(TaskDirectory tasks, TaskDirectory::open(pid));
-  std::optional<ThreadReading> face;
-  for (const int tid : tasks.list()) {
-    face = tasks.read(tid);
-    if (face && face->state != 'Z' && face->state != 'X') break;
-  }
-  if (!face || face->state == 'Z' || face->state == 'X')
-    return Error("it has ended", "its parent has not yet asked for its exit status");
+  const std::optional<Face> face = find_face(tasks);
+  if (!face) return Error("it has ended", "its parent has not yet asked for its exit status");
   const int tid = face->tid;
   std::unique_ptr<LiveProcess> process(new LiveProcess(std::move(tasks), tid));
   const std::optional<ProcessStatus> status = read_status(pid);
@@ -133,7 +153,7 @@ Result<std::unique_ptr<LiveProcess>> LiveProcess::open(int pid) {
   process->facts_.process.argv = read_argv(tid);
   // Unknown is taken for yes: it only turns a `deadlock` into a `stall`.
   process->facts_.process.handles_signals = !status || helpful_signals(status->caught_signals) != 0;
-  process->obstacle_ = find_obstacle(*face);
+  process->obstacle_ = face->obstacle;
   process->view_ =
       std::make_unique<ProcessView>(tid, read_modules(tid).value_or(std::vector<Module>{}));
   process->facts_.memory = &process->cache_;

@@ -4,22 +4,17 @@
 #include "analysis/find_stuck.h"
 #include "base/file.h"
 #include "process/live.h"
+#include "watch/socket_peer.h"
 
 #include <algorithm>
 #include <charconv>
-#include <cstring>
 #include <dirent.h>
 #include <fcntl.h>
-#include <linux/netlink.h>
-#include <linux/rtnetlink.h>
-#include <linux/sock_diag.h>
-#include <linux/unix_diag.h>
 #include <map>
 #include <memory>
 #include <optional>
 #include <set>
 #include <string>
-#include <sys/socket.h>
 #include <tuple>
 #include <unistd.h>
 
@@ -77,44 +72,6 @@ std::optional<uint64_t> inode_in(const std::string& link, const std::string& kin
   return inode;
 }
 
-// The other one of a connected pair of local sockets. Nullopt: another kind of socket.
-std::optional<uint64_t> find_peer(uint64_t inode) {
-  const FileDescriptor link(socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG));
-  if (!link) return std::nullopt;
-  struct {
-    nlmsghdr header;
-    unix_diag_req question;
-  } request{};
-  request.header.nlmsg_len = sizeof request;
-  request.header.nlmsg_type = SOCK_DIAG_BY_FAMILY;
-  request.header.nlmsg_flags = NLM_F_REQUEST;
-  request.question.sdiag_family = AF_UNIX;
-  request.question.udiag_states = UINT32_MAX;
-  request.question.udiag_ino = static_cast<uint32_t>(inode);
-  request.question.udiag_show = UDIAG_SHOW_PEER;
-  request.question.udiag_cookie[0] = request.question.udiag_cookie[1] = UINT32_MAX;
-  if (send(link.get(), &request, sizeof request, 0) != static_cast<ssize_t>(sizeof request))
-    return std::nullopt;
-  alignas(nlmsghdr) char answer[4096];
-  const ssize_t got = recv(link.get(), answer, sizeof answer, 0);
-  const auto* const header = reinterpret_cast<const nlmsghdr*>(answer);
-  if (got < static_cast<ssize_t>(NLMSG_LENGTH(sizeof(unix_diag_msg))) ||
-      header->nlmsg_type != SOCK_DIAG_BY_FAMILY)
-    return std::nullopt;
-  const size_t end = std::min<size_t>(static_cast<size_t>(got), header->nlmsg_len);
-  for (size_t at = NLMSG_ALIGN(NLMSG_LENGTH(sizeof(unix_diag_msg))); at + sizeof(rtattr) <= end;) {
-    rtattr attribute{};
-    std::memcpy(&attribute, answer + at, sizeof attribute);
-    uint32_t peer = 0;
-    if (attribute.rta_type == UNIX_DIAG_PEER && at + RTA_LENGTH(sizeof peer) <= end) {
-      std::memcpy(&peer, answer + at + RTA_LENGTH(0), sizeof peer);
-      return peer;
-    }
-    at += std::max<size_t>(RTA_ALIGN(attribute.rta_len), sizeof attribute);
-  }
-  return std::nullopt;
-}
-
 // What a thread is blocked on, and by which open files others can end that.
 struct End {
   bool is_socket = false;
@@ -132,7 +89,7 @@ std::optional<End> find_end(int pid, const ThreadFacts& thread, bool reads) {
       read_link(proc(pid, "fd/" + std::to_string(static_cast<int>(thread.args[0]))));
   if (const auto inode = inode_in(link, "pipe")) return End{.reads = reads, .inode = *inode};
   const auto inode = inode_in(link, "socket");
-  const auto peer = inode ? find_peer(*inode) : std::nullopt;
+  const auto peer = inode ? find_socket_peer(pid, *inode) : std::nullopt;
   if (!peer) return std::nullopt;
   return End{.is_socket = true, .reads = reads, .inode = *inode, .peer = *peer};
 }

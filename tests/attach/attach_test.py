@@ -137,9 +137,10 @@ int main(int argc, char** argv) {
 """
 
 # Waits for other processes and on pipes: "child" waits for one that fills a pipe nobody reads,
-# "pipe" and "sockets" read with a lock held that the writer wants. With "work" as well somebody is
+# "pipe", "sockets" and "tcp" read with a lock held that the writer wants. With "work" as well somebody is
 # still there who could go on.
 OTHER_END = r"""
+#include <netinet/in.h>
 #include <pthread.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -147,6 +148,19 @@ OTHER_END = r"""
 #include <unistd.h>
 static pthread_mutex_t table = PTHREAD_MUTEX_INITIALIZER;
 static int ends[2];
+static int connect_loopback(void) {
+  struct sockaddr_in here = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+  socklen_t size = sizeof here;
+  int listener = socket(AF_INET, SOCK_STREAM, 0);
+  if (bind(listener, (struct sockaddr*)&here, size) != 0 || listen(listener, 1) != 0 ||
+      getsockname(listener, (struct sockaddr*)&here, &size) != 0)
+    return -1;
+  ends[0] = socket(AF_INET, SOCK_STREAM, 0);
+  if (connect(ends[0], (struct sockaddr*)&here, size) != 0) return -1;
+  ends[1] = accept(listener, 0, 0);
+  close(listener);
+  return ends[1] < 0 ? -1 : 0;
+}
 static pthread_barrier_t both;
 static void* take(void* me) {
   char byte;
@@ -170,6 +184,8 @@ int main(int argc, char** argv) {
   alarm(60);
   if (strcmp(argv[1], "sockets") == 0) {
     if (socketpair(AF_UNIX, SOCK_STREAM, 0, ends) != 0) return 1;
+  } else if (strcmp(argv[1], "tcp") == 0) {
+    if (connect_loopback() != 0) return 1;
   } else if (pipe(ends) != 0) {
     return 1;
   }
@@ -371,6 +387,10 @@ def test_a_pipe_between_own_threads(world):
 
 def test_a_pair_of_sockets_between_own_threads(world):
     the_other_end(world, "sockets", ["202", "202", "0"], ["socket on descriptor", "table"])
+
+
+def test_a_tcp_connection_between_own_threads(world):
+    the_other_end(world, "tcp", ["202", "202", "0"], ["socket on descriptor", "table"])
 
 
 PLUGIN = r"""

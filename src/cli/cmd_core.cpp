@@ -128,10 +128,9 @@ std::vector<report::ListedThread> list_others(process::CoreProcess& core,
     if (facts.blocked) one.call = decoded.threads[i].call;
     if (one.call.empty()) one.call = "system call " + std::to_string(facts.syscall);
     if (all) {
-      const process::Symbols& symbols = core.view().symbols();
-      one.stack =
-          process::to_stack(process::unwind(symbols, facts.registers, *core.facts().memory));
-      symbols.resolve(one.stack);
+      one.stack = process::to_stack(
+          process::unwind(core.view().symbols(), facts.registers, *core.facts().memory));
+      core.view().resolve(thread.tid, one.stack);
     }
     list.push_back(std::move(one));
   }

@@ -11,6 +11,7 @@
 #include <map>
 #include <tuple>
 #include <unordered_map>
+#include <utility>
 
 namespace gordian::process {
 namespace {
@@ -152,7 +153,7 @@ class Completion {
         thread.wants->stack = to_stack(words.stack);
       else if (thread.wants->site != 0)
         thread.wants->stack = site_only(thread.wants->site);
-      view->symbols().resolve(thread.wants->stack);
+      view->resolve(thread.tid, thread.wants->stack);
     }
     for (size_t h = 0; h < thread.holds.size(); ++h) {
       model::FindingHold& hold = thread.holds[h];
@@ -197,6 +198,13 @@ ProcessView::ProcessView(std::vector<Module> modules, const MemoryReader& memory
       symbols_(0, std::move(modules)),
       memory_(&memory),
       registers_(std::move(registers)) {}
+
+void ProcessView::resolve(int tid, model::Stack& stack) {
+  symbols_.resolve(stack);
+  if (memory() == nullptr) return;
+  if (!std::exchange(python_sought_, true)) python_ = Python::find(symbols_, *memory_);
+  if (python_) python_->add_frames(static_cast<uint32_t>(tid), stack);
+}
 
 void FindingCompleter::name_statics(model::Finding& finding) const {
   for (model::Resource& resource : finding.resources) {

@@ -5,6 +5,7 @@
 #include "model/finding.h"
 #include "process/memory.h"
 #include "process/modules.h"
+#include "process/python.h"
 #include "process/symbols.h"
 #include "process/unwind.h"
 
@@ -34,6 +35,8 @@ class ProcessView {
   // Null: gone.
   [[nodiscard]] const MemoryReader* memory() const { return gone_ ? nullptr : memory_; }
   [[nodiscard]] std::optional<RegisterSet> registers(int tid) const { return registers_(tid); }
+  // Words for the stack of a thread as it stands now, Python functions included.
+  void resolve(int tid, model::Stack& stack);
 
  private:
   int pid_;
@@ -42,6 +45,8 @@ class ProcessView {
   std::unique_ptr<MemoryReader> live_memory_;
   const MemoryReader* memory_;
   FindRegisters registers_;
+  std::optional<Python> python_;
+  bool python_sought_ = false;
 };
 
 class FindingCompleter {

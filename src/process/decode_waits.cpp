@@ -1,19 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "process/decode_waits.h"
 
-#include "process/call_site.h"
 #include "process/debug_info.h"
 #include "process/glibc_layout.h"
+#include "process/libc_locks.h"
 #include "process/priority_mutex.h"
-#include "process/taken_locks.h"
+#include "process/python.h"
+#include "process/syscall_name.h"
+#include "process/wait_call.h"
 #include "process/wait_function.h"
 
 #include <algorithm>
-#include <array>
 #include <map>
 #include <optional>
 #include <tuple>
-#include <unordered_map>
 
 namespace gordian::process {
 namespace {
@@ -26,9 +26,8 @@ using model::ResourceKind;
 using model::ThreadId;
 
 constexpr size_t kEverywhere = SIZE_MAX;  // "process" of what several processes share
-constexpr size_t kNearFrames = 10;        // between the system call and the function that waits
 constexpr uint64_t kGlibCondWord = 8;     // the word of a GCond that its waiters sleep on
-constexpr uint64_t kNearStack = 4096;     // and its bytes
+constexpr uint64_t kNearStack = 4096;     // the frames between the system call and its caller
 
 // linux/futex.h
 constexpr uint64_t kFutexWait = 0;
@@ -85,11 +84,6 @@ struct Owner {
   uint32_t tid = 0;  // in the owner's process; 0: nobody
 };
 
-struct FunctionAt {
-  std::string name;          // plain; empty: no symbol
-  bool is_plumbing = false;  // libc and its like
-};
-
 class Decoder {
  public:
   explicit Decoder(std::span<const ProcessFacts> processes) : processes_(processes) {}
@@ -128,9 +122,17 @@ class Decoder {
                               (layout_.version.empty() ? "" : " " + layout_.version) +
                               ", lock owners may be missing");
     }
-    functions_.clear();
-    called_.clear();
-    if (facts.symbols) taken_locks_.emplace(*facts.symbols, *facts.memory);
+    calls_.reset();
+    python_.reset();
+    if (facts.symbols) {
+      calls_.emplace(*facts.symbols, *facts.memory);
+      python_ = Python::find(*facts.symbols, *facts.memory);
+    }
+    if (python_ && !python_->is_known()) {
+      result_.notes.push_back("Python" +
+                              (python_->version().empty() ? "" : " " + python_->version()) +
+                              " is none of the versions known here: who has its GIL is not said");
+    }
     for (const ThreadFacts& thread : facts.threads) read_thread(index, thread);
   }
 
@@ -149,7 +151,10 @@ class Decoder {
     if (const auto call = futex_call(facts)) {
       decoded.futex = call->address;
       decoded.private_futex = call->is_private;
-      add_wait(process, facts, *call, thread, decoded);
+      if (python_ && python_->is_known() && python_->is_gil_word(call->address))
+        add_gil_wait(process, thread, decoded);
+      else
+        add_wait(process, facts, *call, thread, decoded);
     } else if (facts.spins_on != 0) {
       add_spin(process, facts, thread, decoded);
     }
@@ -158,114 +163,12 @@ class Decoder {
     result_.threads.push_back(std::move(decoded));
   }
 
-  // --- Which function, which object
+  // --- Which object
   // ------------------------------------------------------------------------------------------
-
-  const FunctionAt& function_at(const ProcessFacts& process, uint64_t pc) {
-    const auto [place, is_new] = functions_.try_emplace(pc);
-    if (is_new) {
-      DebugInfo& info = process.symbols->debug_info();
-      if (const auto symbol = info.find_symbol(pc)) place->second.name = plain_name(symbol->name);
-      const Module* const module = info.find_module(pc);
-      place->second.is_plumbing = module != nullptr && is_plumbing("", module->path);
-      if (place->second.name.empty() && place->second.is_plumbing)
-        place->second.name = name_of_half(process, pc);
-    }
-    return place->second;
-  }
-
-  // glibc splits these in two: the part that waits has no symbol, and the caller may have jumped
-  // there.
-  static std::string name_of_half(const ProcessFacts& process, uint64_t pc) {
-    for (const std::string_view name : wait_functions()) {
-      if (is_half_of(*process.symbols, *process.memory, name, pc)) return std::string(name);
-    }
-    return {};
-  }
-
-  const std::string& called_before(const ProcessFacts& process, uint64_t return_address) {
-    const auto [place, is_new] = called_.try_emplace(return_address);
-    if (is_new) {
-      const auto symbol = called_function(*process.symbols, *process.memory, return_address);
-      if (symbol) place->second = plain_name(*symbol);
-    }
-    return place->second;
-  }
-
-  struct Near {
-    std::optional<WaitTarget> target;
-    std::string name;                             // of the function that waits
-    std::optional<uint64_t> argument;             // with which the program called it
-    std::vector<UnwoundFrame> inner_frames = {};  // of libc and its like
-    std::optional<UnwoundFrame> caller = {};      // the program's own that called them
-  };
-
-  // From the system call outwards to the first function known to wait, but not past the first frame
-  // of the program's own: a callback of pthread_once that sleeps does not wait for the once.
-  Near find_function(const ProcessFacts& process, const ThreadFacts& thread) {
-    Near near;
-    if (process.symbols == nullptr) return near;
-    const UnwoundStack stack =
-        unwind(*process.symbols, thread.registers, *process.memory, kNearFrames);
-    for (size_t i = 0; i < stack.frames.size(); ++i) {
-      const UnwoundFrame& frame = stack.frames[i];
-      const FunctionAt& at = function_at(process, frame.lookup_pc());
-      if (i > 0 && !at.is_plumbing && !is_internal(at.name)) {
-        if (near.target && is_wrapper(*near.target)) near.argument = taken_locks_->argument(frame);
-        near.caller = frame;
-        break;
-      }
-      near.inner_frames.push_back(frame);
-      consider(at.name, near);
-      if (i + 1 < stack.frames.size() && stack.frames[i + 1].is_return_address)
-        consider(called_before(process, stack.frames[i + 1].pc), near);
-    }
-    return near;
-  }
-
-  // In a static program libc's inner functions stand beside the program's own.
-  static bool is_internal(const std::string& name) {
-    return find_wait_target(name).has_value() || name.starts_with("lll_lock_wait") ||
-           name.starts_with("futex_") || name == "syscall";
-  }
-
-  // GLib's functions lie around others that wait: the outer one counts.
-  static bool is_wrapper(WaitTarget target) {
-    switch (target) {
-      case WaitTarget::RecMutex:
-      case WaitTarget::GlibReadLock:
-      case WaitTarget::GlibWriteLock:
-      case WaitTarget::GlibOnce:
-      case WaitTarget::GlibQueue:
-        return true;
-      default:
-        return false;
-    }
-  }
-
-  static bool wraps(WaitTarget outer, WaitTarget inner) {
-    return (outer == WaitTarget::RecMutex && inner == WaitTarget::Mutex) ||
-           (outer == WaitTarget::GlibReadLock && inner == WaitTarget::ReadLock) ||
-           (outer == WaitTarget::GlibWriteLock && inner == WaitTarget::WriteLock) ||
-           (outer == WaitTarget::GlibOnce && inner == WaitTarget::GlibCondition) ||
-           (outer == WaitTarget::GlibQueue && inner == WaitTarget::GlibCondition);
-  }
-
-  static void consider(const std::string& name, Near& near) {
-    if (name.empty()) return;
-    const auto target = find_wait_target(name);
-    if (!target) {
-      if (near.name.empty() && name != "syscall") near.name = name;
-      return;
-    }
-    if (near.target && !wraps(*target, *near.target)) return;
-    near.target = target;
-    near.name = name;
-  }
 
   void add_wait(size_t process, const ThreadFacts& facts, const FutexCall& call,
                 model::Thread& thread, DecodedThread& decoded) {
-    const Near near = find_function(processes_[process], facts);
+    const WaitCall near = calls_ ? calls_->find(facts.registers) : WaitCall{};
     if (!near.name.empty()) decoded.call = near.name;
     const Found found = identify(processes_[process], facts, call, near);
     const ResourceId id = resource(process, found.kind, found.address, !call.is_private);
@@ -287,6 +190,23 @@ class Decoder {
     }
   }
 
+  // Whoever wants the GIL sleeps for 5 ms at a time, asks its holder to let go, and sleeps again.
+  void add_gil_wait(size_t process, model::Thread& thread, DecodedThread& decoded) {
+    const auto owner = python_->gil_owner();
+    decoded.call = "take_gil";
+    if (!owner) return;  // it is about to get it
+    decoded.polls = true;
+    model::Wait wait;
+    wait.resource = resource(process, ResourceKind::Custom, python_->gil(), false);
+    wait.doubt =
+        "whoever wants the GIL asks again every 5 ms: it was seen waiting at each of "
+        "several looks, not in between";
+    result_.snapshot.resources[static_cast<size_t>(wait.resource)].name = "Python's GIL";
+    own(wait.resource, process, *owner, false, false);
+    thread.activity = Activity::Waiting;
+    thread.wait = std::move(wait);
+  }
+
   // It runs, so nothing shows that it was there all the time between two looks.
   void add_spin(size_t process, const ThreadFacts& facts, model::Thread& thread,
                 DecodedThread& decoded) {
@@ -302,7 +222,7 @@ class Decoder {
   }
 
   Found identify(const ProcessFacts& process, const ThreadFacts& thread, const FutexCall& call,
-                 const Near& near) {
+                 const WaitCall& near) {
     if (!near.target) return identify_by_bytes(process, call);
     switch (*near.target) {
       case WaitTarget::Mutex:
@@ -360,8 +280,8 @@ class Decoder {
 
   // GRecMutex and GRWLock point to what is really locked; the program knows them by their own
   // address. The inner object stays what is read.
-  static Found outer_of(const ProcessFacts& process, const Near& near, Found found) {
-    if (!is_wrapper(*near.target)) return found;
+  static Found outer_of(const ProcessFacts& process, const WaitCall& near, Found found) {
+    if (!is_wait_wrapper(*near.target)) return found;
     found.object = found.address;
     if (near.argument && process.memory->read_word(*near.argument) == found.address)
       found.address = *near.argument;
@@ -370,7 +290,7 @@ class Decoder {
     return found;
   }
 
-  static ResourceKind rwlock_kind(const Near& near) {
+  static ResourceKind rwlock_kind(const WaitCall& near) {
     const bool glib =
         *near.target == WaitTarget::GlibReadLock || *near.target == WaitTarget::GlibWriteLock;
     return glib ? ResourceKind::GlibRwLock : ResourceKind::RwLock;
@@ -384,7 +304,7 @@ class Decoder {
   }
 
   Found identify_mutex(const ProcessFacts& process, const ThreadFacts& thread,
-                       const FutexCall& call, const Near& near) {
+                       const FutexCall& call, const WaitCall& near) {
     const ResourceKind kind =
         near.target == WaitTarget::RecMutex ? ResourceKind::GlibRecMutex : ResourceKind::Mutex;
     const uint64_t sp = thread.registers.get(kRegisterRsp).value_or(0);
@@ -395,13 +315,10 @@ class Decoder {
   }
 
   // See process/priority_mutex.h.
-  Found priority_mutex(const ProcessFacts& process, const FutexCall& call, const Near& near,
+  Found priority_mutex(const ProcessFacts& process, const FutexCall& call, const WaitCall& near,
                        ResourceKind kind) {
     PriorityWait wait{.inner_frames = near.inner_frames};
-    if (near.caller && find_wait_target(called_before(process, near.caller->pc)))
-      wait.argument = near.target == WaitTarget::Condition
-                          ? taken_locks_->second_argument(*near.caller)
-                          : taken_locks_->argument(*near.caller);
+    if (calls_) wait.argument = calls_->mutex_argument(near);
     const PriorityMutex mutex = find_priority_mutex(
         wait, *process.memory, [&](uint32_t own_tid) { return is_thread(process, own_tid); });
     if (mutex.address != 0 && mutex.certain) return {.kind = kind, .address = mutex.address};
@@ -445,6 +362,12 @@ class Decoder {
                 .doubt = "what it waits for was recognised by its bytes alone"};
       if (const auto thread = stdio_owner(memory, call.address); thread && *thread != 0)
         return {.kind = ResourceKind::Custom, .address = call.address};
+      if (is_malloc_arena(memory, call.address)) {
+        return {.kind = ResourceKind::Custom,
+                .address = call.address,
+                .definite = false,
+                .doubt = "what it waits for was recognised by its bytes alone"};
+      }
     }
     return {.kind = ResourceKind::Futex, .address = call.address};
   }
@@ -513,8 +436,15 @@ class Decoder {
         return true;
       }
       case ResourceKind::Custom:
+        if (resource.name.empty() && processes_[process].symbols != nullptr) {
+          const Symbols& symbols = *processes_[process].symbols;
+          resource.name = libc_lock_name(symbols, memory, object, symbols.debug_info().pid());
+        }
         if (const auto tid = stdio_owner(memory, found.address))
           own(id, process, *tid, false, false);
+        else if (std::find(result_.arenas.begin(), result_.arenas.end(), id) ==
+                 result_.arenas.end())
+          result_.arenas.push_back(id);
         return true;
       default:
         return true;
@@ -631,60 +561,12 @@ class Decoder {
   std::span<const ProcessFacts> processes_;
   DecodedWaits result_;
   GlibcLayout layout_;  // of the process at hand
-  std::optional<TakenLocks> taken_locks_;
-  std::unordered_map<uint64_t, FunctionAt> functions_;
-  std::unordered_map<uint64_t, std::string> called_;
+  std::optional<WaitCalls> calls_;
+  std::optional<Python> python_;
   std::map<ResourceKey, ResourceId> resources_;
   std::map<std::pair<size_t, uint32_t>, ThreadId> threads_by_tid_;
   std::vector<PendingOwner> owners_;
   std::vector<PendingJoin> joins_;
-};
-
-struct SyscallName {
-  int64_t number;
-  std::string_view name;
-};
-
-constexpr SyscallName kSyscalls[] = {
-    {0, "read"},
-    {1, "write"},
-    {7, "poll"},
-    {17, "pread64"},
-    {18, "pwrite64"},
-    {19, "readv"},
-    {20, "writev"},
-    {23, "select"},
-    {34, "pause"},
-    {35, "nanosleep"},
-    {42, "connect"},
-    {43, "accept"},
-    {44, "sendto"},
-    {45, "recvfrom"},
-    {46, "sendmsg"},
-    {47, "recvmsg"},
-    {61, "wait4"},
-    {65, "semop"},
-    {70, "msgrcv"},
-    {72, "fcntl"},
-    {73, "flock"},
-    {74, "fsync"},
-    {128, "rt_sigtimedwait"},
-    {130, "rt_sigsuspend"},
-    {202, "futex"},
-    {220, "semtimedop"},
-    {230, "clock_nanosleep"},
-    {232, "epoll_wait"},
-    {243, "mq_timedreceive"},
-    {247, "waitid"},
-    {270, "pselect6"},
-    {271, "ppoll"},
-    {281, "epoll_pwait"},
-    {288, "accept4"},
-    {299, "recvmmsg"},
-    {208, "io_getevents"},
-    {426, "io_uring_enter"},
-    {441, "epoll_pwait2"},
-    {449, "futex_waitv"},
 };
 
 }  // namespace
@@ -701,12 +583,6 @@ void keep_steady(DecodedWaits& decoded, const std::function<bool(size_t thread)>
     thread.busy = true;
     thread.wait.reset();
   }
-}
-
-std::string_view syscall_name(int64_t number) {
-  for (const SyscallName& known : kSyscalls)
-    if (known.number == number) return known.name;
-  return {};
 }
 
 }  // namespace gordian::process

@@ -32,13 +32,15 @@ struct DecodedThread {
   uint64_t futex = 0;         // the word it sleeps on
   bool private_futex = true;  // no other process can wake it
   bool needs_registers = false;  // all of them would tell what it waits for
+  bool polls = false;            // it wakes up every few milliseconds to ask again
 };
 
 struct DecodedWaits {
-  model::Snapshot snapshot;                   // Snapshot::taken is left to the caller
-  std::vector<DecodedThread> threads;         // parallel to snapshot.threads
-  std::vector<uint32_t> foreign_owners = {};  // of process-shared locks: not among these threads
-  std::vector<std::string> notes;             // "unknown glibc 2.99, lock owners may be missing"
+  model::Snapshot snapshot;                    // Snapshot::taken is left to the caller
+  std::vector<DecodedThread> threads;          // parallel to snapshot.threads
+  std::vector<model::ResourceId> arenas = {};  // malloc's: locks that do not name their holder
+  std::vector<uint32_t> foreign_owners = {};   // of process-shared locks: not among these threads
+  std::vector<std::string> notes;              // "unknown glibc 2.99, lock owners may be missing"
 };
 
 DecodedWaits decode_waits(std::span<const ProcessFacts> processes);
@@ -46,8 +48,5 @@ DecodedWaits decode_waits(std::span<const ProcessFacts> processes);
 // Threads that ran meanwhile can move: their waits are dropped. `is_steady` is asked for waiting
 // threads only.
 void keep_steady(DecodedWaits& decoded, const std::function<bool(size_t thread)>& is_steady);
-
-// The name of a system call a thread sleeps in: "epoll_wait"; empty: not one of the usual ones.
-std::string_view syscall_name(int64_t number);
 
 }  // namespace gordian::process

@@ -4,6 +4,7 @@
 #include "process/call_site.h"
 #include "process/debug_info.h"
 #include "process/glibc_layout.h"
+#include "process/libc_locks.h"
 #include "process/taken_locks.h"
 
 #include <algorithm>
@@ -27,7 +28,7 @@ constexpr uint64_t kMaxFrameBytes = 1 << 16;
 constexpr int kPointer = 1;        // its frames hold a pointer to it
 constexpr int kUnlockBetween = 2;  // its code takes it, and gives it back somewhere before here
 constexpr int kTaken = 3;          // its code takes it
-constexpr int kInside = 4;         // it is inside pthread_once for it
+constexpr int kInside = 4;         // it is inside pthread_once for it, or inside malloc
 
 bool is_nameless(ResourceKind kind) {
   switch (kind) {
@@ -49,13 +50,18 @@ bool is_indirect(WaitTarget target) {
   return target == WaitTarget::GlibReadLock || target == WaitTarget::GlibWriteLock;
 }
 
+bool is_arena(const DecodedWaits& decoded, ResourceId id) {
+  return std::find(decoded.arenas.begin(), decoded.arenas.end(), id) != decoded.arenas.end();
+}
+
 std::vector<ResourceId> nameless_wanted(const DecodedWaits& decoded) {
   std::set<ResourceId> wanted;
   for (const model::Thread& thread : decoded.snapshot.threads) {
     if (!thread.wait || thread.wait->timed) continue;
     const Resource& resource =
         decoded.snapshot.resources[static_cast<size_t>(thread.wait->resource)];
-    if (is_nameless(resource.kind) && !resource.owner_gone) wanted.insert(resource.id);
+    if ((is_nameless(resource.kind) || is_arena(decoded, resource.id)) && !resource.owner_gone)
+      wanted.insert(resource.id);
   }
   for (const model::Thread& thread : decoded.snapshot.threads)
     for (const model::Hold& hold : thread.holds) wanted.erase(hold.resource);
@@ -99,6 +105,11 @@ class Inference {
       const Resource& resource = decoded_.snapshot.resources[static_cast<size_t>(id)];
       if (static_cast<size_t>(resource.process) != process && !resource.process_shared) continue;
       Candidate best{.thread = thread};
+      if (is_arena(decoded_, id)) {
+        if (is_inside_malloc(source, stack, resource.address))
+          candidates.push_back({.thread = thread, .sureness = kInside});
+        continue;
+      }
       for (const TakenLock& lock : taken) consider_taken(source, stack, resource, lock, best);
       const model::Thread& itself = decoded_.snapshot.threads[thread];
       const bool waits = itself.wait && itself.wait->resource == id;
@@ -151,6 +162,29 @@ class Inference {
     }
   }
 
+  // Interrupted there by a signal: further out than the program's own function that waits now.
+  static bool is_inside_malloc(const ProcessFacts& source, const UnwoundStack& stack,
+                               uint64_t arena) {
+    DebugInfo& info = source.symbols->debug_info();
+    bool is_past_wait = false;
+    bool has_arena = false;
+    for (const UnwoundFrame& frame : stack.frames) {
+      const Module* const module = info.find_module(frame.pc);
+      const auto symbol = info.find_symbol(frame.lookup_pc());
+      const bool is_malloc = symbol && is_malloc_function(plain_name(symbol->name));
+      const bool is_libc = is_malloc || (module != nullptr && is_plumbing("", module->path));
+      if (!is_libc) {
+        is_past_wait = true;
+        has_arena = false;
+        continue;
+      }
+      if (!is_past_wait) continue;
+      has_arena |= frame_holds(source, frame, arena);
+      if (is_malloc && has_arena) return true;
+    }
+    return false;
+  }
+
   static bool is_once(const ProcessFacts& source, const UnwoundFrame& frame) {
     const auto symbol = source.symbols->debug_info().find_symbol(frame.lookup_pc());
     if (symbol) return find_wait_target(plain_name(symbol->name)) == WaitTarget::Once;
@@ -193,6 +227,8 @@ class Inference {
     const Resource& resource = decoded_.snapshot.resources[static_cast<size_t>(id)];
     const ProcessFacts& source = processes_[static_cast<size_t>(resource.process)];
     size_t holders = 1;
+    // Two threads inside malloc: nobody can say which of them has it.
+    if (is_arena(decoded_, id) && candidates.size() > holders) candidates.clear();
     if (is_rwlock(resource)) {
       // No writer has it, or it would have left its name.
       holders = count_readers(source, resource);

@@ -258,6 +258,17 @@ bool LiveProcess::stands_still(size_t thread) const {
   return now && first_[thread].same_moment(*now);
 }
 
+bool LiveProcess::waits_again(size_t thread) const {
+  constexpr int kLooks = 10;
+  for (int look = 0; look < kLooks; ++look) {
+    const std::optional<ThreadReading> now = tasks_.read(first_[thread].tid);
+    if (now && futex_address(*now) == first_[thread].args[0] && now->sp == first_[thread].sp)
+      return true;
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  return false;
+}
+
 std::optional<nanoseconds> LiveProcess::sleeping_for(size_t thread) {
   if (facts_.threads[thread].spins_on != 0) return std::nullopt;
   const auto stopped = asleep_since_.find(first_[thread].tid);

@@ -43,6 +43,10 @@ class LiveProcess {
   // Whether a third look shows it where the first one did: it has not moved since.
   [[nodiscard]] bool stands_still(size_t thread) const;
 
+  // Whether a thread that asks again every few milliseconds is met in the same call at the same
+  // place. It runs in between, so this takes a few looks; false: it was found elsewhere.
+  [[nodiscard]] bool waits_again(size_t thread) const;
+
   // Stops it for up to 2 ms; the facts of the next read() have all its registers, if it is still
   // where it was. Futex calls only: they restart unseen by the program. False: no such luck.
   bool learn_registers(size_t thread);

@@ -3,12 +3,16 @@
 
 #include "process/debug_info.h"
 #include "process/frame_variables.h"
+#include "process/libc_locks.h"
 #include "process/search_time.h"
 #include "process/type_path.h"
 
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
+#include <functional>
+#include <set>
+#include <utility>
 
 namespace gordian::process {
 namespace {
@@ -68,10 +72,11 @@ std::optional<uint64_t> fixed_address(Dwarf_Die& variable) {
   return std::nullopt;
 }
 
-// The variable with a fixed place that covers `address` (relative to the bias of the unit).
+// Finds a variable with a fixed place (relative to the bias of the unit).
 class GlobalSearch {
  public:
-  GlobalSearch(uint64_t address, const SearchTime& time) : address_(address), time_(time) {}
+  using Wanted = std::function<bool(Dwarf_Die& variable, uint64_t place)>;
+  GlobalSearch(Wanted wanted, const SearchTime& time) : wanted_(std::move(wanted)), time_(time) {}
 
   bool search(Dwarf_Die& parent, int depth = 0) {
     Dwarf_Die child;
@@ -80,8 +85,9 @@ class GlobalSearch {
       if (++steps_ > kMaxGlobals || (steps_ % 256 == 0 && time_.is_over())) return false;
       switch (dwarf_tag(&child)) {
         case DW_TAG_variable:
-          if (covers(child)) {
+          if (const auto place = fixed_address(child); place && wanted_(child, *place)) {
             found = child;
+            start = *place;
             return true;
           }
           break;
@@ -101,20 +107,24 @@ class GlobalSearch {
   uint64_t start = 0;
 
  private:
-  bool covers(Dwarf_Die& variable) {
-    const std::optional<uint64_t> place = fixed_address(variable);
-    if (!place || address_ < *place) return false;
-    const std::optional<Dwarf_Die> type = die_reference(variable, DW_AT_type);
-    const std::optional<uint64_t> size = type ? type_size(*type) : std::nullopt;
-    if (!size || address_ - *place >= *size) return false;
-    start = *place;
-    return true;
-  }
-
-  const uint64_t address_;
+  const Wanted wanted_;
   const SearchTime& time_;
   size_t steps_ = 0;
 };
+
+bool covers(Dwarf_Die& variable, uint64_t place, uint64_t address) {
+  if (address < place) return false;
+  const std::optional<Dwarf_Die> type = die_reference(variable, DW_AT_type);
+  const std::optional<uint64_t> size = type ? type_size(*type) : std::nullopt;
+  return size && address - place < *size;
+}
+
+bool is_pointer(const std::optional<Dwarf_Die>& type) {
+  const std::optional<PeeledType> peeled = type ? peel_type(*type) : std::nullopt;
+  if (!peeled) return false;
+  Dwarf_Die die = peeled->die;
+  return dwarf_tag(&die) == DW_TAG_pointer_type;
+}
 
 // Memory nobody reads: the way inside one object needs none.
 class NoMemory : public MemoryReader {
@@ -214,7 +224,11 @@ std::optional<LockName> find_static_member_name(const Symbols& symbols, uint64_t
   std::optional<LockName> name;
   const SearchTime time(kNameBudget);
   info.each_unit(address, [&](Dwarf_Die& unit, uint64_t bias) {
-    GlobalSearch globals(address - bias, time);
+    GlobalSearch globals(
+        [address = address - bias](Dwarf_Die& variable, uint64_t place) {
+          return covers(variable, place, address);
+        },
+        time);
     if (globals.search(unit)) {
       const std::optional<Dwarf_Die> type = die_reference(globals.found, DW_AT_type);
       const NoMemory no_memory;
@@ -246,9 +260,55 @@ std::optional<LockName> find_member_name(const Symbols& symbols, uint64_t addres
   return search.best()->name;
 }
 
+std::optional<std::string> find_pointer_name(const Symbols& symbols, uint64_t target,
+                                             const std::vector<NamingStack>& stacks) {
+  DebugInfo& info = symbols.debug_info();
+  const SearchTime time(kNameBudget);
+  std::optional<std::string> name;
+  for (const NamingStack& naming : stacks) {
+    int depth = 0;
+    const size_t count = std::min(naming.stack->frames.size(), kMaxFramesSearched);
+    for (size_t i = 0; i < count && !name && !time.is_over(); ++i) {
+      each_variable(info, *naming.stack, i, *naming.memory, depth,
+                    [&](const FrameVariable& variable) {
+                      if (!variable.plumbing && is_pointer(variable.type) &&
+                          variable.location.read_word(*naming.memory, 0, 8) == target)
+                        name = variable.name;
+                      return !name;
+                    });
+    }
+  }
+  std::set<const Module*> seen;
+  for (const NamingStack& naming : stacks) {
+    for (const UnwoundFrame& frame : naming.stack->frames) {
+      const Module* const module = info.find_module(frame.lookup_pc());
+      if (name || module == nullptr || is_plumbing("", module->path) || !seen.insert(module).second)
+        continue;
+      info.each_unit(frame.lookup_pc(), [&](Dwarf_Die& unit, uint64_t bias) {
+        GlobalSearch globals(
+            [&](Dwarf_Die& variable, uint64_t place) {
+              return naming.memory->read_word(place + bias) == target &&
+                     is_pointer(die_reference(variable, DW_AT_type));
+            },
+            time);
+        if (globals.search(unit)) name = info.function_name(globals.found);
+        return !name && !time.is_over();
+      });
+    }
+  }
+  return name;
+}
+
 void name_resource(const Symbols& symbols, model::Resource& resource,
                    const std::vector<NamingStack>& stacks) {
   if (!has_address(resource.kind) || resource.address == 0) return;
+  if (resource.kind == model::ResourceKind::Custom && !stacks.empty()) {
+    // The lock of a stream lies behind it, in memory of libc's: the program's name is the stream's.
+    const auto stream = find_stream(*stacks.front().memory, resource.address);
+    const auto name = stream ? find_pointer_name(symbols, *stream, stacks) : std::nullopt;
+    if (name) resource.name = *name + "'s lock";
+    if (name || is_malloc_arena(*stacks.front().memory, resource.address)) return;
+  }
   std::optional<LockName> name = find_static_member_name(symbols, resource.address, resource.kind);
   if (!name) name = find_member_name(symbols, resource.address, resource.kind, stacks);
   if (name) {

@@ -45,6 +45,10 @@ std::optional<LockName> find_member_name(const Symbols& symbols, uint64_t addres
                                          model::ResourceKind kind,
                                          const std::vector<NamingStack>& stacks);
 
+// The program's variable that points to `target`: one of these frames, else a static one.
+std::optional<std::string> find_pointer_name(const Symbols& symbols, uint64_t target,
+                                             const std::vector<NamingStack>& stacks);
+
 // Fills name and class_name, best first; leaves what is already there (an annotation's name). A
 // lock in a static buffer may share its address with earlier ones.
 void name_resource(const Symbols& symbols, model::Resource& resource,

@@ -180,7 +180,8 @@ AttachOutcome Attachment::examine() {
       processes_[process]->read_again(thread);
     process::keep_steady(examination.decoded, [&](size_t thread) {
       const auto& [process, index] = examination.places[thread];
-      return processes_[process]->is_steady(index);
+      return examination.decoded.threads[thread].polls ? processes_[process]->waits_again(index)
+                                                       : processes_[process]->is_steady(index);
     });
     drop_free_process_waits(snapshot);
     set_ages(examination);
@@ -266,7 +267,9 @@ void Attachment::set_ages(Examination& examination) {
       examination.ageless.insert(i);
       continue;
     }
-    if (const auto age = processes_[process]->sleeping_for(index))
+    if (examination.decoded.threads[i].polls)
+      unknown.push_back(i);
+    else if (const auto age = processes_[process]->sleeping_for(index))
       thread.wait->since -= std::min(*age, snapshot.taken);
     else
       unknown.push_back(i);
@@ -275,7 +278,8 @@ void Attachment::set_ages(Examination& examination) {
   std::this_thread::sleep_for(kPatience);
   for (const size_t i : unknown) {
     const auto& [process, index] = examination.places[i];
-    if (processes_[process]->stands_still(index))
+    if (examination.decoded.threads[i].polls ? processes_[process]->waits_again(index)
+                                             : processes_[process]->stands_still(index))
       snapshot.threads[i].wait->since -= std::min<nanoseconds>(kPatience, snapshot.taken);
   }
 }
@@ -369,10 +373,10 @@ void Attachment::view_others(Examination& examination, AttachOutcome& outcome) {
       const auto exact = may_stop ? process::read_registers_stopped(view.tid) : std::nullopt;
       if (exact && exact->rsp == registers.get(process::kRegisterRsp))
         registers = process::RegisterSet(*exact);
-      const process::Symbols& symbols = processes_[process]->view().symbols();
+      process::ProcessView& words = processes_[process]->view();
       view.stack = process::to_stack(
-          process::unwind(symbols, registers, *processes_[process]->facts().memory));
-      symbols.resolve(view.stack);
+          process::unwind(words.symbols(), registers, *processes_[process]->facts().memory));
+      words.resolve(view.tid, view.stack);
     }
     outcome.others.push_back(std::move(view));
   }

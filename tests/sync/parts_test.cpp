@@ -75,8 +75,6 @@ TEST(Worker, IsStoppedUnderALockThatItTakesByItsToken) {
   const Checked checked;
   gordian::mutex mutex("mutex");
   std::unique_lock lock(mutex);
-  Blocker* no_blocker = nullptr;
-  (void)no_blocker;
   std::atomic<bool> refused{false};
   gordian::worker worker("worker", [&](const gordian::stop_token& stop) {
     refused = !mutex.lock(stop);
@@ -108,7 +106,7 @@ TEST(Worker, StoppingUnderALockItWaitsForIsADeadlockForCertain) {
   std::unique_lock lock(mutex);
   gordian::worker worker("replication", [&] { hold guard(mutex); });
   // Either side may be the one that closes the circle.
-  while (gordian::detail::the_registry().waits == nullptr) std::this_thread::yield();
+  while (gordian::watch_report().waiting.empty()) std::this_thread::yield();
   const auto error = error_of([&] { worker.stop(); });
   ASSERT_NE(error, nullptr);
   EXPECT_TRUE(error->certain());

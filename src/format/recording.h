@@ -157,7 +157,9 @@ struct RingsHeader {
   uint64_t parent_pid;
   // Written by the judge.
   alignas(64) uint64_t beats;  // counts up with each pass
-  uint32_t clock;              // changes when the time should be recorded anew
+  // Changes when the time should be recorded anew. Every recorded event reads it: a line of its
+  // own.
+  alignas(64) uint32_t clock;
 };
 
 // ---- the file

@@ -28,10 +28,13 @@ using std::chrono::steady_clock;
 constexpr size_t kChunkBytes = 1 << 20;
 constexpr uint64_t kMaxRings = uint64_t{64} << 30;
 constexpr int kCompression = 1;
-// How long to sleep after a pass that found little, and after one that found nothing.
-constexpr milliseconds kShortSleep{1};
-constexpr milliseconds kLongSleep{4};
-constexpr uint64_t kMuch = kRingBytes / 8;  // then on without sleep
+constexpr milliseconds kTick{1};
+// How long to sleep after a pass, by the most that a ring had to give. A thread that does nothing
+// but lock fills its ring in about a millisecond.
+constexpr uint64_t kMuch = kRingBytes / 64;
+constexpr std::chrono::microseconds kSleepAfterMuch{100};
+constexpr milliseconds kSleepAfterLittle{1};
+constexpr milliseconds kSleepAfterNothing{4};
 
 uint64_t now_ns(clockid_t clock) {
   timespec now{};
@@ -158,7 +161,11 @@ Result<void> Recorder::add(int pid, const std::string& exe, FileDescriptor rings
 void Recorder::run() {
   while (!stop_.load()) {
     const uint64_t bytes = pass();
-    if (bytes < kMuch) std::this_thread::sleep_for(bytes > 0 ? kShortSleep : kLongSleep);
+    if (bytes >= kMuch) {
+      std::this_thread::sleep_for(kSleepAfterMuch);
+    } else {
+      std::this_thread::sleep_for(bytes > 0 ? kSleepAfterLittle : kSleepAfterNothing);
+    }
   }
 }
 
@@ -183,10 +190,11 @@ uint64_t Recorder::pass() {
     most = std::max(most, drain(*process));
     const auto now = steady_clock::now();
     if (!process->raw.empty() && now - process->raw_since >= kFlushAfter) flush(*process);
-    // ORDER: relaxed: both are signs of life, nothing is read because of them.
-    __atomic_fetch_add(&process->header->beats, 1, __ATOMIC_RELAXED);
-    if (now - process->clock_since >= kShortSleep) {
+    // Seldom: every recorded lock reads that cache line.
+    if (now - process->clock_since >= kTick) {
       process->clock_since = now;
+      // ORDER: relaxed: both are signs of life, nothing is read because of them.
+      __atomic_fetch_add(&process->header->beats, 1, __ATOMIC_RELAXED);
       __atomic_fetch_add(&process->header->clock, 1, __ATOMIC_RELAXED);
     }
   }

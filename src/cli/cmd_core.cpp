@@ -13,6 +13,7 @@
 #include "report/report.h"
 #include "report/text.h"
 #include "report/thread_list.h"
+#include "watch/merge_board.h"
 
 #include <CLI/CLI.hpp>
 #include <chrono>
@@ -162,6 +163,7 @@ Result<int> run(const Args& args) {
   GORDIAN_TRY(const std::unique_ptr<process::CoreProcess> core,
               process::CoreProcess::open(options.core, options.search));
   process::DecodedWaits decoded = process::decode_waits({&core->facts(), 1});
+  watch::merge_board(decoded, core->core());
   if (process::has_nameless_holders(decoded)) process::infer_holders(decoded, {&core->facts(), 1});
   std::vector<std::string> notes = core->notes();
   notes.insert(notes.end(), decoded.notes.begin(), decoded.notes.end());

@@ -11,6 +11,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <utility>
 
 namespace gordian::watch {
 namespace {
@@ -36,8 +37,10 @@ class MappedBoard final : public trace::BoardBytes {
 
 class RemoteBoard final : public trace::BoardBytes {
  public:
-  RemoteBoard(int pid, uint64_t address, uint64_t size)
-      : memory_(pid), address_(address), size_(size) {}
+  RemoteBoard(std::unique_ptr<process::MemoryReader> memory, uint64_t address, uint64_t size)
+      : own_memory_(std::move(memory)), memory_(*own_memory_), address_(address), size_(size) {}
+  RemoteBoard(const process::MemoryReader& memory, uint64_t address, uint64_t size)
+      : memory_(memory), address_(address), size_(size) {}
   [[nodiscard]] uint64_t size() const override { return size_; }
   [[nodiscard]] bool read(uint64_t offset, std::span<std::byte> to) const override {
     if (offset > size_ || to.size() > size_ - offset) return false;
@@ -45,7 +48,8 @@ class RemoteBoard final : public trace::BoardBytes {
   }
 
  private:
-  process::ProcessMemory memory_;
+  std::unique_ptr<process::MemoryReader> own_memory_;
+  const process::MemoryReader& memory_;
   uint64_t address_;
   uint64_t size_;
 };
@@ -69,7 +73,8 @@ Result<std::unique_ptr<trace::BoardBytes>> map_board(FileDescriptor fd) {
 }
 
 std::unique_ptr<trace::BoardBytes> board_in_process(int pid, uint64_t address, uint64_t size) {
-  return std::make_unique<RemoteBoard>(pid, address, std::min(size, kMaxBoard));
+  return std::make_unique<RemoteBoard>(std::make_unique<process::ProcessMemory>(pid), address,
+                                       std::min(size, kMaxBoard));
 }
 
 Result<std::unique_ptr<trace::BoardBytes>> find_board(int pid) {
@@ -84,6 +89,20 @@ Result<std::unique_ptr<trace::BoardBytes>> find_board(int pid) {
     return board_in_process(pid, mapping.start, end - mapping.start);
   }
   return Error("no board in its memory", "was it started with libgordian.so preloaded?");
+}
+
+Result<std::unique_ptr<trace::BoardBytes>> find_board(const process::CoreFile& core) {
+  const std::string name = std::string("/memfd:") + format::kBoardName;
+  for (const process::CoreMapping& mapping : core.mappings()) {
+    if (mapping.offset != 0 || !mapping.path.starts_with(name)) continue;
+    // What is never written into cores is a mapping of its own.
+    uint64_t end = mapping.end;
+    for (const process::CoreMapping& next : core.mappings())
+      if (next.start == end && next.path == mapping.path) end = next.end;
+    return std::unique_ptr<trace::BoardBytes>(std::make_unique<RemoteBoard>(
+        core, mapping.start, std::min(end - mapping.start, kMaxBoard)));
+  }
+  return Error("no board in the core");
 }
 
 }  // namespace gordian::watch

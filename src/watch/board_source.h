@@ -4,6 +4,7 @@
 
 #include "base/file.h"
 #include "base/result.h"
+#include "process/core_file.h"
 #include "trace/board_reader.h"
 
 #include <cstdint>
@@ -20,5 +21,8 @@ std::unique_ptr<trace::BoardBytes> board_in_process(int pid, uint64_t address, u
 
 // Finds the board of any process by its mapping, for a judge that was not there at the start.
 Result<std::unique_ptr<trace::BoardBytes>> find_board(int pid);
+
+// The same in a core, which must outlive it. Parts of it may not have been written.
+Result<std::unique_ptr<trace::BoardBytes>> find_board(const process::CoreFile& core);
 
 }  // namespace gordian::watch

@@ -5,6 +5,7 @@
 #include "watch/board_source.h"
 
 #include <algorithm>
+#include <chrono>
 #include <map>
 #include <memory>
 #include <string>
@@ -33,10 +34,8 @@ bool names_its_holder(ResourceKind kind, model::Mode mode) {
   }
 }
 
-}  // namespace
-
-void merge_board(process::DecodedWaits& decoded, size_t process, int pid) {
-  Result<std::unique_ptr<trace::BoardBytes>> bytes = find_board(pid);
+void merge(process::DecodedWaits& decoded, size_t process, int pid,
+           Result<std::unique_ptr<trace::BoardBytes>> bytes) {
   if (!bytes) return;
   Result<trace::BoardReader> reader = trace::BoardReader::open(std::move(*bytes));
   if (!reader) {
@@ -95,6 +94,22 @@ void merge_board(process::DecodedWaits& decoded, size_t process, int pid) {
     thread.wait->registers = card.wait->registers;
     thread.wait->has_registers = card.wait->has_registers;
     thread.wait->since = card.wait->since;
+  }
+}
+
+}  // namespace
+
+void merge_board(process::DecodedWaits& decoded, size_t process, int pid) {
+  merge(decoded, process, pid, find_board(pid));
+}
+
+void merge_board(process::DecodedWaits& decoded, const process::CoreFile& core) {
+  merge(decoded, 0, core.pid(), find_board(core));
+  for (model::Thread& thread : decoded.snapshot.threads) {
+    if (!thread.wait) continue;
+    // The core has all registers, and no clock.
+    thread.wait->has_registers = false;
+    thread.wait->since = std::chrono::nanoseconds(0);
   }
 }
 

@@ -265,6 +265,36 @@ def test_sysroot(world):
     expect("is not the file that was loaded" in result.err, "took another program", result)
 
 
+def test_the_board_in_a_core_names_readers(world):
+    """A program that was started by gordian run has written down who reads."""
+    judge = world.start([world.gordian, "run", "-q", "--on-deadlock=keep", "--log", world.path("log"),
+                         "--", world.kind("rwlock/rwlock"), "upgrade"])
+
+    def program():
+        return [p for p in world.processes() if is_program(p)]
+
+    def is_program(pid):
+        try:
+            return os.readlink(f"/proc/{pid}/exe").endswith("/rwlock")
+        except OSError:
+            return False  # it has ended meanwhile
+    world.wait_for(program, "the program")
+    pid = program()[0]
+    world.wait_for(lambda: len(os.listdir(f"/proc/{pid}/task")) >= 3, "its threads")
+    quiet(world)
+    if not shutil.which("gcore"):
+        raise Skip("there is no gcore (package gdb)")
+    made = world.run("gcore", "-o", world.path("core"), str(pid), timeout=60)
+    core = world.path(f"core.{pid}")
+    expect(os.path.exists(core), "gcore wrote no core", made)
+    judge.kill()
+    judge.wait()
+    world.end_all()
+    result, findings = ask(world, core)
+    expect(result.status == 66 and findings[0]["kind"] == "rwlock", "a deadlock", result)
+    expect("map_lock (shared)" in result.out, "its readers", result)
+
+
 def test_not_a_core(world):
     junk = world.write("junk", "no core\n")
     for words in ([junk], ["/bin/true"], ["/nonexistent"], [world.directory], ["/dev/null"], [],
@@ -322,6 +352,7 @@ def test_gdb_without_a_process(world):
 
 # --- docs/decoded.md, by version of glibc
 
+ONLY_IN_CORES = {"once"}  # said in docs/decoded.md
 COLUMNS = {"2.31": "bullseye", "2.36": None, "2.41": "trixie"}
 
 
@@ -362,8 +393,29 @@ def link_with(world, version):
     return program
 
 
+def expect_attached(world, pid, case, version, promised):
+    """gordian attach says of the living process what the table promises."""
+    path = world.path("attached.json")
+    answer = []
+
+    def seen():
+        answer[:] = [world.run(world.gordian, "attach", "--json", path, str(pid), timeout=60)]
+        with open(path, encoding="utf-8") as file:
+            findings = json.load(file)["findings"]
+        answer.append(findings[0]["verdict"] if findings else "-")
+        return answer[1] != "-"
+    if promised == "-":
+        seen()
+    else:
+        world.wait_for(seen, f"a finding: {case} on glibc {version}")  # a stall has to be old enough
+    result, said = answer
+    expect(said == promised, f"attach: {case} on glibc {version}: {said}, not {promised}", result)
+    expect("unknown glibc" not in result.err, f"glibc {version}", result)
+
+
 def test_decoded_by_version(world):
-    """What the table promises, for each C library that is here (tools/glibcs fetches the others)."""
+    """What the table promises, of living processes and of cores, for each C library that is here
+    (tools/glibcs fetches the others)."""
     table = documented()
     seen = []
     for version in COLUMNS:
@@ -374,7 +426,12 @@ def test_decoded_by_version(world):
         for case, promised in table.items():
             if case == "healthy":
                 continue  # test_healthy_program_gives_nothing: it never comes to rest
-            core = core_of(world, program, case)
+            process = hang(world, program, case)
+            if case not in ONLY_IN_CORES:
+                expect_attached(world, process.pid, case, version, promised[version])
+            core = gcore(world, process)
+            process.kill()
+            process.wait()
             result, findings = ask(world, core, "--stall")
             os.unlink(core)
             said = findings[0]["verdict"] if findings else "-"

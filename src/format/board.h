@@ -356,6 +356,7 @@ struct BoardHeader {
       dropped_repeats, inexact_events;
   // Totals of threads that have gone, so that the summary survives recycled cards.
   uint64_t gone_threads, gone_acquisitions, gone_nested, gone_waits, gone_longest_wait_ns;
+  uint64_t steer_offset;  // SteerPage and its gates (format/steer.h); 0: none
 };
 static_assert(sizeof(BoardHeader) <= 4096, "one page");
 

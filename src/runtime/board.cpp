@@ -3,6 +3,7 @@
 
 #include "runtime/chains.h"
 #include "runtime/fork.h"
+#include "runtime/gates.h"
 #include "runtime/lock_table.h"
 #include "runtime/modules.h"
 #include "runtime/plain_mutex.h"
@@ -65,6 +66,7 @@ struct Wishes {
   bool no_children;
   bool records;
   bool record_blocks;
+  bool steered;
 };
 constinit Wishes wishes{};
 
@@ -77,6 +79,9 @@ void read_wishes() {
   const char* record = find_variable(format::kRecordVariable);
   wishes.records = record != nullptr && *record != '\0';
   wishes.record_blocks = wishes.records && strcmp(record, "block") == 0;
+  const char* steer = find_variable(format::kSteerVariable);
+  // Without a judge nobody would open the gates.
+  wishes.steered = steer != nullptr && strcmp(steer, "1") == 0 && wishes.judge[0] != '\0';
 }
 
 uint64_t limit_of(int resource) {
@@ -187,12 +192,14 @@ void keep_out_of_cores() {
 // Makes a board at `address` (null: anywhere) and tells the judge.
 bool make_board(void* address, uint64_t size_limit) {
   BoardHeader header{};
-  if (!lay_out(header, size_limit)) return false;
+  if (!lay_out(header, size_limit, wishes.steered)) return false;
   header.pid = static_cast<uint32_t>(process_id());
   header.parent_pid = static_cast<uint32_t>(raw_call(SYS_getppid));
   header.start_ns = now_ns();
 
   const int memfd = make_memfd(format::kBoardName, header.board_size);
+  // A judge cannot write into memory of our own: the gates stay away.
+  if (memfd < 0) header.steer_offset = 0;
   void* memory = map_shared(header.board_size, address, memfd);
   if (memory != nullptr) {
     *static_cast<BoardHeader*>(memory) = header;
@@ -230,6 +237,7 @@ void arm() {
   // ORDER: the board is complete before any hook sees that it may write.
   Alive how = semaphore_like_locks != 0 ? kWithCare : takes_plain_mutexes ? kAlone : kByLibc;
   if (is_recording()) how = how == kAlone ? kRecording : kWithCare;
+  if (board.steer != nullptr) how = kSteered;
   __atomic_store_n(&alive_page.alive, how, __ATOMIC_RELEASE);
 }
 
@@ -255,6 +263,7 @@ void start_first() {
   arm();
   start_state = Done;
   log_modules();
+  wait_for_judge();
 }
 
 // Exactly one thread lives in a forked child, and it is the one that runs this.
@@ -278,6 +287,7 @@ void start_in_child() {
   arm();
   start_state = Done;
   log_modules();
+  wait_for_judge();
 }
 
 }  // namespace
@@ -303,8 +313,9 @@ void end_alone() {
 
 void go_on_with_care() {
   uint32_t now = alive();
-  while (now != kNotAlive && !__atomic_compare_exchange_n(&alive_page.alive, &now, kWithCare, true,
-                                                          __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
+  while (now != kNotAlive && now != kSteered &&
+         !__atomic_compare_exchange_n(&alive_page.alive, &now, kWithCare, true, __ATOMIC_RELAXED,
+                                      __ATOMIC_RELAXED)) {
   }
 }
 
@@ -354,13 +365,15 @@ void trim_board() {
   release(regions.log_end, old_end);
 }
 
-bool lay_out(BoardHeader& header, uint64_t limit) {
+bool lay_out(BoardHeader& header, uint64_t limit, bool with_gates) {
   // Sparse: only what is touched costs memory. Halved until it fits.
   uint64_t cards = 16384, blocks = 16384, locks = 1 << 21, log = 256 << 20;
   for (;;) {
     uint64_t at = kPage;
     header.waits_offset = at;
     at += page_up(cards * sizeof(format::WaitWord));
+    header.steer_offset = with_gates ? at : 0;
+    if (with_gates) at += kPage + page_up(cards * sizeof(format::Gate));
     header.cards_offset = at;
     at += cards * sizeof(format::Card);
     header.blocks_offset = at;
@@ -400,6 +413,10 @@ void adopt_board(void* memory) {
   board.log = base + header->log_offset;
   board.log_size = header->log_size;
   board.size = header->board_size;
+  board.steer = header->steer_offset == 0
+                    ? nullptr
+                    : reinterpret_cast<format::SteerPage*>(base + header->steer_offset);
+  board.gates = reinterpret_cast<format::Gate*>(base + header->steer_offset + kPage);
   board.trimmed = false;
 }
 

@@ -7,6 +7,7 @@
 #pragma once
 
 #include "format/board.h"
+#include "format/steer.h"
 
 #include <stdint.h>
 
@@ -21,6 +22,8 @@ struct Board {
   uint8_t* log;
   uint64_t log_size;
   uint64_t size;
+  format::SteerPage* steer;  // null: no gates
+  format::Gate* gates;
   bool trimmed;  // see trim_board
 };
 
@@ -36,6 +39,7 @@ enum Alive : uint32_t {
   kByLibc = 3,     // as kQuick, but only libc may take a mutex
   kRecording = 4,  // as kWithCare, but a default mutex has a quick way through the recorder
   kAlone = 5,      // as kQuick, and no second thread was seen yet
+  kSteered = 6,    // as kWithCare, and threads stop at gates (gates.h)
 };
 
 // One page that a forked child sees as zeros.
@@ -80,9 +84,9 @@ int make_memfd(const char* name, uint64_t size);
 // Maps it, or anonymous memory for -1; at `address` if that is not null. Null: no room.
 void* map_shared(uint64_t size, void* address, int fd);
 
-// Lays the regions of a board of at most `limit` bytes (0: as large as we like) out into `header`.
-// False if that is too small to be of any use.
-bool lay_out(format::BoardHeader& header, uint64_t limit);
+// Lays the regions of a board of at most `limit` bytes (0: as large as we like) out into `header`,
+// with gates or without. False if that is too small to be of any use.
+bool lay_out(format::BoardHeader& header, uint64_t limit, bool with_gates = false);
 
 // Points `board` at the regions of the board at `memory`, whose header is laid out.
 void adopt_board(void* memory);

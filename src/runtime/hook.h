@@ -11,6 +11,7 @@
 //          const CallSite site = GORDIAN_CALL_SITE();  // first: who called, and the frame
 //          ensure_started();                           // fills `real`; fork is noticed here
 //          const Request request{.address = address_of(thing), .kind = Kind::Thing};
+//          pass_gate(request, site);                   // steered runs only
 //          int result = real.thing_trylock(thing);     // no record yet: it cannot block
 //          if (result == EBUSY) {                      // publishes the wait around the real call
 //            result = wait_for(request, site, [&] { return real.thing_lock(thing); });
@@ -41,6 +42,7 @@
 
 #include "format/board.h"
 #include "runtime/board.h"
+#include "runtime/gates.h"
 #include "runtime/lock_table.h"
 #include "runtime/order.h"
 #include "runtime/real_functions.h"
@@ -93,6 +95,7 @@ __attribute__((always_inline)) inline auto wait_for(const Request& request, cons
       if (is_recording()) record_wait_end(*log.operator->(), request);
     }
   }
+  if (!is_lock(request.kind)) pass_gate(request, site, format::GatePhase::Woken);
   return result;
 }
 
@@ -107,6 +110,7 @@ inline bool gave_up(const Request& request, int result) {
 template <typename Call>
 __attribute__((always_inline)) inline auto wait_on_condition(const Request& request,
                                                              const CallSite& site, Call call) {
+  pass_gate(request, site);
   bool published = false;
   if (HookScope log(site); log) {
     format::Registers registers;
@@ -127,6 +131,7 @@ __attribute__((always_inline)) inline auto wait_on_condition(const Request& requ
       }
     }
   }
+  pass_gate(request, site, format::GatePhase::Woken);
   return result;
 }
 

@@ -9,6 +9,7 @@ GORDIAN_HOOK int pthread_barrier_wait(pthread_barrier_t* barrier) noexcept {
   const CallSite site = GORDIAN_CALL_SITE();
   ensure_started();
   const Request request{.address = address_of(barrier), .object = 0, .kind = Kind::Barrier};
+  pass_gate(request, site);
   // The request belongs to what the arrival ends: whatever others ask for once they have left comes
   // after it, and cannot keep them from coming.
   if (HookScope log(site); log) log->check_chain(request, site);
@@ -37,6 +38,7 @@ GORDIAN_HOOK int pthread_barrier_wait(pthread_barrier_t* barrier) noexcept {
     }
     note_departure(request, round, site);
   }
+  pass_gate(request, site, gordian::format::GatePhase::Woken);
   return result;
 }
 

@@ -49,6 +49,7 @@ GORDIAN_HOOK int mtx_lock(mtx_t* mutex) {
   const CallSite site = GORDIAN_CALL_SITE();
   ensure_started();
   const Request request = mutex_request(mutex);
+  pass_gate(request, site);
   int result = real.mtx_trylock(mutex);
   if (result == thrd_busy) {
     result = wait_for(request, site, [mutex] { return real.mtx_lock(mutex); });
@@ -139,6 +140,7 @@ GORDIAN_HOOK int thrd_join(thrd_t thread, int* value) {
   const Request request{.address = static_cast<uint64_t>(thread),
                         .object = uid_of_thread(thread),
                         .kind = Kind::Join};
+  pass_gate(request, site);
   const int result = wait_for(request, site, [&] { return real.thrd_join(thread, value); });
   if (result == thrd_success) note_joined(request, site);
   return result;

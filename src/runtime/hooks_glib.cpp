@@ -94,6 +94,7 @@ GORDIAN_GLIB_HOOK(g_mutex_lock, void, (void* mutex)) {
   const CallSite site = GORDIAN_CALL_SITE();
   ensure_started();
   const Request request = glib_request(mutex, Kind::GlibMutex);
+  pass_gate(request, site);
   if (!real_glib.g_mutex_trylock(mutex)) {
     wait_for(request, site, [&] {
       real_glib.g_mutex_lock(mutex);
@@ -146,6 +147,7 @@ static bool try_through_glib(void* mutex, const CallSite& site) {
 GORDIAN_GLIB_HOOK(g_rec_mutex_lock, void, (void* mutex)) {
   const CallSite site = GORDIAN_CALL_SITE();
   ensure_started();
+  pass_gate(recursive_request(mutex), site);
   auto* impl = behind<pthread_mutex_t>(mutex);
   const bool taken =
       impl != nullptr ? real.pthread_mutex_trylock(impl) == 0 : try_through_glib(mutex, site);
@@ -205,6 +207,7 @@ GORDIAN_GLIB_HOOK(g_rw_lock_writer_lock, void, (void* lock)) {
   ensure_started();
   pthread_rwlock_t* impl = rwlock_behind(lock);
   const Request request = rwlock_request(lock, 0);
+  pass_gate(request, site);
   if (real.pthread_rwlock_trywrlock(impl) != 0) {
     wait_for(request, site, [&] { return real.pthread_rwlock_wrlock(impl); });
   }
@@ -232,6 +235,7 @@ GORDIAN_GLIB_HOOK(g_rw_lock_reader_lock, void, (void* lock)) {
   ensure_started();
   pthread_rwlock_t* impl = rwlock_behind(lock);
   const Request request = rwlock_request(lock, kSharedMode);
+  pass_gate(request, site);
   if (real.pthread_rwlock_tryrdlock(impl) != 0) {
     wait_for(request, site, [&] { return real.pthread_rwlock_rdlock(impl); });
   }
@@ -312,6 +316,7 @@ GORDIAN_GLIB_HOOK(g_once_init_enter, int, (volatile void* location)) {
   const CallSite site = GORDIAN_CALL_SITE();
   ensure_started();
   const Request request = glib_request(location, Kind::GlibOnce);
+  pass_gate(request, site);
   const int first = wait_for(request, site, [&] { return real_glib.g_once_init_enter(location); });
   if (first) note_acquired(request, site);
   return first;
@@ -330,6 +335,7 @@ GORDIAN_GLIB_HOOK(g_bit_lock, void, (volatile int* address, int bit)) {
   const CallSite site = GORDIAN_CALL_SITE();
   ensure_started();
   const Request request = bit_request(address, bit);
+  pass_gate(request, site);
   if (!real_glib.g_bit_trylock(address, bit)) {
     wait_for(request, site, [&] {
       real_glib.g_bit_lock(address, bit);
@@ -359,6 +365,7 @@ GORDIAN_GLIB_HOOK(g_pointer_bit_lock, void, (void* address, int bit)) {
   const CallSite site = GORDIAN_CALL_SITE();
   ensure_started();
   const Request request = bit_request(address, bit);
+  pass_gate(request, site);
   if (!real_glib.g_pointer_bit_trylock(address, bit)) {
     wait_for(request, site, [&] {
       real_glib.g_pointer_bit_lock(address, bit);
@@ -389,6 +396,7 @@ GORDIAN_GLIB_HOOK(g_pointer_bit_unlock, void, (void* address, int bit)) {
 GORDIAN_GLIB_HOOK(g_async_queue_pop, void*, (void* queue)) {
   const CallSite site = GORDIAN_CALL_SITE();
   ensure_started();
+  pass_gate(glib_request(queue, Kind::GlibQueue), site);
   void* data = real_glib.g_async_queue_try_pop(queue);
   if (data != nullptr) return data;
   return wait_for(glib_request(queue, Kind::GlibQueue), site,

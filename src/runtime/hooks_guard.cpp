@@ -27,6 +27,7 @@ GORDIAN_HOOK int __cxa_guard_acquire(uint64_t* guard) {
   auto* acquire = reinterpret_cast<Acquire*>(find_next_symbol("__cxa_guard_acquire", ""));
   if (acquire == nullptr) __builtin_trap();  // called without a C++ runtime: nobody could go on
   const Request request = guard_request(guard);
+  pass_gate(request, site);
   const int must_initialise = wait_for(request, site, [&] { return acquire(guard); });
   if (must_initialise != 0) note_acquired(request, site);
   return must_initialise;

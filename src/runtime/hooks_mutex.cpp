@@ -59,6 +59,7 @@ __attribute__((noinline)) int finish_lock(pthread_mutex_t* mutex, int result, Ca
 // What pthread_mutex_lock cannot do by itself.
 __attribute__((noinline)) int lock_by_libc(pthread_mutex_t* mutex, CallSite site) {
   ensure_started();
+  if (is_steered()) pass_gate(request_of(mutex), site);
   const int result = real.pthread_mutex_trylock(mutex);
   if (__builtin_expect(result == 0 && may_be_quick() && is_plain(mutex), 1) &&
       push_quickly(address_of(mutex), Kind::Mutex, site)) {

@@ -41,6 +41,7 @@ __attribute__((noinline)) int call_once_slowly(pthread_once_t* control, void (*r
                 .routine = routine,
                 .outer = this_thread.once,
                 .ran = false};
+  pass_gate(call.request, site);
   bool published = false;
   if (HookScope log(site); log) {
     gordian::format::Registers registers;

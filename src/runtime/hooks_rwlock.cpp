@@ -63,11 +63,13 @@ __attribute__((noinline)) int finish_write(pthread_rwlock_t* lock, int result, C
 
 __attribute__((noinline)) int read_generally(pthread_rwlock_t* lock, CallSite site) {
   ensure_started();
+  if (is_steered()) pass_gate(request_of(lock, kSharedMode), site);
   return finish_read(lock, real.pthread_rwlock_tryrdlock(lock), site);
 }
 
 __attribute__((noinline)) int write_generally(pthread_rwlock_t* lock, CallSite site) {
   ensure_started();
+  if (is_steered()) pass_gate(request_of(lock, 0), site);
   return finish_write(lock, real.pthread_rwlock_trywrlock(lock), site);
 }
 

@@ -32,6 +32,7 @@ GORDIAN_HOOK int sem_wait(sem_t* semaphore) {
   ensure_started();
   pthread_testcancel();
   const Request request = request_of(semaphore);
+  pass_gate(request, site);
   const int before = errno;
   int result = real.sem_trywait(semaphore);
   if (result != 0) {

@@ -36,6 +36,7 @@ __attribute__((noinline)) int lock_contended(pthread_spinlock_t* lock, const Cal
 GORDIAN_HOOK int pthread_spin_lock(pthread_spinlock_t* lock) noexcept {
   const CallSite site = GORDIAN_CALL_SITE();
   ensure_started();
+  if (is_steered()) pass_gate(request_of(lock), site);
   const int result = real.pthread_spin_trylock(lock);
   if (__builtin_expect(result == EBUSY, 0)) return lock_contended(lock, site);
   if (result == 0) note_acquired(request_of(lock), site);

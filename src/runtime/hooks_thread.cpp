@@ -45,6 +45,7 @@ GORDIAN_HOOK int pthread_join(pthread_t thread, void** value) {
   const CallSite site = GORDIAN_CALL_SITE();
   ensure_started();
   const Request request = join_of(thread);
+  pass_gate(request, site);
   const int result = wait_for(request, site, [&] { return real.pthread_join(thread, value); });
   if (result == 0) note_joined(request, site);
   return result;

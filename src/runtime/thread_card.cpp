@@ -2,6 +2,7 @@
 #include "runtime/thread_card.h"
 
 #include "runtime/chains.h"
+#include "runtime/gates.h"
 #include "runtime/lock_table.h"
 #include "runtime/log.h"
 #include "runtime/system_calls.h"
@@ -237,6 +238,7 @@ void ThreadState::begin_wait(const Request& request, const CallSite& site,
   card->waits += 1;
   // ORDER: a reader that sees the odd number must see the wait it stands for.
   __atomic_store_n(&word.number, number + 1, __ATOMIC_RELEASE);
+  if (is_steered()) ring_for_judge();
 }
 
 void ThreadState::end_wait() {

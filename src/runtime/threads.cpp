@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "runtime/threads.h"
 
+#include "runtime/gates.h"
 #include "runtime/lock_table.h"
 #include "runtime/log.h"
 #include "runtime/modules.h"
@@ -177,6 +178,7 @@ void release_card(Card* card, CardState state) {
   if ((word.number & 1) != 0) __atomic_store_n(&word.number, word.number + 1, __ATOMIC_RELEASE);
   __atomic_store_n(state_word(*card), static_cast<uint32_t>(state), __ATOMIC_RELEASE);
   if (state == CardState::Free) free_cards.push(index + 1);
+  if (is_steered()) ring_for_judge();
 }
 
 void log_thread(const Card& card) {
@@ -212,6 +214,7 @@ void take_card(Card* card, uint32_t flags) {
       card->stack_high > default_stack_size ? card->stack_high - default_stack_size : 0;
   set_segment(*card, 1);
   board.waits[index].tid = card->tid;
+  clear_gate(index);
   thread.wait = &board.waits[index];
   thread.uid = card->uid;
   thread.tag = visitor_tag(card->uid);
@@ -396,6 +399,9 @@ void* run_thread(void* value) {
   take_card(card, 0);
   thread.close_scope();
   watch_end_of_this_thread();
+  const CallSite here{reinterpret_cast<uint64_t>(routine),
+                      reinterpret_cast<uint64_t>(__builtin_frame_address(0))};
+  pass_gate({}, here, format::GatePhase::Born);
   void* result = routine(argument);
   // Without a key nobody tells us later; destructors of the thread then run unwatched.
   if (!has_end_key) end_this_thread();

@@ -5,6 +5,8 @@
 // pthread_join, which no latch can show. It reads /proc and never guesses a time.
 #pragma once
 
+#include "support/luck.h"
+
 #include <cstdint>
 #include <cstdio>
 #include <sched.h>
@@ -33,17 +35,16 @@ inline const volatile uint32_t* find_futex(pid_t tid) {
 
 // Returns when `tid` sleeps in a futex.
 inline void wait_until_blocked(pid_t tid) {
-  while (find_futex(tid) == nullptr) sched_yield();
+  wait_until([&] { return find_futex(tid) != nullptr; });
 }
 
 // Returns when `tid` sleeps until the thread `joined` has ended: glibc joins by waiting for the
 // kernel to clear the word that holds the joined thread's id.
 inline void wait_until_joining(pid_t tid, pid_t joined) {
-  for (;;) {
+  wait_until([&] {
     const volatile uint32_t* word = find_futex(tid);
-    if (word != nullptr && *word == static_cast<uint32_t>(joined)) return;
-    sched_yield();
-  }
+    return word != nullptr && *word == static_cast<uint32_t>(joined);
+  });
 }
 
 // Returns when `tid`, a thread of process `pid`, sleeps in a futex that lies in `object`.
@@ -52,12 +53,11 @@ void wait_until_blocked_on(pid_t tid, const Object& object, const char* pid = "s
   const std::string path =
       std::string("/proc/") + pid + "/task/" + std::to_string(tid) + "/syscall";
   const auto low = reinterpret_cast<uintptr_t>(&object);
-  for (;;) {
+  wait_until([&] {
     const volatile uint32_t* word = find_futex(path);
     const auto at = reinterpret_cast<uintptr_t>(word);
-    if (word != nullptr && at >= low && at < low + sizeof(Object)) return;
-    sched_yield();
-  }
+    return word != nullptr && at >= low && at < low + sizeof(Object);
+  });
 }
 
 }  // namespace scenario

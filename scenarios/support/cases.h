@@ -3,6 +3,8 @@
 // twins stand side by side.
 #pragma once
 
+#include "support/luck.h"
+
 #include <cstdio>
 #include <cstring>
 #include <initializer_list>
@@ -14,8 +16,10 @@ struct Case {
   void (*body)();
 };
 
+// A second argument "lucky" makes it a lucky run (luck.h).
 // Returns main's status: 0 when the case came to its end.
 inline int run_case(int argc, char** argv, std::initializer_list<Case> cases) {
+  lucky = one_by_one = argc > 2 && std::strcmp(argv[2], "lucky") == 0;
   for (const Case& one : cases) {
     if (argc > 1 && std::strcmp(argv[1], one.name) == 0) {
       one.body();

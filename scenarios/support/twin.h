@@ -6,6 +6,8 @@
 // SCENARIO_RENAMED). Without it a story compiled by hand is the broken one.
 #pragma once
 
+#include "support/luck.h"
+
 #include <cstdlib>
 
 #ifndef SCENARIO_TWIN
@@ -35,10 +37,13 @@ inline constexpr Twin kTwin = Twin::SCENARIO_TWIN;
 
 // The twins in which the threads first meet, each holding one lock, before asking for the next.
 // In the others such a meeting would never come about (or would be the deadlock itself).
-inline constexpr bool kThreadsMeetHoldingLocks = kTwin != Twin::Repaired && kTwin != Twin::Gate;
+inline constexpr bool kThreadsMeetHoldingLocks =
+    kTwin != Twin::Repaired && kTwin != Twin::Gate && kTwin != Twin::Lucky;
 
+// Every story asks for it first, so the lucky twin's luck begins here.
 // The number of threads in the story: the first argument, else SCENARIO_THREADS, else `usual`.
 inline int thread_count(int argc, char** argv, int usual, int least) {
+  lucky = kTwin == Twin::Lucky;
   const char* text = argc > 1 ? argv[1] : std::getenv("SCENARIO_THREADS");
   const int count = text != nullptr ? std::atoi(text) : usual;
   return count < least ? least : count;

@@ -27,6 +27,10 @@
 // JSON(broken-renamed):        knot=configure-1,admin-1
 // REJECT(broken-renamed):      streams_mutex
 //
+// RUN(lucky):  gordian run -- %program
+// EXIT(lucky): 0
+// JSON(lucky): verdict=possible kind=lock-order locks=participant->streams_mutex,handle->mutex
+//
 // RUN(repaired):                    gordian run --summary -- %program
 // RUN(trylock):                     gordian run -- %program
 // RUN(repaired@8):                  gordian run --summary -- %program 8
@@ -38,6 +42,7 @@
 // REJECT(repaired*, trylock, gate): DEADLOCK
 // JSON(repaired*, trylock, gate):   findings=0
 // JSON(gate):                       verdict=refuted kind=lock-order
+#include "support/steps.h"
 #include "support/twin.h"
 
 #include <barrier>
@@ -130,6 +135,7 @@ struct Task {
   Room* room;
   int index;
   std::barrier<>* each_holds_one;
+  scenario::Steps* configured;  // threads that have configured all they wanted
 };
 
 // Asks the peer behind `handle` for a key frame. False: not now.
@@ -196,12 +202,14 @@ static gpointer configure_thread(gpointer data) {
               first ? task->each_holds_one : nullptr);
     if constexpr (kTwin == Twin::Gate) g_mutex_unlock(&task->room->rooms_mutex);
   }
+  task->configured->advance();
   return nullptr;
 }
 
 static gpointer admin_thread(gpointer data) {
   auto* task = static_cast<Task*>(data);
   size_t length = 0;
+  if (kTwin == Twin::Lucky) task->configured->wait_for(task->room->handles.size());
   for (int round = 0; round < kRounds; ++round) {
     const bool first = round == 0 && kThreadsMeetHoldingLocks;
     if constexpr (kTwin == Twin::Gate) g_mutex_lock(&task->room->rooms_mutex);
@@ -227,9 +235,10 @@ int main(int argc, char** argv) {
   const int threads = scenario::thread_count(argc, argv, 2, 2);
   Room room(threads / 2);
   std::barrier<> each_holds_one(threads);
+  scenario::Steps configured;
 
   std::vector<Task> tasks;
-  for (int i = 0; i < threads / 2; ++i) tasks.push_back({&room, i, &each_holds_one});
+  for (int i = 0; i < threads / 2; ++i) tasks.push_back({&room, i, &each_holds_one, &configured});
   std::vector<GThread*> started;
   for (int i = 0; i < threads / 2; ++i) {
     const std::string number = std::to_string(i + 1);

@@ -34,12 +34,45 @@ _gordian_predict() {
   esac
 }
 
+# The options of a command that starts a program, then the program: $1 word, $2 the options, $3 those
+# that take a value, $4 the command's own words before the program.
+_gordian_program() {
+  local word=$1 options=$2 valued=$3 own=$4 i words=0
+  for ((i = 2; i < COMP_CWORD; i++)); do
+    case ${COMP_WORDS[i]} in
+      --) break ;;
+      =) ((i++)) ;;
+      -*) [[ " $valued " == *" ${COMP_WORDS[i]} "* && ${COMP_WORDS[i + 1]-} != = ]] && ((i++)) ;;
+      *)
+        ((words >= own)) && break
+        ((words++))
+        ;;
+    esac
+  done
+  if ((i < COMP_CWORD)); then
+    [[ ${COMP_WORDS[i]} == -- ]] && ((i++))
+    if declare -F _command_offset >/dev/null && ((i <= COMP_CWORD)); then
+      _command_offset "$i"
+    else
+      mapfile -t COMPREPLY < <(compgen -f -- "$word")
+    fi
+  elif [[ $word == -* ]]; then
+    mapfile -t COMPREPLY < <(compgen -W "$options" -- "$word")
+    [[ ${COMPREPLY[0]-} == *= ]] && compopt -o nospace 2>/dev/null
+  elif ((words < own)); then
+    mapfile -t COMPREPLY < <(compgen -f -- "$word")
+    compopt -o filenames 2>/dev/null
+  else
+    mapfile -t COMPREPLY < <(compgen -c -- "$word")
+  fi
+}
+
 _gordian() {
   local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} i
   COMPREPLY=()
 
   if ((COMP_CWORD == 1)); then
-    mapfile -t COMPREPLY < <(compgen -W "run attach ps core predict export explain --help --version" -- "$word")
+    mapfile -t COMPREPLY < <(compgen -W "run attach ps core predict export confirm explore explain --help --version" -- "$word")
     return
   fi
   if [[ ${COMP_WORDS[1]} == core ]]; then
@@ -79,6 +112,16 @@ _gordian() {
       mapfile -t COMPREPLY < <(compgen -f -- "$word")
       compopt -o filenames 2>/dev/null
     fi
+    return
+  fi
+  if [[ ${COMP_WORDS[1]} == confirm ]]; then
+    _gordian_program "$word" "--finding= --tries= --replay= --hold= --limit= --json= --no-children \
+      --quiet --help --" "--finding --tries --replay --hold --limit --json" 1
+    return
+  fi
+  if [[ ${COMP_WORDS[1]} == explore ]]; then
+    _gordian_program "$word" "--runs= --time= --seed= --depth= --keep-going --limit= --json= \
+      --no-children --quiet --help --" "--runs --time --seed --depth --limit --json" 0
     return
   fi
   if [[ ${COMP_WORDS[1]} == explain ]]; then
@@ -133,7 +176,7 @@ _gordian() {
       ;;
     *)
       if [[ $word == -* ]]; then
-        mapfile -t COMPREPLY < <(compgen -W "--on-deadlock= --stall= --no-children --refuted --strict \
+        mapfile -t COMPREPLY < <(compgen -W "--on-deadlock= --stall= --no-children --refuted --confirm --strict \
           --suppress= --json= --log= --record= --record-full= --quiet --summary --redact-argv --help --" -- "$word")
         [[ ${COMPREPLY[0]-} == *= ]] && compopt -o nospace 2>/dev/null
       else

@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "base/text.h"
 #include "cli/command.h"
+#include "cli/confirming.h"
 #include "report/fingerprint.h"
 #include "report/json.h"
 #include "report/report.h"
@@ -37,6 +38,7 @@ struct Options {
   std::string json;
   std::string log;
   std::string suppress;
+  bool confirm = false;
   bool strict = false;
   bool quiet = false;
   bool summary = false;
@@ -83,6 +85,8 @@ Result<Options> parse(const Args& args) {
   app.add_flag("--no-children", no_children, "Leave the programs it starts alone");
   app.add_flag("--refuted", options.run.refuted,
                "Also show the patterns that cannot happen, with the reason");
+  app.add_flag("--confirm", options.confirm,
+               "Run it again, steered, to see whether what is possible really happens");
   app.add_flag("--strict", options.strict,
                "Exit with 66 also for what may be wrong (possible, stall)");
   app.add_option("--record", options.run.record.path,
@@ -256,7 +260,24 @@ class Reporter final : public watch::Audience {
       }
     }
     if (!options_.json.empty()) write_json();
+    return status();
+  }
 
+  // Steered runs of the same program along what was only possible. Then as finish().
+  Result<std::optional<int>> confirm() {
+    ConfirmOptions again{.command = options_.run.command, .children = options_.run.children};
+    again.quiet = options_.quiet;
+    const std::vector<model::Finding> predicted = report_.findings;
+    GORDIAN_TRY(const int signal, confirm_findings(
+                                      predicted, 0, again, text_,
+                                      [this](const std::string& text) { say(text); }, report_));
+    if (!options_.json.empty()) write_json();
+    if (signal != 0) watch::die_by(signal);
+    return status();
+  }
+
+ private:
+  [[nodiscard]] std::optional<int> status() const {
     for (const model::Finding& finding : report_.findings) {
       const bool counts = is_certain(finding.verdict) ||
                           (options_.strict && finding.verdict != model::Verdict::Refuted);
@@ -266,7 +287,6 @@ class Reporter final : public watch::Audience {
     return std::nullopt;
   }
 
- private:
   bool is_suppressed(const model::Finding& finding) {
     if (!suppressions_) return false;
     const report::Suppression* const rule = suppressions_->match(finding, today());
@@ -371,7 +391,13 @@ Result<int> run(const Args& args) {
   const int code = outcome.code;
   const int signal = outcome.signal;
   const bool ended_by_judge = outcome.ended_by_judge;
-  if (const std::optional<int> status = reporter.finish(std::move(outcome))) return *status;
+  const int asked_to_end = outcome.asked_to_end;
+  std::optional<int> status = reporter.finish(std::move(outcome));
+  // A deadlock needs no confirmation, and a user who ended the program wants to see it ended.
+  if (options.confirm && !ended_by_judge && asked_to_end == 0) {
+    GORDIAN_TRY(status =, reporter.confirm());
+  }
+  if (status) return *status;
   if (ended_by_judge) return static_cast<int>(Exit::Found);
   if (signal != 0) watch::die_by(signal);
   return code;

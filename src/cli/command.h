@@ -26,5 +26,7 @@ extern const Command kPsCommand;
 extern const Command kPredictCommand;
 extern const Command kExportCommand;
 extern const Command kExplainCommand;
+extern const Command kConfirmCommand;
+extern const Command kExploreCommand;
 
 }  // namespace gordian::cli

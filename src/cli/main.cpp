@@ -12,8 +12,8 @@ namespace gordian::cli {
 namespace {
 
 constexpr const Command* kCommands[] = {
-    &kRunCommand,     &kCoreCommand,   &kAttachCommand,  &kPsCommand,
-    &kPredictCommand, &kExportCommand, &kExplainCommand,
+    &kRunCommand,    &kCoreCommand,    &kAttachCommand,  &kPsCommand,      &kPredictCommand,
+    &kExportCommand, &kConfirmCommand, &kExploreCommand, &kExplainCommand,
 };
 
 void print_usage(FILE* to) {

@@ -67,11 +67,21 @@ Json site_json(const Stack& stack, uint64_t site, const std::string& place) {
   return text(place_label(frame));
 }
 
+// The place in a form that another run of the same program can use; null: no module is known.
+Json at_json(const Stack& stack, uint64_t site) {
+  for (const Frame& frame : stack.frames) {
+    if (frame.pc != site || frame.module.empty()) continue;
+    return {{"module", text(frame.module)}, {"offset", hex(frame.module_offset)}};
+  }
+  return nullptr;
+}
+
 Json hold_json(const Labels& labels, const FindingHold& hold) {
   Json out;
   out["resource"] = labels.resource_number(hold.resource);
   out["mode"] = mode_word(hold.mode);
   out["site"] = site_json(hold.stack, hold.site, hold.place);
+  out["at"] = at_json(hold.stack, hold.site);
   out["stack"] = stack_json(hold.stack);
   if (hold.inferred) out["inferred"] = true;
   if (!hold.stack.note.empty()) out["note"] = text(hold.stack.note);
@@ -84,6 +94,7 @@ Json want_json(const Labels& labels, const FindingThread& thread) {
   out["resource"] = labels.resource_number(want.resource);
   out["mode"] = mode_word(want.mode);
   out["site"] = site_json(want.stack, want.site, want.place);
+  out["at"] = at_json(want.stack, want.site);
   out["stack"] = stack_json(want.stack);
   if (!want.stack.note.empty()) out["note"] = text(want.stack.note);
   out["seconds"] = seconds(want.waited);
@@ -232,6 +243,20 @@ Json trace_json(const TraceTotals& trace) {
   return out;
 }
 
+Json attempt_json(const SteeredAttempt& attempt) {
+  Json out;
+  if (attempt.finding != 0) out["finding"] = attempt.finding;
+  out["seed"] = attempt.seed;
+  out["way"] = text(attempt.way);
+  out["arrivals"] = attempt.arrivals;
+  out["schedule"] = hex(attempt.schedule);
+  out["new_nestings"] = attempt.new_nestings;
+  out["confirmed"] = attempt.confirmed;
+  out["diverged"] = text(attempt.diverged);
+  out["elapsed_seconds"] = seconds(attempt.elapsed);
+  return out;
+}
+
 Json suppressed_json(const SuppressedFinding& item) {
   Json out;
   out["verdict"] = verdict_word(item.finding.verdict);
@@ -264,9 +289,14 @@ std::string to_json(const Report& report) {
   out["unused_suppressions"] = Json::array();
   for (const std::string& sentence : report.unused_suppressions)
     out["unused_suppressions"].push_back(text(sentence));
+  if (!report.attempts.empty()) {
+    out["attempts"] = Json::array();
+    for (const SteeredAttempt& attempt : report.attempts)
+      out["attempts"].push_back(attempt_json(attempt));
+  }
   if (report.trace) {
     out["trace"] = trace_json(*report.trace);
-  } else {
+  } else if (report.attempts.empty() || report.run.threads > 0) {
     out["run"] = run_json(report.run);
   }
   // All strings are valid UTF-8 by now; `replace` keeps a mistake of ours from throwing.

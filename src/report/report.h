@@ -71,6 +71,19 @@ struct TraceTotals {
   std::chrono::nanoseconds elapsed{0};
 };
 
+// One steered run of a program.
+struct SteeredAttempt {
+  uint64_t finding = 0;  // `gordian confirm`: number of the finding, from 1; else 0
+  uint64_t seed = 0;
+  std::string way = {};       // how it was steered
+  uint64_t arrivals = 0;      // of threads at gates
+  uint64_t schedule = 0;      // equal: the same schedule
+  uint64_t new_nestings = 0;  // pairs of places that nest locks, seen in no earlier run
+  bool confirmed = false;
+  std::string diverged = {};  // why there was no deadlock, as far as it is known
+  std::chrono::nanoseconds elapsed{0};
+};
+
 // A finding that a rule of --suppress took out. `rule` is the pattern, `where` its FILE:LINE.
 struct SuppressedFinding {
   model::Finding finding;
@@ -90,7 +103,8 @@ struct Report {
   std::vector<std::string>
       unused_suppressions;  // as sentences: "FILE:LINE: lock:x matched nothing"
   RunSummary run;
-  std::optional<TraceTotals> trace;  // then `run` says nothing
+  std::optional<TraceTotals> trace;      // then `run` says nothing
+  std::vector<SteeredAttempt> attempts;  // then `run` may have nothing to say either
 };
 
 }  // namespace gordian::report

@@ -3,6 +3,7 @@
 
 #include "format/board.h"
 #include "format/recording.h"
+#include "format/steer.h"
 
 #include <cerrno>
 #include <cstdlib>
@@ -65,6 +66,17 @@ Result<SignalPort> SignalPort::open() {
   return port;
 }
 
+SignalPort& SignalPort::operator=(SignalPort&& other) noexcept {
+  std::swap(fd_, other.fd_);
+  std::swap(inherited_mask_, other.inherited_mask_);
+  std::swap(inherited_, other.inherited_);
+  return *this;
+}
+
+SignalPort::~SignalPort() {
+  if (fd_) restore_in_child();
+}
+
 std::vector<SignalPort::Signal> SignalPort::receive() {
   std::vector<Signal> signals;
   signalfd_siginfo info{};
@@ -80,6 +92,18 @@ void SignalPort::restore_in_child() const {
   sigprocmask(SIG_SETMASK, &inherited_mask_, nullptr);
 }
 
+namespace {
+
+// In the child. What cannot be silenced is heard.
+void silence() {
+  const int nothing = open("/dev/null", O_WRONLY | O_CLOEXEC);
+  if (nothing < 0) return;
+  dup2(nothing, STDOUT_FILENO);
+  dup2(nothing, STDERR_FILENO);
+}
+
+}  // namespace
+
 Result<pid_t> launch(const Launch& launch, const SignalPort& signals) {
   int report[2];
   if (pipe2(report, O_CLOEXEC) != 0) return Error::from_errno("pipe");
@@ -92,6 +116,7 @@ Result<pid_t> launch(const Launch& launch, const SignalPort& signals) {
   if (pid < 0) return Error::from_errno("cannot start it");
   if (pid == 0) {
     signals.restore_in_child();
+    if (launch.silent) silence();
     execve(launch.path.c_str(), arguments.data(), environment.data());
     int error = errno;
     if (error == ENOEXEC) {
@@ -122,9 +147,10 @@ std::vector<std::string> environment_with(const char* const* environment,
   std::string preload = options.runtime;
   const std::string judge = std::string(format::kJudgeVariable) + "=";
   const std::string record = std::string(format::kRecordVariable) + "=";
+  const std::string steer = std::string(format::kSteerVariable) + "=";
   for (; *environment != nullptr; ++environment) {
     const std::string_view entry = *environment;
-    if (entry.starts_with(judge) || entry.starts_with(record) ||
+    if (entry.starts_with(judge) || entry.starts_with(record) || entry.starts_with(steer) ||
         entry.starts_with("GORDIAN_CHILDREN="))
       continue;
     if (!options.runtime.empty() && entry.starts_with("LD_PRELOAD=")) {
@@ -139,6 +165,7 @@ std::vector<std::string> environment_with(const char* const* environment,
   result.push_back(judge + options.judge);
   if (!options.children) result.emplace_back("GORDIAN_CHILDREN=0");
   if (!options.record.empty()) result.push_back(record + options.record);
+  if (options.steered) result.push_back(steer + "1");
   return result;
 }
 

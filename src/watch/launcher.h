@@ -21,7 +21,8 @@ class SignalPort {
  public:
   static Result<SignalPort> open();
   SignalPort(SignalPort&&) = default;
-  SignalPort& operator=(SignalPort&&) = default;
+  SignalPort& operator=(SignalPort&& other) noexcept;
+  ~SignalPort();
 
   [[nodiscard]] int descriptor() const { return fd_.get(); }
 
@@ -47,6 +48,7 @@ struct Launch {
   std::string path;
   std::vector<std::string> arguments;  // argv, with argv[0]
   std::vector<std::string> environment;
+  bool silent = false;  // its standard output and error go to /dev/null
 };
 
 // Forks and executes; returns once exec has succeeded. Error: it has not, with errno's words.
@@ -58,6 +60,7 @@ struct PreloadOptions {
   std::string judge;
   bool children = true;
   std::string record = {};  // "drop", "block"; empty: nothing is recorded
+  bool steered = false;  // its threads stop at gates (format/steer.h)
 };
 std::vector<std::string> environment_with(const char* const* environment,
                                           const PreloadOptions& options);

@@ -7,9 +7,12 @@
 #include "watch/judge.h"
 #include "watch/launcher.h"
 #include "watch/listener.h"
+#include "watch/steersman.h"
 #include "watch/target.h"
 
 #include <algorithm>
+#include <cerrno>
+#include <csignal>
 #include <cstdlib>
 #include <fcntl.h>
 #include <poll.h>
@@ -24,6 +27,9 @@ namespace {
 using std::chrono::milliseconds;
 
 constexpr milliseconds kNoBoardInterval{-1};
+constexpr milliseconds kLimitInterval{100};
+// A program that starts more steered processes at a time has the later ones run freely.
+constexpr size_t kMostSteersmen = 64;
 
 class Session {
  public:
@@ -41,6 +47,10 @@ class Session {
   [[nodiscard]] bool may_speak(const Greeting& greeting) const;
   void look();
   void act();
+  void end_program();
+  void steer(int pid, const FileDescriptor& board, const std::string& exe);
+  void dismiss_steersmen(bool all);
+  void note_nestings(RunOutcome& outcome);
   void wait_for_child();
   RunOutcome outcome();
   Recorder::Totals finish_recording();
@@ -59,6 +69,10 @@ class Session {
   bool stopped_ = false;
   bool ended_by_judge_ = false;
   std::string refused_;  // why a board of the child was not taken
+  std::vector<std::unique_ptr<Steersman>> steersmen_;
+  std::optional<SteerAccount> account_;
+  bool over_limit_ = false;
+  int asked_to_end_ = 0;
   std::chrono::steady_clock::time_point started_ = std::chrono::steady_clock::now();
 };
 
@@ -69,7 +83,10 @@ Result<void> Session::start() {
   const char* const path = getenv("PATH");
   GORDIAN_TRY(target_ =, find_target(options_.command.front(),
                                      path != nullptr ? path : "/usr/local/bin:/usr/bin:/bin"));
-  PreloadOptions preload{.runtime = {}, .judge = {}, .children = options_.children};
+  PreloadOptions preload{.runtime = {},
+                         .judge = {},
+                         .children = options_.children,
+                         .steered = options_.steering.has_value()};
   if (recorder_) preload.record = options_.record.blocks ? "block" : "drop";
   if (target_.unwatchable.empty()) {
     GORDIAN_TRY(preload.runtime =, find_runtime());
@@ -87,7 +104,8 @@ Result<void> Session::start() {
   GORDIAN_TRY(signals_ =, SignalPort::open());
   const Launch what{.path = target_.path,
                     .arguments = options_.command,
-                    .environment = environment_with(environ, preload)};
+                    .environment = environment_with(environ, preload),
+                    .silent = options_.silent};
   Result<pid_t> child = launch(what, *signals_);
   if (!child) {
     signals_->restore_in_child();
@@ -110,10 +128,16 @@ void Session::loop() {
         {.fd = signals_->descriptor(), .events = POLLIN, .revents = 0},
         {.fd = listener_ ? listener_->descriptor() : -1, .events = POLLIN, .revents = 0}};
     const bool watching = judge_.has_live() && !stopped_;
-    const milliseconds timeout = watching ? judge_.interval() : kNoBoardInterval;
+    milliseconds timeout = watching ? judge_.interval() : kNoBoardInterval;
+    if (options_.limit.count() > 0 && !watching) timeout = kLimitInterval;
     poll(descriptors, 2, static_cast<int>(timeout.count()));
     if (descriptors[1].revents != 0) take_boards();
     if (descriptors[0].revents != 0) take_signals();
+    if (options_.limit.count() > 0 && !over_limit_ &&
+        std::chrono::steady_clock::now() - started_ > options_.limit) {
+      over_limit_ = true;
+      end_program();
+    }
     if (end_.ended || !watching) continue;
     look();
   }
@@ -132,6 +156,10 @@ void Session::take_signals() {
         stopped_ = false;
         break;
       default:
+        if (signal.number == SIGINT || signal.number == SIGTERM || signal.number == SIGHUP ||
+            signal.number == SIGQUIT) {
+          asked_to_end_ = signal.number;
+        }
         // What the terminal sends, it sends to the whole group: the program has it already.
         if (signal.from_process) kill(child_, signal.number);
         break;
@@ -178,9 +206,13 @@ void Session::take_boards() {
     if (!may_speak(greeting)) continue;
     const pid_t pid = greeting.pid;
     if (recorder_) take_recording(greeting);
+    FileDescriptor gates;
+    if (options_.steering && greeting.board)
+      gates = FileDescriptor(fcntl(greeting.board.get(), F_DUPFD_CLOEXEC, 3));
     Result<std::unique_ptr<WatchedProcess>> process = WatchedProcess::open(std::move(greeting));
     if (process) {
       if (pid == child_) (*process)->set_identity_if_unknown(target_.interpreted, options_.command);
+      if (gates) steer(pid, gates, (*process)->exe());
       judge_.add(std::move(*process));
     } else if (pid == child_) {
       refused_ = process.error().message;
@@ -213,19 +245,66 @@ void Session::look() {
 }
 
 void Session::act() {
+  if (options_.on_deadlock == OnDeadlock::Core) {
+    for (const auto& process : judge_.processes()) {
+      if (process->is_alive()) audience_.on_notice(dump_core(process->pid()));
+    }
+  }
+  end_program();
+  ended_by_judge_ = true;
+}
+
+void Session::end_program() {
   // Parents after their children would see them die and act on it; so all at once, and the program
   // itself first.
   std::vector<int> pids{child_};
   for (const auto& process : judge_.processes()) {
     if (process->is_alive() && process->pid() != child_) pids.push_back(process->pid());
   }
-  if (options_.on_deadlock == OnDeadlock::Core) {
-    for (const auto& process : judge_.processes()) {
-      if (process->is_alive()) audience_.on_notice(dump_core(process->pid()));
+  kill_processes(pids);
+}
+
+void Session::steer(int pid, const FileDescriptor& board, const std::string& exe) {
+  dismiss_steersmen(false);
+  Result<std::unique_ptr<Steersman>> steersman = Steersman::start(
+      pid, board, exe, options_.steering->make_strategy(), options_.steering->patience);
+  if (!steersman) {
+    audience_.on_notice("process " + std::to_string(pid) +
+                        " runs without being steered: " + steersman.error().message);
+  } else if (*steersman && steersmen_.size() < kMostSteersmen) {
+    steersmen_.push_back(std::move(*steersman));
+  }  // else it goes out of scope, and opens the gates
+}
+
+// Of processes that are over, and of those whose place another image has taken.
+void Session::dismiss_steersmen(bool all) {
+  std::erase_if(steersmen_, [&](std::unique_ptr<Steersman>& steersman) {
+    const bool alive = kill(steersman->pid(), 0) == 0 || errno != ESRCH;
+    if (alive && !all) return false;
+    const SteerAccount account = steersman->stop();
+    if (!account_ || account.arrivals >= account_->arrivals) account_ = account;
+    return true;
+  });
+}
+
+// Which pairs of places nested, named by what is the same in every run.
+void Session::note_nestings(RunOutcome& outcome) {
+  for (const auto& process : judge_.processes()) {
+    if (process->board() == nullptr) continue;
+    const trace::BoardLog& log = process->board()->read_log();
+    const auto name = [&](uint64_t pc) {
+      for (const trace::ModuleEntry& module : log.modules) {
+        if (pc < module.start || pc >= module.end) continue;
+        const std::string& path = module.path.empty() ? process->exe() : module.path;
+        return path + "+" + std::to_string(pc - module.bias);
+      }
+      return std::string("?");
+    };
+    for (const trace::ChainEntry& chain : log.chains) {
+      for (const format::ChainHold& hold : chain.holds)
+        outcome.nestings.emplace(name(hold.site), name(chain.record.site));
     }
   }
-  kill_processes(pids);
-  ended_by_judge_ = true;
 }
 
 std::string Session::why_unwatched() const {
@@ -264,6 +343,10 @@ RunOutcome Session::outcome() {
   outcome.code = end_.code;
   outcome.signal = end_.signal;
   outcome.ended_by_judge = ended_by_judge_;
+  outcome.over_limit = over_limit_;
+  outcome.asked_to_end = asked_to_end_;
+  dismiss_steersmen(true);
+  outcome.steered = account_;
   outcome.elapsed = std::chrono::steady_clock::now() - started_;
 
   judge_.finish_ended();
@@ -319,9 +402,12 @@ RunOutcome Session::outcome() {
     }
     break;
   }
-  analysis::Hazards hazards = judge_.find_hazards(options_.refuted);
-  outcome.hazards = std::move(hazards.findings);
-  outcome.totals.capped_searches = hazards.capped ? 1 : 0;
+  if (options_.steering) note_nestings(outcome);
+  if (options_.hazards) {
+    analysis::Hazards hazards = judge_.find_hazards(options_.refuted);
+    outcome.hazards = std::move(hazards.findings);
+    outcome.totals.capped_searches = hazards.capped ? 1 : 0;
+  }
 
   rusage usage{};
   getrusage(RUSAGE_SELF, &usage);

@@ -6,11 +6,16 @@
 #include "base/result.h"
 #include "model/finding.h"
 #include "watch/recorder.h"
+#include "watch/steering.h"
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
+#include <memory>
 #include <optional>
+#include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace gordian::watch {
@@ -21,6 +26,12 @@ enum class OnDeadlock : uint8_t {
   Core,  // report, then let it dump core
 };
 
+// A steered run: threads stop at gates, and a strategy opens them.
+struct Steering {
+  std::function<std::unique_ptr<Strategy>()> make_strategy;  // one for each process
+  std::chrono::milliseconds patience{10'000};                // no thread stays longer at one gate
+};
+
 struct RunOptions {
   std::vector<std::string> command;
   bool children = true;
@@ -28,6 +39,10 @@ struct RunOptions {
   std::chrono::nanoseconds stall{0};
   bool refuted = false;
   RecordOptions record;
+  std::optional<Steering> steering = {};
+  bool silent = false;                // what the program prints goes nowhere
+  std::chrono::nanoseconds limit{0};  // the program is ended after so long; zero: never
+  bool hazards = true;                // look for what the run did not hit
 };
 
 // Told of everything as it happens.
@@ -63,12 +78,18 @@ struct RunOutcome {
   int code = 0;    // exit status of the program, or
   int signal = 0;  // the signal it died of
   bool ended_by_judge = false;
+  bool over_limit = false;
+  int asked_to_end = 0;  // the signal by which somebody asked us to end, and the program too
   std::vector<ProcessOutcome> processes;
   std::vector<model::Finding> hazards;
   Totals totals;
   std::optional<Recorder::Totals> recorded;
   std::chrono::nanoseconds elapsed{0};
   std::chrono::nanoseconds judge_cpu{0};
+  // Of the process with the most arrivals at gates; empty: none was steered.
+  std::optional<SteerAccount> steered = {};
+  // Steered runs: pairs of code places "asked for a lock here while holding one taken there".
+  std::set<std::pair<std::string, std::string>> nestings = {};
 };
 
 Result<RunOutcome> run(const RunOptions& options, Audience& audience);

@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: Apache-2.0
+// gordian confirm: drive a program into the deadlock that was predicted.
+#include "base/file.h"
+#include "base/text.h"
+#include "cli/command.h"
+#include "cli/confirming.h"
+#include "cli/program_line.h"
+#include "report/json.h"
+#include "report/read_findings.h"
+#include "watch/launcher.h"
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <string>
+#include <unistd.h>
+#include <utility>
+#include <vector>
+
+namespace gordian::cli {
+namespace {
+
+constexpr char kUsage[] = "gordian confirm [options] FINDINGS.json -- PROGRAM [ARGS...]";
+constexpr uint64_t kLongestReport = uint64_t{256} << 20;
+
+struct Options {
+  ConfirmOptions confirm;
+  std::string file;
+  std::string json;
+  size_t finding = 0;
+  bool help = false;
+  std::string help_text;
+};
+
+Result<std::chrono::nanoseconds> positive(const std::string& text, const char* option) {
+  GORDIAN_TRY(const std::chrono::nanoseconds time, parse_duration(text).in(option));
+  if (time <= std::chrono::nanoseconds(0))
+    return Error(std::string(option) + ": must be longer than nothing");
+  return time;
+}
+
+Result<Options> parse(const Args& args) {
+  Options options;
+  std::string hold;
+  std::string limit;
+  std::string replay;
+  bool no_children = false;
+  CLI::App app(
+      "Runs a program again, steered so that a predicted deadlock happens if it can: each thread\n"
+      "of it is held before its last request until all of them stand there. Exits with 66 if the\n"
+      "program really deadlocked.");
+  app.name("gordian confirm");
+  app.set_help_flag("-h,--help", "Print this");
+  app.add_option("FINDINGS", options.file, "What gordian run --json wrote");
+  app.add_option("--finding", options.finding,
+                 "Only the N-th finding of the file (default: all that are possible or proved)")
+      ->check(CLI::Range(size_t{1}, size_t{1'000'000}))
+      ->option_text("N");
+  app.add_option("--tries", options.confirm.tries, "At most K runs for a finding (default: 20)")
+      ->check(CLI::Range(1U, 1'000'000U))
+      ->option_text("K");
+  app.add_option("--replay", replay, "One run, with this seed")->option_text("SEED");
+  app.add_option("--hold", hold, "How long a thread is held at most (default: 2s)")
+      ->option_text("DURATION");
+  app.add_option("--limit", limit, "End a run that lasts longer (default: 60s)")
+      ->option_text("DURATION");
+  app.add_option("--json", options.json, "Write what was confirmed to FILE as JSON")
+      ->option_text("FILE");
+  app.add_flag("--no-children", no_children, "Leave the programs it starts alone");
+  app.add_flag("-q,--quiet", options.confirm.quiet, "Print what was confirmed only");
+
+  // The file is a word of ours, so only "--" says where the program begins.
+  size_t program = 0;
+  while (program < args.size() && args[program] != "--") ++program;
+  if (program < args.size()) ++program;
+  const Args own = own_part(args, program);
+  try {
+    std::vector<std::string> reversed(own.rbegin(), own.rend());
+    app.parse(reversed);
+  } catch (const CLI::CallForHelp&) {
+    options.help = true;
+    options.help_text = std::string("usage: ") + kUsage + "\n\n" + app.help();
+    return options;
+  } catch (const CLI::ParseError& error) {
+    return Error(error.what(), "gordian confirm --help lists the options");
+  }
+  if (options.file.empty()) return Error("no findings to confirm", std::string("usage: ") + kUsage);
+  options.confirm.command.assign(args.begin() + static_cast<ptrdiff_t>(program), args.end());
+  if (options.confirm.command.empty())
+    return Error("no program to run", std::string("usage: ") + kUsage);
+  options.confirm.children = !no_children;
+  if (!hold.empty()) {
+    GORDIAN_TRY(const std::chrono::nanoseconds time, positive(hold, "--hold"));
+    options.confirm.hold = std::chrono::duration_cast<std::chrono::milliseconds>(time);
+    if (options.confirm.hold > std::chrono::seconds(10))
+      return Error("--hold: at most 10s, a gate does not hold anybody longer");
+  }
+  if (!limit.empty()) {
+    GORDIAN_TRY(options.confirm.limit =, positive(limit, "--limit"));
+  }
+  if (!replay.empty()) {
+    size_t used = 0;
+    try {
+      options.confirm.replay = std::stoull(replay, &used);
+    } catch (const std::exception&) {
+      used = 0;
+    }
+    if (used != replay.size() || replay.front() == '-')
+      return Error("--replay: not a seed: " + replay, "confirm prints it with what it confirmed");
+  }
+  return options;
+}
+
+Result<int> run(const Args& args) {
+  GORDIAN_TRY(const Options options, parse(args));
+  if (options.help) {
+    std::fputs(options.help_text.c_str(), stdout);
+    return static_cast<int>(Exit::Clean);
+  }
+  GORDIAN_TRY(const std::string source, read_file(options.file, kLongestReport).in(options.file));
+  GORDIAN_TRY(const std::vector<model::Finding> findings,
+              report::read_findings(source).in(options.file));
+  report::Report report;
+  report.command = "confirm";
+  report.version = GORDIAN_VERSION;
+  char host[256] = "";
+  gethostname(host, sizeof(host) - 1);
+  report.host = host;
+  const auto say = [](const std::string& text) {
+    // A closed standard error is the caller's wish.
+    [[maybe_unused]] const Result<void> written = write_all(STDERR_FILENO, text);
+  };
+  GORDIAN_TRY(const int signal, confirm_findings(findings, options.finding, options.confirm,
+                                                 text_for_stderr(), say, report));
+  if (!options.json.empty()) {
+    GORDIAN_TRY(, write_file(options.json, report::to_json(report)));
+  }
+  if (signal != 0) watch::die_by(signal);
+  return static_cast<int>(report.findings.empty() ? Exit::Clean : Exit::Found);
+}
+
+}  // namespace
+
+const Command kConfirmCommand{
+    .name = "confirm",
+    .usage = kUsage,
+    .summary = "drive a program into a deadlock that was predicted",
+    .run = run,
+};
+
+}  // namespace gordian::cli

@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/confirming.h"
+
+#include "base/text.h"
+#include "report/fingerprint.h"
+#include "watch/confirm.h"
+#include "watch/steer_plan.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+#include <map>
+#include <unistd.h>
+#include <utility>
+
+namespace gordian::cli {
+namespace {
+
+bool may_be_confirmed(const model::Finding& finding) {
+  return finding.kind != model::FindingKind::HeldAtExit &&
+         (finding.verdict == model::Verdict::Possible || finding.verdict == model::Verdict::Proved);
+}
+
+std::string why_not(const watch::SteeredRun& run) {
+  if (!run.was_steered) return "the program could not be steered: no gates came from it";
+  std::string why = run.account.diverged;
+  if (why.empty()) why = "the program ended by itself";
+  if (run.over_limit) why = "it ran too long and was ended; " + why;
+  return why;
+}
+
+report::SteeredAttempt attempt_of(const watch::SteeredRun& run, const std::string& way,
+                                  size_t number) {
+  return {.finding = number,
+          .seed = run.seed,
+          .way = way,
+          .arrivals = run.account.arrivals,
+          .schedule = run.account.schedule,
+          .confirmed = run.deadlock.has_value(),
+          .diverged = run.deadlock ? std::string() : why_not(run),
+          .elapsed = run.outcome.elapsed};
+}
+
+// "12 times: no thread came to ...", the commonest first.
+std::string divergences(const std::vector<report::SteeredAttempt>& attempts) {
+  std::map<std::string, size_t> counts;
+  for (const report::SteeredAttempt& attempt : attempts) ++counts[attempt.diverged];
+  std::vector<std::pair<std::string, size_t>> sorted(counts.begin(), counts.end());
+  std::stable_sort(sorted.begin(), sorted.end(),
+                   [](const auto& a, const auto& b) { return a.second > b.second; });
+  std::string text;
+  for (const auto& [why, count] : sorted)
+    text += "  " + count_of(count, "run") + ": " + escape_for_terminal(why) + "\n";
+  return text;
+}
+
+}  // namespace
+
+report::TextOptions text_for_stderr() {
+  const char* const terminal = getenv("TERM");
+  const char* const no_color = getenv("NO_COLOR");
+  report::TextOptions text;
+  text.color = isatty(STDERR_FILENO) == 1 && terminal != nullptr &&
+               std::strcmp(terminal, "dumb") != 0 && (no_color == nullptr || *no_color == '\0');
+  char folder[4096];
+  if (getcwd(folder, sizeof(folder)) != nullptr) text.folder = folder;
+  return text;
+}
+
+Result<int> confirm_findings(const std::vector<model::Finding>& findings, size_t only,
+                             const ConfirmOptions& options, const report::TextOptions& text,
+                             const std::function<void(const std::string&)>& say,
+                             report::Report& report) {
+  const auto note = [&](const std::string& line) {
+    if (!options.quiet) say("gordian: " + line + "\n");
+  };
+  size_t looked_at = 0;
+  for (size_t i = 0; i < findings.size(); ++i) {
+    const size_t number = i + 1;
+    const std::string name = "finding " + std::to_string(number);
+    if ((only != 0 && only != number) || (only == 0 && !may_be_confirmed(findings[i]))) continue;
+    ++looked_at;
+    Result<watch::SteerPlan> plan = watch::plan_of(findings[i]);
+    if (!plan) {
+      if (only != 0) return std::move(plan).error().in(name);
+      note(name + " cannot be steered to: " + escape_for_terminal(plan.error().message));
+      continue;
+    }
+    const uint64_t first = options.replay.value_or(0);
+    const uint64_t tries = options.replay ? 1 : options.tries;
+    std::vector<report::SteeredAttempt> attempts;
+    bool confirmed = false;
+    for (uint64_t seed = first; seed < first + tries && !confirmed; ++seed) {
+      watch::RunOptions run;
+      run.command = options.command;
+      run.children = options.children;
+      run.limit = options.limit;
+      run.steering = watch::Steering{
+          .make_strategy = watch::confirming(*plan, seed, options.hold),
+          .patience = std::max(std::chrono::milliseconds(10'000), 5 * options.hold)};
+      GORDIAN_TRY(watch::SteeredRun done, watch::run_steered(std::move(run), seed));
+      attempts.push_back(attempt_of(done, watch::way_of_confirming(seed), number));
+      report.attempts.push_back(attempts.back());
+      if (done.outcome.asked_to_end != 0) return done.outcome.asked_to_end;
+      confirmed = done.deadlock.has_value();
+      if (!confirmed) {
+        note(name + ", run " + std::to_string(attempts.size()) + " (seed " + std::to_string(seed) +
+             ", " + attempts.back().way + "): " + escape_for_terminal(attempts.back().diverged));
+        if (!done.was_steered) break;
+        continue;
+      }
+      done.deadlock->fingerprint = report::fingerprint(*done.deadlock);
+      say(report::to_text(*done.deadlock, text));
+      note(name + " confirmed in run " + std::to_string(attempts.size()) + ", seed " +
+           std::to_string(seed) + "; again with --replay " + std::to_string(seed));
+      if (!findings[i].fingerprint.empty() &&
+          findings[i].fingerprint != done.deadlock->fingerprint) {
+        note("its circle is not quite that of the finding (fingerprint " +
+             done.deadlock->fingerprint + " instead of " +
+             escape_for_terminal(findings[i].fingerprint) + ")");
+      }
+      report.findings.push_back(std::move(*done.deadlock));
+    }
+    if (!confirmed) {
+      say("gordian: " + name + " was not reproduced in " + count_of(attempts.size(), "run") + "\n" +
+          divergences(attempts));
+    }
+  }
+  if (looked_at == 0) {
+    if (only != 0) return Error("there is no finding " + std::to_string(only));
+    note("nothing to confirm: no finding is `possible` or `proved`");
+  }
+  return 0;
+}
+
+}  // namespace gordian::cli

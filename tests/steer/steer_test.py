@@ -1,0 +1,140 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""gordian confirm and gordian explore as their user meets them. The lucky twins' many attempts are in
+tools/confirm-scenarios; here is one of each sort."""
+
+import os
+import re
+import signal
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+import harness
+from harness import expect
+
+
+def predict(world, program, *words):
+    """What gordian run finds possible in a lucky run, as a file."""
+    result = world.watch(world.kind(program), *words, options=("--json", world.path("found.json")))
+    expect(result.status == 0, "the lucky run ends well", result)
+    findings = world.report("found.json")["findings"]
+    expect([f["verdict"] for f in findings] == ["possible"], "predicted", result)
+    return world.path("found.json")
+
+
+def confirm(world, found, *words, options=()):
+    result = world.run(world.gordian, "confirm", "--json", world.path("confirmed.json"), *options, found,
+                       "--", *words, timeout=120)
+    return result, world.report("confirmed.json")
+
+
+def confirms(world, program, case):
+    found = predict(world, program, case, "lucky")
+    result, report = confirm(world, found, world.kind(program), case, "lucky", options=("--tries=3",))
+    expect(result.status == 66 and "DEADLOCK CONFIRMED" in result.err, "confirmed", result)
+    expect([f["verdict"] for f in report["findings"]] == ["confirmed"], "the verdict", result)
+    expect(report["attempts"][-1]["confirmed"], "the attempt", result)
+    return result, report
+
+
+def test_mutex(world):
+    result, report = confirms(world, "mutex/lock_order", "cycle")
+    names = {t["name"] for t in report["findings"][0]["threads"] if t["role"] == "knot"}
+    expect(names == {"left", "right"}, "the threads", result)
+    seed = re.search(r"again with --replay (\d+)", result.err)[1]
+    again, _ = confirm(world, world.path("found.json"), world.kind("mutex/lock_order"), "cycle", "lucky",
+                       options=("--replay", seed))
+    expect(again.status == 66, "the seed does it again", again)
+
+
+def test_three_mutexes(world):
+    _, report = confirms(world, "mutex/lock_order", "three")
+    knot = [t for t in report["findings"][0]["threads"] if t["role"] == "knot"]
+    expect(len(knot) == 3, f"{len(knot)} threads in the knot, not 3")
+
+
+def test_rwlock(world):
+    confirms(world, "rwlock/rwlock", "write-write")
+
+
+def test_join(world):
+    confirms(world, "join/join", "under-lock")
+
+
+def test_spin(world):
+    confirms(world, "spin/spin", "cycle")
+
+
+def test_glib(world):
+    confirms(world, "glib/glib", "cycle")
+
+
+# A flag keeps the two sections apart: possible as far as locks show, and yet it never happens.
+def test_not_reproduced(world):
+    found = predict(world, "mutex/lock_order", "lucky")
+    result, report = confirm(world, found, world.kind("mutex/lock_order"), "lucky",
+                             options=("--tries=4", "--hold=200ms"))
+    expect(result.status == 0 and report["findings"] == [], "nothing confirmed", result)
+    expect("was not reproduced in 4 runs" in result.err, "the last word", result)
+    expect(len(report["attempts"]) == 4, "four attempts", result)
+    expect(all(a["diverged"] and not a["confirmed"] for a in report["attempts"]), "why", result)
+
+
+def test_nothing_to_confirm(world):
+    found = world.write("empty.json", '{"schema": 1, "findings": []}')
+    result, _ = confirm(world, found, "true")
+    expect(result.status == 0 and "nothing to confirm" in result.err, "said", result)
+
+
+def test_bad_input(world):
+    good = world.write("empty.json", '{"schema": 1, "findings": []}')
+    bad = world.write("bad.json", "{")
+    for words in (["confirm"], ["confirm", good], ["confirm", good, "--"], ["confirm", bad, "--", "true"],
+                  ["confirm", "/nonexistent.json", "--", "true"],
+                  ["confirm", "--finding", "1", good, "--", "true"],
+                  ["confirm", "--tries", "0", good, "--", "true"],
+                  ["confirm", "--replay", "x", good, "--", "true"],
+                  ["confirm", "--hold", "1h", good, "--", "true"],
+                  ["explore"], ["explore", "--"], ["explore", "--runs", "0", "true"],
+                  ["explore", "--time", "soon", "true"], ["explore", "--depth", "0", "true"],
+                  ["explore", "/no/such/program"]):
+        result = world.run(world.gordian, *words)
+        expect(result.status == 2, f"{words}: exit {result.status}, not 2", result)
+        expect(result.err != "" and "internal error" not in result.err, f"{words}: the message", result)
+
+
+def test_explore(world):
+    words = (world.kind("mutex/lock_order"), "cycle")
+    result = world.run(world.gordian, "explore", "--runs=5", "--json", world.path("report.json"), *words)
+    expect(result.status == 66 and "DEADLOCK CONFIRMED" in result.err, "found", result)
+    seed = re.search(r"again with --seed (\d+)", result.err)[1]
+    again = world.run(world.gordian, "explore", "--seed", seed, "--runs", "1", *words)
+    expect(again.status == 66, "the seed does it again", again)
+    expect(world.report()["attempts"][0]["confirmed"], "the attempt", result)
+
+
+def test_explore_finds_nothing_where_nothing_is(world):
+    words = (world.kind("mutex/lock_order"), "consistent")
+    result = world.run(world.gordian, "explore", "--seed=1", "--time=3s", "--runs=3", *words, timeout=120)
+    expect(result.status == 0 and "no deadlock" in result.err, "nothing", result)
+    expect("1 new lock order" in result.err, "the lock order it saw", result)
+
+
+# The gates open when the judge is gone: the program ends by itself.
+def test_survives_the_judge(world):
+    judge = world.start([world.gordian, "explore", "--runs=1", "--seed=1",
+                         world.kind("mutex/lock_order"), "consistent"])
+    world.wait_for(lambda: len(world.processes()) >= 2, "the program")
+    judge.send_signal(signal.SIGKILL)
+    judge.communicate()
+    world.wait_for(lambda: not world.processes(), "the program's own end", timeout=60)
+
+
+def test_unsteerable(world):
+    program = world.build("fixed", "int main(void) { return 0; }", "-static")
+    result = world.run(world.gordian, "explore", "--runs=2", program)
+    expect(result.status == 2 and "could not be steered" in result.err, "said", result)
+
+
+if __name__ == "__main__":
+    harness.main(globals())

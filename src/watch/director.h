@@ -40,7 +40,7 @@ class Director final : public Strategy {
   struct Options {
     uint64_t seed = 0;
     std::chrono::milliseconds patience{2000};  // how long a thread is held
-    std::chrono::milliseconds grace{30};       // how long nobody else may have moved
+    std::chrono::milliseconds grace{100};      // how long nobody else may have moved
   };
   Director(SteerPlan plan, Options options);
 

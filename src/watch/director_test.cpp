@@ -89,7 +89,9 @@ TEST(Director, LetsGoWhenNobodyElseCanMove) {
   const std::vector<SteeredThread> stuck{left(1), elsewhere(2, Whereabouts::Waiting)};
   EXPECT_TRUE(director.decide(stuck, kBegin).open.empty());
 
-  const Decision decision = director.decide(stuck, kBegin + milliseconds(40));
+  EXPECT_TRUE(director.decide(stuck, kBegin + milliseconds(90)).open.empty());
+
+  const Decision decision = director.decide(stuck, kBegin + milliseconds(110));
 
   EXPECT_EQ(decision.open, (std::vector<uint32_t>{0}));
 }

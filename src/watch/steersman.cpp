@@ -9,10 +9,12 @@
 #include <climits>
 #include <ctime>
 #include <fcntl.h>
+#include <filesystem>
 #include <linux/futex.h>
 #include <set>
 #include <sys/mman.h>
 #include <sys/syscall.h>
+#include <system_error>
 #include <unistd.h>
 
 namespace gordian::watch {
@@ -135,6 +137,7 @@ Whereabouts Steersman::running_or_asleep(uint32_t uid, uint32_t tid, uint64_t mo
 
 std::vector<SteeredThread> Steersman::look(SteerClock::time_point now) {
   std::vector<SteeredThread> threads;
+  std::vector<std::pair<size_t, int>> sleepers;  // index in `threads`, tid
   if (!board_->refresh()) return threads;
   for (uint32_t card = 0; card < board_->cards_used(); ++card) {
     const std::optional<trace::CardCopy> copy = board_->read_card(card);
@@ -167,9 +170,33 @@ std::vector<SteeredThread> Steersman::look(SteerClock::time_point now) {
     } else {
       thread.where = running_or_asleep(copy->uid, copy->tid, thread.moves, now);
     }
+    if (thread.where == Whereabouts::Waiting && (wait->flags & format::kSpinning) == 0)
+      sleepers.emplace_back(threads.size(), static_cast<int>(copy->tid));
     threads.push_back(std::move(thread));
   }
+  if (std::all_of(threads.begin(), threads.end(), [](const SteeredThread& thread) {
+        return thread.where == Whereabouts::Waiting || thread.where == Whereabouts::AtGate;
+      })) {
+    ask_kernel(threads, sleepers);
+  }
   return threads;
+}
+
+// The board says that nobody moves. On a busy machine a thread may have been woken, or born, long
+// before it gets to write so.
+void Steersman::ask_kernel(std::vector<SteeredThread>& threads,
+                           const std::vector<std::pair<size_t, int>>& sleepers) const {
+  for (const auto& [index, tid] : sleepers) {
+    const std::optional<process::ThreadReading> reading = process::read_thread(pid_, tid);
+    if (reading && reading->state == 'R') threads[index].where = Whereabouts::Running;
+  }
+  size_t tasks = 0;
+  std::error_code gone;
+  for (std::filesystem::directory_iterator at("/proc/" + std::to_string(pid_) + "/task", gone), end;
+       !gone && at != end; at.increment(gone)) {
+    ++tasks;
+  }
+  if (tasks > threads.size()) threads.push_back({.card = UINT32_MAX, .moves = tasks});
 }
 
 void Steersman::open(uint32_t card) {

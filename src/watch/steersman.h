@@ -17,6 +17,7 @@
 #include <memory>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 namespace gordian::watch {
@@ -55,6 +56,8 @@ class Steersman {
   std::vector<SteeredThread> look(SteerClock::time_point now);
   Whereabouts running_or_asleep(uint32_t uid, uint32_t tid, uint64_t moves,
                                 SteerClock::time_point now);
+  void ask_kernel(std::vector<SteeredThread>& threads,
+                  const std::vector<std::pair<size_t, int>>& sleepers) const;
   void open(uint32_t card);
   void open_all();
   format::SteerPage& page() { return *reinterpret_cast<format::SteerPage*>(region_->bytes); }

@@ -103,16 +103,18 @@ void Steersman::find_sites() {
   modules_seen_ = modules.size();
   for (size_t i = 0; i < places_.size(); ++i) {
     const std::string& wanted = places_[i].module;
-    const trace::ModuleEntry* found = nullptr;
-    for (const trace::ModuleEntry& module : modules) {
-      const std::string& path = module.path.empty() ? exe_ : module.path;
-      if (path == wanted) {
-        found = &module;
-      } else if (found == nullptr && file_name(path) == file_name(wanted)) {
-        found = &module;  // built or installed elsewhere
-      }
+    const auto path_of = [&](const trace::ModuleEntry& module) {
+      return module.path.empty() ? exe_ : module.path;
+    };
+    auto found =
+        std::find_if(modules.begin(), modules.end(),
+                     [&](const trace::ModuleEntry& module) { return path_of(module) == wanted; });
+    if (found == modules.end()) {  // built or installed elsewhere
+      found = std::find_if(modules.begin(), modules.end(), [&](const trace::ModuleEntry& module) {
+        return file_name(path_of(module)) == file_name(wanted);
+      });
     }
-    sites_[i] = found == nullptr ? 0 : found->bias + places_[i].offset;
+    sites_[i] = found == modules.end() ? 0 : found->bias + places_[i].offset;
   }
   strategy_->on_addresses(sites_);
   uint32_t count = 0;

@@ -58,7 +58,7 @@ def test_rwlock(world):
 
 
 def test_join(world):
-    confirms(world, "join/join", "under-lock")
+    confirms(world, "join/join", "lucky")
 
 
 def test_spin(world):

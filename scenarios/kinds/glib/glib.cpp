@@ -100,11 +100,15 @@ void recursive_cycle() {
     g_rec_mutex_unlock(&tree);
     both_hold_one.meet(2);
     g_mutex_lock(&sessions);
+    g_mutex_unlock(&sessions);
+    g_rec_mutex_unlock(&tree);
   });
   Thread right("right", [&] {
     g_mutex_lock(&sessions);
     both_hold_one.meet(2);
     g_rec_mutex_lock(&tree);
+    g_rec_mutex_unlock(&tree);
+    g_mutex_unlock(&sessions);
   });
 }
 
@@ -114,11 +118,15 @@ void rw() {
     g_rw_lock_reader_lock(&table);
     both_hold_one.meet(2);
     g_mutex_lock(&sessions);
+    g_mutex_unlock(&sessions);
+    g_rw_lock_reader_unlock(&table);
   });
   Thread right("right", [&] {
     g_mutex_lock(&sessions);
     both_hold_one.meet(2);
     g_rw_lock_writer_lock(&table);
+    g_rw_lock_writer_unlock(&table);
+    g_mutex_unlock(&sessions);
   });
 }
 
@@ -189,11 +197,15 @@ void bit() {
     g_bit_lock(&bits, 3);
     both_hold_one.meet(2);
     g_mutex_lock(&sessions);
+    g_mutex_unlock(&sessions);
+    g_bit_unlock(&bits, 3);
   });
   Thread right("right", [&] {
     g_mutex_lock(&sessions);
     both_hold_one.meet(2);
     g_bit_lock(&bits, 3);
+    g_bit_unlock(&bits, 3);
+    g_mutex_unlock(&sessions);
   });
 }
 
@@ -219,12 +231,14 @@ void mixed() {
   Thread left("left", [&] {
     g_mutex_lock(&sessions);
     both_hold_one.meet(2);
-    std::lock_guard lock(plain);
+    { std::lock_guard lock(plain); }
+    g_mutex_unlock(&sessions);
   });
   Thread right("right", [&] {
     std::lock_guard lock(plain);
     both_hold_one.meet(2);
     g_mutex_lock(&sessions);
+    g_mutex_unlock(&sessions);
   });
 }
 

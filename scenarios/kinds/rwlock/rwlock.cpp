@@ -68,11 +68,15 @@ void cross(Take first, Take second) {
     first(&map_lock);
     both_hold_one.meet(2);
     second(&index_lock);
+    pthread_rwlock_unlock(&index_lock);
+    pthread_rwlock_unlock(&map_lock);
   });
   Thread right("right", [&] {
     first(&index_lock);
     both_hold_one.meet(2);
     second(&map_lock);
+    pthread_rwlock_unlock(&map_lock);
+    pthread_rwlock_unlock(&index_lock);
   });
 }
 

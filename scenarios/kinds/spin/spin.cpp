@@ -34,6 +34,8 @@ void cycle() {
     pthread_spin_lock(first);
     both_hold_one.meet(2);
     pthread_spin_lock(second);
+    pthread_spin_unlock(second);
+    pthread_spin_unlock(first);
   };
   Thread left("left", [&] { body(&fast_a, &fast_b); });
   Thread right("right", [&] { body(&fast_b, &fast_a); });
@@ -52,11 +54,15 @@ void with_mutex() {
     pthread_spin_lock(&fast_a);
     both_hold_one.meet(2);
     pthread_mutex_lock(&slow);
+    pthread_mutex_unlock(&slow);
+    pthread_spin_unlock(&fast_a);
   });
   Thread right("right", [&] {
     pthread_mutex_lock(&slow);
     both_hold_one.meet(2);
     pthread_spin_lock(&fast_a);
+    pthread_spin_unlock(&fast_a);
+    pthread_mutex_unlock(&slow);
   });
 }
 

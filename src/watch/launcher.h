@@ -60,7 +60,7 @@ struct PreloadOptions {
   std::string judge;
   bool children = true;
   std::string record = {};  // "drop", "block"; empty: nothing is recorded
-  bool steered = false;  // its threads stop at gates (format/steer.h)
+  bool steered = false;     // its threads stop at gates (format/steer.h)
 };
 std::vector<std::string> environment_with(const char* const* environment,
                                           const PreloadOptions& options);

@@ -230,6 +230,12 @@ class GORDIAN_REDIS_API lock_client {
   // Waits for the lock. The waiters of one client are served in the order in which they came.
   // Throws deadline_error, cancelled_error, transport_error, deadlock_error, reentry_error.
   [[nodiscard]] lease acquire(std::string_view name, const wait_limit& limit = {});
+  // All of them or none: in sorted order, whatever order they are named in, so that two such calls
+  // never wait for each other; a name given twice counts once. If one cannot be had, those that
+  // were are released, and the server has confirmed it, before the error is thrown. One lease for
+  // each name, sorted.
+  [[nodiscard]] std::vector<lease> acquire_all(std::vector<std::string> names,
+                                               const wait_limit& limit = {});
   // Empty if somebody else has it or is waiting for it in this client.
   [[nodiscard]] std::optional<lease> try_acquire(std::string_view name);
   // Takes it, whoever has it; the former holder's lease is lost.

@@ -24,7 +24,8 @@ unsigned watch_forks() {
 std::string quoted(std::string_view name) { return '"' + escape_for_terminal(name) + '"'; }
 
 [[noreturn]] void raise(Failure failure, std::string_view name) {
-  const std::string what = "lock " + quoted(name) + ": " + failure.what;
+  const std::string what =
+      "lock " + quoted(name) + (failure.what.empty() ? "" : ": " + failure.what);
   switch (failure.code) {
     case errc::not_acquired:
       throw not_acquired_error(what);
@@ -104,6 +105,11 @@ ClientState::ClientState(client_options options) : options_(std::move(options)) 
       loop_, options_, addresses_of(options_),
       Node::Events{.changed = [this](std::optional<std::string_view> key) { changed(key); },
                    .settled = [this](Node&, bool reachable) { servers_->settled(reachable); }});
+  watch_ = std::make_unique<DeadlockWatch>(loop_, *servers_, table_, options_, incarnation_,
+                                           [this](uint32_t thread, uint64_t wait, bool is_victim,
+                                                  const std::vector<deadlock_member>& cycle) {
+                                             deadlocked(thread, wait, is_victim, cycle);
+                                           });
   loop_.set_due(
       [this] {
         const std::lock_guard lock(table_.mutex);
@@ -172,10 +178,14 @@ void ClientState::close() {
     });
     looked->park(until);
   }
+  loop_.post([this] { watch_->stop(); });
   loop_.stop();
   thread_.join();
+  servers_->shut_down();
   notifier_.stop();
 }
+
+bool ClientState::is_of_this_process() const { return fork_generation_ == forks; }
 
 void ClientState::check_usable(std::string_view name) const {
   if (fork_generation_ != forks)
@@ -183,6 +193,10 @@ void ClientState::check_usable(std::string_view name) const {
   if (name.empty() || name.size() > kMaxNameSize)
     throw misuse_error("a lock's name has 1 to " + std::to_string(kMaxNameSize) +
                        " bytes, this one has " + std::to_string(name.size()));
+  // Told before the lock is claimed.
+  if (options_.fencing && !side_key("fence", lock_key(options_.key_prefix, 0, name)))
+    throw misuse_error("lock " + quoted(name) +
+                       ": a name with braces that make no hash tag cannot have a fencing counter");
 }
 
 Value ClientState::new_value(uint32_t owner) {
@@ -195,11 +209,8 @@ ScriptCall ClientState::acquire_call(unsigned index, std::string_view name, cons
                   .keys = {lock_key(options_.key_prefix, index, name)},
                   .arguments = {std::string(view(value)), validity_ms_}};
   if (options_.fencing) {
+    // check_usable() has seen that there is one.
     std::optional<std::string> counter = side_key("fence", call.keys.front());
-    if (!counter)
-      throw misuse_error(
-          "lock " + quoted(name) +
-          ": a name with braces that make no hash tag cannot have a fencing counter");
     call.keys.push_back(std::move(*counter));
     call.arguments.push_back(std::to_string(options_.fencing_lifetime.count()));
   }
@@ -255,6 +266,11 @@ std::shared_ptr<Hold> ClientState::acquire(std::string_view name, const wait_lim
   waiter->deadline = limit.deadline;
   waiter->priority = options_.priority;
   waiter->number = ++sequence_;
+  waiter->gives_up = limit.deadline || limit.stop.stop_possible() || waiter->once;
+  waiter->since = Clock::now();
+  waiter->since_ms = std::chrono::duration_cast<std::chrono::milliseconds>(
+                         std::chrono::system_clock::now().time_since_epoch())
+                         .count();
   const void* const resource = lease_resource(options_.key_prefix, name);
   if (want == Want::Force) return force(name, *waiter, resource);
 
@@ -329,7 +345,8 @@ std::shared_ptr<Hold> ClientState::acquire(std::string_view name, const wait_lim
 std::shared_ptr<Hold> ClientState::wait_for(const std::shared_ptr<Gate>& gate,
                                             const std::shared_ptr<Waiter>& waiter,
                                             const wait_limit& limit, const void* resource) {
-  const bool gives_up = limit.deadline || limit.stop.stop_possible() || waiter->once;
+  const bool gives_up = waiter->gives_up;
+  watch_->wake();
   if (resource != nullptr && gives_up) GORDIAN_WANTS_TIMED(resource);
   if (resource != nullptr && !gives_up) GORDIAN_WANTS(resource);
   const auto cancelled = std::make_shared<std::atomic<bool>>(false);
@@ -356,10 +373,9 @@ std::shared_ptr<Hold> ClientState::wait_for(const std::shared_ptr<Gate>& gate,
     if (waiter->once && waiter->failure.code == errc::not_acquired) return nullptr;
     raise(std::move(waiter->failure), gate->name);
   }
-  std::string last_failure;
   loop_.post([this, gate] { stop_if_unwanted(gate); });
-  if (*cancelled) raise({errc::cancelled, "cancelled", {}}, gate->name);
-  raise({errc::deadline, "not acquired before the deadline", {}}, gate->name);
+  if (*cancelled) raise({errc::cancelled, {}, {}}, gate->name);
+  raise({errc::deadline, {}, {}}, gate->name);
 }
 
 std::shared_ptr<Hold> ClientState::force(std::string_view name, const Waiter& waiter,

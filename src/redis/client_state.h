@@ -12,6 +12,7 @@
 #pragma once
 
 #include "gordian/redis_lock.h"
+#include "redis/deadlock_watch.h"
 #include "redis/lock_table.h"
 #include "redis/notifier.h"
 #include "redis/servers.h"
@@ -46,6 +47,7 @@ class ClientState : public std::enable_shared_from_this<ClientState> {
 
   void start();
   void close();
+  [[nodiscard]] bool is_of_this_process() const;
 
   enum class Want : uint8_t { Wait, Once, Force };
   // Null only for Once: somebody else has it.
@@ -97,6 +99,8 @@ class ClientState : public std::enable_shared_from_this<ClientState> {
   void key_answered(const std::shared_ptr<Try>& attempt, unsigned index, const redisReply* reply);
   void decide(const std::shared_ptr<Try>& attempt, TryOutcome::Kind kind);
   void changed(std::optional<std::string_view> key);
+  void deadlocked(uint32_t thread, uint64_t wait, bool is_victim,
+                  const std::vector<deadlock_member>& cycle);
 
   // --- the I/O thread: keeping and letting go of them (renew.cpp)
   void renew_due();
@@ -122,6 +126,7 @@ class ClientState : public std::enable_shared_from_this<ClientState> {
   LockTable table_;
   EventLoop loop_;
   std::unique_ptr<Servers> servers_;
+  std::unique_ptr<DeadlockWatch> watch_;
   Notifier notifier_;
   std::thread thread_;
   std::atomic<unsigned> releases_under_way_{0};

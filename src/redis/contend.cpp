@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The I/O thread's part: contending for the locks somebody in this client waits for.
+#include "base/text.h"
 #include "redis/client_state.h"
 
 #include <algorithm>
@@ -322,6 +323,31 @@ void ClientState::stop_contending(const std::shared_ptr<Gate>& gate) {
     return;
   }
   let_go(gate, false);
+}
+
+void ClientState::deadlocked(uint32_t thread, uint64_t wait, bool is_victim,
+                             const std::vector<deadlock_member>& cycle) {
+  if (options_.on_deadlock) notifier_.call([call = options_.on_deadlock, cycle] { call(cycle); });
+  if (!is_victim || options_.deadlocks != deadlock_mode::raise) return;
+  std::string what = "deadlock of " + std::to_string(cycle.size()) + " threads:";
+  for (const deadlock_member& member : cycle)
+    what += " thread " + std::to_string(member.thread) + " of process " +
+            std::to_string(member.pid) + " on " + escape_for_terminal(member.host) + " wants \"" +
+            escape_for_terminal(member.wants) + "\";";
+  what += " each is held by the next";
+  std::shared_ptr<Waiter> victim;
+  std::shared_ptr<Gate> its_gate;
+  {
+    const std::lock_guard lock(table_.mutex);
+    its_gate = table_.find(cycle.front().wants);
+    if (!its_gate) return;
+    for (const auto& waiter : its_gate->waiters)
+      if (waiter->owner == thread && waiter->number == wait) victim = waiter;
+    if (!victim) return;
+    victim = LockTable::fail(*its_gate, victim, {errc::deadlock, what, cycle});
+  }
+  victim->parker.unpark();
+  stop_if_unwanted(its_gate);
 }
 
 void ClientState::changed(std::optional<std::string_view> key) {

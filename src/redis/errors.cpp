@@ -23,7 +23,7 @@ class LockCategory : public std::error_category {
       case errc::deadlock:
         return "deadlock";
       case errc::reentry:
-        return "the calling thread holds it already";
+        return "re-entry";
       case errc::closed:
         return "the client is closed";
       case errc::misuse:

@@ -2,6 +2,8 @@
 // The public face: everything behind it is ClientState's.
 #include "redis/client_state.h"
 
+#include <algorithm>
+
 namespace gordian::redis {
 
 using detail::ClientState;
@@ -11,10 +13,38 @@ lock_client::lock_client(client_options options)
   state_->start();
 }
 
-lock_client::~lock_client() { state_->close(); }
+lock_client::~lock_client() {
+  if (state_->is_of_this_process()) {
+    state_->close();
+  } else {
+    // Left alone in a forked child: the epoll instance is shared with the parent, which goes on.
+    [[maybe_unused]] const auto* const kept = new std::shared_ptr<ClientState>(std::move(state_));
+  }
+}
 
 lease lock_client::acquire(std::string_view name, const wait_limit& limit) {
   return lease(state_->acquire(name, limit, ClientState::Want::Wait));
+}
+
+std::vector<lease> lock_client::acquire_all(std::vector<std::string> names,
+                                            const wait_limit& limit) {
+  std::sort(names.begin(), names.end());
+  names.erase(std::unique(names.begin(), names.end()), names.end());
+  std::vector<lease> leases;
+  leases.reserve(names.size());
+  try {
+    for (const std::string& name : names) leases.push_back(acquire(name, limit));
+  } catch (...) {
+    for (lease& one : leases) {
+      try {
+        one.release();
+      } catch (const lock_error&) {
+        // Lost already: as good as released.
+      }
+    }
+    throw;
+  }
+  return leases;
 }
 
 std::optional<lease> lock_client::try_acquire(std::string_view name) {

@@ -61,12 +61,13 @@ struct Failure {
 struct Waiter {
   Parker parker;
   uint32_t owner = 0;
-  uint64_t number = 0;  // distinguishes the waits of a process
-  bool once = false;    // a try: fails as soon as the server says no
-  bool has_deadline = false;
+  uint64_t number = 0;    // distinguishes the waits of a process
+  bool once = false;      // a try: fails as soon as the server says no
+  bool gives_up = false;  // by itself: never part of a deadlock
   std::optional<TimePoint> deadline;
   int priority = 0;
   TimePoint since{};
+  int64_t since_ms = 0;  // the same as a time of day
 
   enum class State : uint8_t { Waiting, Granted, Failed };
   State state = State::Waiting;

@@ -24,7 +24,9 @@ Node::Node(EventLoop& loop, Address address, NodeOptions options, Events events)
           loop, [this] { data_open(); }, nullptr,
           [this](const std::string& reason) { down(reason); }) {}
 
-Node::~Node() {
+Node::~Node() { shut_down(); }
+
+void Node::shut_down() {
   ending_ = true;
   loop_.cancel(care_timer_);
   listener_.close();

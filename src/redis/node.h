@@ -38,6 +38,8 @@ class Node {
 
   Node(EventLoop& loop, Address address, NodeOptions options, Events events);
   ~Node();
+  // Answers whoever still waits, for the last time: while those can still take it.
+  void shut_down();
 
   // The reply, or null if none came in time or the server cannot be reached; then last_failure()
   // says why, and refused() whether nothing can have been sent. Connects first if need be.

@@ -61,6 +61,10 @@ void Servers::flush() {
   for (const auto& node : nodes_) node->flush();
 }
 
+void Servers::shut_down() {
+  for (const auto& node : nodes_) node->shut_down();
+}
+
 void Servers::connect_then(std::function<void(bool, const std::string&)> on_settled) {
   on_settled_ = std::move(on_settled);
   for (const auto& node : nodes_) node->connect();

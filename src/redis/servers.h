@@ -35,6 +35,7 @@ class Servers {
   // The same with a plain command.
   void ask(unsigned index, std::vector<std::string> words, Connection::OnReply on_reply);
   void flush();
+  void shut_down();
   // Tells once whether enough of them answered, and else why not.
   void connect_then(std::function<void(bool reachable, const std::string& failure)> on_settled);
   // To be called by whoever hears of a node that it settled.

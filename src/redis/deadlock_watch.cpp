@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "redis/deadlock_watch.h"
+
+#include <algorithm>
+#include <climits>
+#include <tuple>
+#include <unistd.h>
+
+namespace gordian::redis {
+namespace {
+
+constexpr size_t kMaxCycle = 64;
+constexpr size_t kMaxOwners = 1000;
+
+std::string host_name() {
+  char name[HOST_NAME_MAX + 1] = {};
+  return gethostname(name, sizeof name - 1) == 0 ? std::string(name) : std::string("?");
+}
+
+std::string thread_name(uint32_t thread) {
+  const Result<std::string> text =
+      read_file("/proc/self/task/" + std::to_string(thread) + "/comm", 64);
+  if (!text) return {};
+  return text->substr(0, text->find('\n'));
+}
+
+}  // namespace
+
+struct DeadlockWatch::Walk {
+  uint32_t thread = 0;  // of this client, where it began
+  struct Member {
+    uint64_t incarnation = 0;
+    uint64_t edition = 0;
+    std::string host;
+    int64_t pid = 0;
+    BlockedOwner owner;
+    std::string value;  // in the key of the lock it wants
+  };
+  std::vector<Member> members;
+  uint64_t next_incarnation = 0;
+  std::string
+      next_holds;  // the next member is the owner there that holds this; empty: it is `thread`
+};
+
+DeadlockWatch::DeadlockWatch(EventLoop& loop, Servers& servers, LockTable& table,
+                             const client_options& options, uint64_t incarnation,
+                             OnDeadlock on_deadlock)
+    : loop_(loop),
+      servers_(servers),
+      table_(table),
+      options_(options),
+      incarnation_(incarnation),
+      on_deadlock_(std::move(on_deadlock)) {
+  record_.host = host_name();
+  record_.pid = getpid();
+}
+
+void DeadlockWatch::wake() {
+  if (options_.deadlocks == deadlock_mode::off || ticking_.exchange(true)) return;
+  loop_.post(
+      [this] { timer_ = loop_.at(Clock::now() + options_.deadlock_delay, [this] { tick(); }); });
+}
+
+void DeadlockWatch::stop() { loop_.cancel(timer_); }
+
+std::vector<BlockedOwner> DeadlockWatch::blocked_owners(bool& anybody) const {
+  std::vector<BlockedOwner> owners;
+  const TimePoint long_ago = Clock::now() - options_.deadlock_delay;
+  const std::lock_guard lock(table_.mutex);
+  for (const auto& [name, gate] : table_.gates) {
+    for (const auto& waiter : gate->waiters) {
+      anybody = true;
+      if (waiter->gives_up || waiter->since > long_ago || owners.size() >= kMaxOwners) continue;
+      owners.push_back({.thread = waiter->owner,
+                        .wait = waiter->number,
+                        .priority = waiter->priority,
+                        .since_ms = waiter->since_ms,
+                        .thread_name = {},
+                        .wants = name,
+                        .holds = {}});
+    }
+  }
+  if (owners.empty()) return owners;
+  for (const auto& [name, gate] : table_.gates) {
+    if (!gate->hold) continue;
+    for (BlockedOwner& owner : owners)
+      if (owner.thread == gate->hold->owner) owner.holds.push_back(name);
+  }
+  // Who holds nothing is waited for by nobody.
+  std::erase_if(owners, [](const BlockedOwner& owner) { return owner.holds.empty(); });
+  return owners;
+}
+
+void DeadlockWatch::tick() {
+  timer_ = {};
+  bool anybody = false;
+  std::vector<BlockedOwner> owners = blocked_owners(anybody);
+  if (!anybody) {
+    suspicions_.clear();
+    ticking_ = false;
+    // Whoever came in between found it still ticking.
+    (void)blocked_owners(anybody);
+    if (anybody) wake();
+    return;
+  }
+  timer_ = loop_.at(Clock::now() + options_.deadlock_delay, [this] { tick(); });
+  if (owners.empty() || is_publishing_) return;
+  for (BlockedOwner& owner : owners) owner.thread_name = thread_name(owner.thread);
+  record_.owners = std::move(owners);
+  record_.edition += 1;
+  publish();
+}
+
+void DeadlockWatch::publish() {
+  is_publishing_ = true;
+  const auto lives = std::max(options_.deadlock_delay * 4, std::chrono::milliseconds(1000));
+  servers_.ask(0,
+               {"SET", waits_key(options_.key_prefix, incarnation_), to_text(record_), "PX",
+                std::to_string(lives.count())},
+               [this](const redisReply* reply) {
+                 is_publishing_ = false;
+                 if (reply == nullptr || is_error(reply)) return;
+                 for (const BlockedOwner& owner : record_.owners) {
+                   const auto walk = std::make_shared<Walk>();
+                   walk->thread = owner.thread;
+                   walk->next_incarnation = incarnation_;
+                   step(walk);
+                 }
+               });
+}
+
+void DeadlockWatch::step(const std::shared_ptr<Walk>& walk) {
+  servers_.ask(0, {"GET", waits_key(options_.key_prefix, walk->next_incarnation)},
+               [this, walk](const redisReply* reply) { found_record(walk, text_of(reply)); });
+}
+
+void DeadlockWatch::found_record(const std::shared_ptr<Walk>& walk, std::string_view text) {
+  std::optional<WaitRecord> record = parse_wait_record(text);
+  if (!record) return ended(*walk);
+  const auto owner = std::find_if(
+      record->owners.begin(), record->owners.end(), [&walk](const BlockedOwner& candidate) {
+        if (walk->next_holds.empty()) return candidate.thread == walk->thread;
+        return std::find(candidate.holds.begin(), candidate.holds.end(), walk->next_holds) !=
+               candidate.holds.end();
+      });
+  if (owner == record->owners.end()) return ended(*walk);
+  if (!walk->members.empty()) {
+    const Walk::Member& first = walk->members.front();
+    if (walk->next_incarnation == first.incarnation && owner->thread == first.owner.thread)
+      return closed(*walk);
+  }
+  for (const Walk::Member& member : walk->members)  // a cycle further on, without us
+    if (member.incarnation == walk->next_incarnation && member.owner.thread == owner->thread)
+      return ended(*walk);
+  if (walk->members.size() >= kMaxCycle) return ended(*walk);
+  walk->members.push_back({.incarnation = walk->next_incarnation,
+                           .edition = record->edition,
+                           .host = record->host,
+                           .pid = record->pid,
+                           .owner = std::move(*owner),
+                           .value = {}});
+  servers_.ask(0, {"GET", lock_key(options_.key_prefix, 0, walk->members.back().owner.wants)},
+               [this, walk](const redisReply* reply) { found_value(walk, text_of(reply)); });
+}
+
+void DeadlockWatch::found_value(const std::shared_ptr<Walk>& walk, std::string_view value) {
+  const std::optional<Identity> identity = decode(value);
+  if (!identity || identity->shared) return ended(*walk);
+  walk->members.back().value = value;
+  walk->next_incarnation = identity->incarnation;
+  walk->next_holds = walk->members.back().owner.wants;
+  step(walk);
+}
+
+void DeadlockWatch::ended(const Walk& walk) { suspicions_.erase(walk.thread); }
+
+void DeadlockWatch::closed(const Walk& walk) {
+  std::string signature;
+  std::vector<uint64_t> editions;
+  for (const Walk::Member& member : walk.members) {
+    signature += std::to_string(member.incarnation) + ' ' + std::to_string(member.owner.thread) +
+                 ' ' + std::to_string(member.owner.wait) + ' ' + member.owner.wants + ' ' +
+                 member.value + '\n';
+    editions.push_back(member.edition);
+  }
+  Suspicion& suspicion = suspicions_[walk.thread];
+  if (suspicion.signature != signature) {
+    suspicion = {};
+    suspicion.signature = signature;
+  }
+  suspicion.walks += 1;
+  if (suspicion.walks == 2) suspicion.editions = editions;
+  if (suspicion.walks < 3 || suspicion.told) return;
+  for (size_t i = 0; i < editions.size(); ++i)
+    if (editions[i] < suspicion.editions[i] + 2) return;
+  suspicion.told = true;
+
+  // The same on every client: all see the same records.
+  const auto rank = [](const Walk::Member& member) {
+    return std::tuple(member.owner.priority, member.owner.holds.size(), -member.owner.since_ms,
+                      ~member.incarnation, ~member.owner.thread);
+  };
+  const auto victim = std::min_element(
+      walk.members.begin(), walk.members.end(),
+      [&rank](const Walk::Member& a, const Walk::Member& b) { return rank(a) < rank(b); });
+  std::vector<deadlock_member> cycle;
+  for (size_t i = 0; i < walk.members.size(); ++i) {
+    const Walk::Member& member = walk.members[i];
+    const Walk::Member& next = walk.members[(i + 1) % walk.members.size()];
+    cycle.push_back({.host = member.host,
+                     .pid = member.pid,
+                     .thread = member.owner.thread,
+                     .thread_name = member.owner.thread_name,
+                     .wants = member.owner.wants,
+                     .holder = next.host + '/' + std::to_string(next.pid) + '/' +
+                               std::to_string(next.owner.thread),
+                     .stack = {}});
+  }
+  on_deadlock_(walk.thread, walk.members.front().owner.wait, victim == walk.members.begin(), cycle);
+}
+
+}  // namespace gordian::redis

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+// Finds deadlocks over the locks of many clients, with nobody in the middle.
+//
+// A client with threads that hold locks and have waited for another one for longer than
+// deadlock_delay publishes them (WaitRecord), again every tick, and with an expiry. Then it walks
+// for each of them: the lock it wants -> the value in that lock's key -> the client that made the
+// value -> what that client publishes -> the thread there that holds the lock -> the lock that one
+// wants, and so on. Back at the start it is a cycle.
+//
+// One walk proves nothing: its edges were read one after the other. Three do. The second begins
+// after the first has ended. In the third every record must be two editions younger than in the
+// second: a client captures an edition only after the server has confirmed the one before, so these
+// were captured after the first walk was over. A wait with the same number, and a key with the same
+// value, was the same all the time; so there was an instant at which all edges stood together, and
+// none of the waits has a time limit. A missing record, a foreign holder or anything unreadable
+// ends the walk: no claim.
+//
+// The I/O thread's alone, but for wake().
+#pragma once
+
+#include "redis/lock_table.h"
+#include "redis/servers.h"
+#include "redis/wait_record.h"
+
+#include <atomic>
+#include <functional>
+#include <map>
+#include <string>
+#include <vector>
+
+namespace gordian::redis {
+
+class DeadlockWatch {
+ public:
+  // A cycle that `thread` of this client is part of by its wait number `wait`, found for the first
+  // time.
+  using OnDeadlock = std::function<void(uint32_t thread, uint64_t wait, bool is_victim,
+                                        const std::vector<deadlock_member>&)>;
+
+  DeadlockWatch(EventLoop& loop, Servers& servers, LockTable& table, const client_options& options,
+                uint64_t incarnation, OnDeadlock on_deadlock);
+
+  // From any thread: somebody waits.
+  void wake();
+  void stop();
+
+ private:
+  struct Walk;
+  // What the walks so far have shown for one wait.
+  struct Suspicion {
+    uint64_t wait = 0;
+    std::string signature;           // of the cycle
+    unsigned walks = 0;              // in a row that found it
+    std::vector<uint64_t> editions;  // of the records in the second of them
+    bool told = false;
+  };
+
+  void tick();
+  std::vector<BlockedOwner> blocked_owners(bool& anybody) const;
+  void publish();
+  void step(const std::shared_ptr<Walk>& walk);
+  void found_record(const std::shared_ptr<Walk>& walk, std::string_view text);
+  void found_value(const std::shared_ptr<Walk>& walk, std::string_view value);
+  void closed(const Walk& walk);
+  void ended(const Walk& walk);
+
+  EventLoop& loop_;
+  Servers& servers_;
+  LockTable& table_;
+  const client_options& options_;
+  const uint64_t incarnation_;
+  const OnDeadlock on_deadlock_;
+  std::atomic<bool> ticking_{false};
+  EventLoop::TimerId timer_{};
+  WaitRecord record_;
+  bool is_publishing_ = false;
+  std::map<uint32_t, Suspicion> suspicions_;
+};
+
+}  // namespace gordian::redis

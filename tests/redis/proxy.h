@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+// A TCP proxy in front of a test's server: holds back, cuts and adds to what passes through it.
+#pragma once
+
+#include <atomic>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+namespace redis_test {
+
+class Proxy {
+ public:
+  explicit Proxy(unsigned server_port);
+  ~Proxy();
+  Proxy(const Proxy&) = delete;
+  Proxy& operator=(const Proxy&) = delete;
+
+  [[nodiscard]] std::string url() const { return "redis://127.0.0.1:" + std::to_string(port_); }
+
+  // Replies stay in the proxy; commands still pass.
+  void hold_replies(bool hold) { holds_replies_ = hold; }
+  // Ends all connections, as a network does that forgets them.
+  void cut();
+  // The bytes come to every client that has subscribed, as if the server had sent them.
+  void inject(const std::string& bytes);
+
+ private:
+  struct Pair {
+    int client = -1;
+    int server = -1;
+    bool subscribed = false;
+    bool ended = false;
+    std::string replies;  // held back
+  };
+  void run();
+  void accept_one();
+
+  unsigned server_port_;
+  unsigned port_ = 0;
+  int listener_ = -1;
+  std::atomic<bool> holds_replies_{false};
+  std::atomic<bool> stopping_{false};
+  std::mutex mutex_;
+  std::vector<Pair> pairs_;  // under the mutex
+  std::thread thread_;
+};
+
+}  // namespace redis_test

@@ -48,6 +48,7 @@ class ClientState : public std::enable_shared_from_this<ClientState> {
   void start();
   void close();
   [[nodiscard]] bool is_of_this_process() const;
+  void keep_for_ever() { itself_ = shared_from_this(); }
 
   enum class Want : uint8_t { Wait, Once, Force };
   // Null only for Once: somebody else has it.
@@ -115,6 +116,7 @@ class ClientState : public std::enable_shared_from_this<ClientState> {
     return options_.validity / 100 + std::chrono::milliseconds(2);
   }
 
+  std::shared_ptr<ClientState> itself_;
   client_options options_;
   unsigned majority_ = 1;
   unsigned keys_ = 1;

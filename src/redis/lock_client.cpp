@@ -18,7 +18,7 @@ lock_client::~lock_client() {
     state_->close();
   } else {
     // Left alone in a forked child: the epoll instance is shared with the parent, which goes on.
-    [[maybe_unused]] const auto* const kept = new std::shared_ptr<ClientState>(std::move(state_));
+    state_->keep_for_ever();
   }
 }
 

@@ -168,6 +168,7 @@ TEST(Peers, H7WaitersOfOneClientAreServedInTurn) {
   lock_client client(options_for(server.url()));
   constexpr int kThreads = 64;
   std::vector<int> acquisitions(kThreads);
+  std::atomic<int> total{0};
   std::atomic<int> ready{0};
   std::atomic<bool> stop{false};
   std::vector<std::thread> threads;
@@ -178,17 +179,17 @@ TEST(Peers, H7WaitersOfOneClientAreServedInTurn) {
       while (!stop) {
         lease mine = client.acquire("a");
         ++acquisitions[static_cast<size_t>(i)];
+        ++total;
         mine.release();
       }
     });
-  const auto begin = Clock::now();
-  until([&] { return Clock::now() - begin > 700ms; });
+  until([&] { return total >= kThreads * 50; });
   stop = true;
   for (std::thread& thread : threads) thread.join();
   const auto [least, most] = std::minmax_element(acquisitions.begin(), acquisitions.end());
-  EXPECT_GE(*least, 1);
-  // In turn: nobody is more than one round ahead (and one for the end).
-  EXPECT_LE(*most - *least, 2) << *least << " to " << *most;
+  // Not one round apart: a thread the kernel has put aside between release and acquire is not in
+  // the queue.
+  EXPECT_LE(*most, *least * 3 / 2) << *least << " to " << *most;
 }
 
 // rueidislock: that a holder has crashed is noticed when the server gets round to expiring the key.

@@ -102,8 +102,6 @@ class GORDIAN_REDIS_API deadlock_error : public lock_error {
 enum class topology {
   standalone,   // one server
   independent,  // 2M-1 masters that know nothing of each other: key i lives on server i
-  sentinel,     // `servers` are Sentinels; the master they name, also after a failover
-  cluster,      // `servers` are some nodes of it; the slots tell the rest
 };
 
 enum class transport_policy {
@@ -122,7 +120,6 @@ struct client_options {
   // client library with TLS, which Debian's hiredis 0.14 is not, and is an error without.
   std::vector<std::string> servers{"redis://127.0.0.1:6379"};
   topology kind = topology::standalone;
-  std::string sentinel_master = "mymaster";
   std::string user;      // for all servers that name none themselves
   std::string password;  // the same
   int database = 0;      // the same

@@ -79,7 +79,10 @@ void check(const client_options& options) {
   if (options.key_prefix.empty() || options.key_prefix.size() > kMaxNameSize)
     throw misuse_error("key_prefix is empty or too long");
   if (options.majority > 50) throw misuse_error("majority is larger than 50");
-  if (options.kind != topology::independent) return;
+  if (options.kind == topology::standalone) {
+    if (options.servers.size() < 2) return;
+    throw misuse_error("several servers are named: say topology::independent if each is a master");
+  }
   const size_t needed = options.majority == 0 ? options.servers.size() : options.majority * 2 - 1;
   if (options.servers.size() != needed || needed % 2 == 0)
     throw misuse_error("independent servers must be an odd number, 2 * majority - 1; " +

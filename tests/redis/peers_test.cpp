@@ -342,6 +342,15 @@ struct Masters {
   }
 };
 
+TEST(Majority, SeveralServersMustBeSaidToBeIndependent) {
+  client_options options;
+  options.servers = {"redis://127.0.0.1:1", "redis://127.0.0.1:2", "redis://127.0.0.1:3"};
+  EXPECT_THROW(lock_client{options}, gordian::redis::misuse_error);
+  options.kind = gordian::redis::topology::independent;
+  options.servers.pop_back();
+  EXPECT_THROW(lock_client{options}, gordian::redis::misuse_error);
+}
+
 TEST(Majority, WorksWithOneOfThreeServersGoneAndNotWithTwo) {
   Masters masters;
   lock_client one(masters.options()), two(masters.options());

@@ -267,9 +267,9 @@ void Attachment::set_ages(Examination& examination) {
       examination.ageless.insert(i);
       continue;
     }
-    if (examination.decoded.threads[i].polls)
-      unknown.push_back(i);
-    else if (const auto age = processes_[process]->sleeping_for(index))
+    std::optional<nanoseconds> age;
+    if (!examination.decoded.threads[i].polls) age = processes_[process]->sleeping_for(index);
+    if (age)
       thread.wait->since -= std::min(*age, snapshot.taken);
     else
       unknown.push_back(i);

@@ -171,10 +171,14 @@ time.sleep(60)
 
 
 def until_found(world, pid, *options):
-    """The first answer with a finding in it: a stall has to be half a second old."""
+    """The first answer with a finding in it.
+
+    A stall has to be half a second old, and a look that stops threads to read their registers makes
+    their sleep begin anew: so not one look behind the other."""
     last = []
 
     def seen():
+        time.sleep(0.7)
         last[:] = attach(world, pid, *options)
         return bool(last[1]["findings"])
     world.wait_for(seen, "a finding")

@@ -52,7 +52,7 @@ void RecordingMerge::feed(std::span<const std::byte> blocks) {
       if (pending_words_ >= kMaxPendingWords) close(ring);
       const size_t old = ring.words.size();
       ring.words.resize(old + bytes / 4);
-      if (bytes > 0) std::memcpy(ring.words.data() + old, blocks.data(), bytes / 4 * 4);
+      if (bytes >= 4) std::memcpy(ring.words.data() + old, blocks.data(), bytes / 4 * 4);
       pending_words_ += bytes / 4;
       if (ring.closed) {
         ring.position = header.position;

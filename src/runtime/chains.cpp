@@ -19,9 +19,10 @@ constexpr uint32_t kProbes = 32;
 constexpr uint64_t kCountBits = 0xff;
 
 // The same calls made from the same places have the same stack: logged once, by whoever came first.
-// A slot holds sites' hash << 32 | log offset of the record that has the slice.
+// A slot holds the hash of the places << 32 | log offset of the record that has the slice.
 constexpr uint32_t kSliceSlots = 1 << 14;
 alignas(4096) constinit uint64_t slices[kSliceSlots] = {};
+constinit uint32_t more_slices = 0;  // beside the first of each combination of call sites
 
 alignas(4096) constinit ChainMemory seen_by_thread{};
 alignas(4096) constinit ChainMemory chain_counts{};
@@ -37,6 +38,11 @@ uint64_t mixed(uint64_t value) {
   value ^= value >> 32;
   return value;
 }
+
+// Of the walk through callers: bytes in which the first must be found, and numbers of them.
+constexpr uint64_t kFirstFrame = 256;
+constexpr uint32_t kCallers = 64;
+constexpr uint32_t kCallersAtLeast = 4;
 
 // How much of the stack above `sp` may be read: up to its end, or to the end of the page where the
 // thread runs on a stack of its own making (a fiber's).
@@ -54,9 +60,42 @@ __attribute__((noinline, no_sanitize("address", "thread"))) void copy_stack(uint
   for (uint32_t i = 0; i < words; ++i) to[i] = from[i];
 }
 
-uint32_t find_slice(uint32_t sites) {
-  const uint64_t slot = __atomic_load_n(&slices[sites % kSliceSlots], __ATOMIC_RELAXED);
-  return (slot >> 32) == sites ? static_cast<uint32_t>(slot) : 0;
+// As copy_stack().
+__attribute__((noinline, no_sanitize("address", "thread"))) uint64_t stack_word(uint64_t at) {
+  return *reinterpret_cast<const uint64_t*>(at);
+}
+
+uint32_t find_slice(uint32_t places) {
+  const uint64_t slot = __atomic_load_n(&slices[places % kSliceSlots], __ATOMIC_RELAXED);
+  return (slot >> 32) == places ? static_cast<uint32_t>(slot) : 0;
+}
+
+// Who called whom from the outermost hold down to the request, mixed into `sites`. Where every lock
+// is taken inside a function of its own (a wrapper, std::mutex::lock() in a build without
+// optimisation) the call sites are always the same, and only the callers tell one place from
+// another. They are found by frame pointers; code without them inlines its wrappers, and `sites`
+// comes back as it was.
+uint32_t with_callers(uint32_t sites, const format::Card& card, uint64_t frame,
+                      uint64_t outermost) {
+  const uint64_t high = card.stack_high;
+  if (frame < card.stack_low || frame >= high || frame % 8 != 0) return sites;
+  const auto is_saved_frame = [&](uint64_t at) {
+    if (at + 16 > high) return false;
+    const uint64_t next = stack_word(at);
+    return next > at && next % 8 == 0 && next < high && is_in_module(stack_word(at + 8));
+  };
+  uint64_t at = frame;
+  for (const uint64_t end = frame + kFirstFrame; !is_saved_frame(at);) {
+    at += 8;
+    if (at >= end) return sites;
+  }
+  uint32_t places = sites;
+  for (uint32_t depth = 0; depth < kCallers && is_saved_frame(at); ++depth) {
+    places = static_cast<uint32_t>(mixed(uint64_t{places} << 32 ^ stack_word(at + 8)));
+    if (depth >= kCallersAtLeast && at > outermost) break;
+    at = stack_word(at);
+  }
+  return places;
 }
 
 // Counts one more chain of these sites. False: enough of them.
@@ -76,6 +115,15 @@ bool are_worth_logging(uint32_t sites, uint32_t limit) {
     return true;
   }
   return false;
+}
+
+// One more stack of call sites of which another is logged.
+bool is_worth_a_slice(uint32_t sites) {
+  constexpr uint32_t kApart = 0x51ce;  // another number than the sites' own
+  if (!are_worth_logging(static_cast<uint32_t>(mixed(sites ^ uint64_t{kApart} << 32)),
+                         kSlicesPerSites))
+    return false;
+  return __atomic_fetch_add(&more_slices, 1, __ATOMIC_RELAXED) < kMoreSlices;
 }
 
 format::Visitors visitors_of(uint64_t address, const ThreadState& thread) {
@@ -168,11 +216,13 @@ __attribute__((noinline)) void log_chain(ThreadState& thread, const Request& req
     return (hold.flags & format::kSuspended) == 0 && hold.address != 0;
   };
   uint32_t kept = 0;
+  uint64_t outermost = 0;  // the frame in which the first of them was taken
   uint32_t sites = static_cast<uint32_t>(mixed(site.pc));
   for (uint32_t i = 0; i < held; ++i) {
     if (!is_kept(i)) continue;
     kept += 1;
     if (kept > format::kInlineHolds) continue;
+    if (kept == 1) outermost = thread.hold_at(i)->frame;
     sites = static_cast<uint32_t>(mixed(uint64_t{sites} << 32 ^ thread.hold_at(i)->site));
   }
   const bool is_bare = held == 0;
@@ -190,8 +240,11 @@ __attribute__((noinline)) void log_chain(ThreadState& thread, const Request& req
   log_this_thread(thread);
   format::Registers registers;
   capture_registers(registers);
-  const uint32_t slice_of = find_slice(sites);
-  const uint32_t slice = slice_of != 0 ? 0 : slice_size(card, registers.rsp);
+  const uint32_t places = with_callers(sites, card, site.frame, outermost);
+  const uint32_t slice_of = find_slice(places);
+  const bool is_first = places == sites || find_slice(sites) == 0;
+  const bool wants_slice = slice_of == 0 && (is_first || is_worth_a_slice(sites));
+  const uint32_t slice = wants_slice ? slice_size(card, registers.rsp) : 0;
 
   // Locks first: their records must precede the chain's.
   const bool is_thread = request.kind == format::Kind::Join;
@@ -251,8 +304,13 @@ __attribute__((noinline)) void log_chain(ThreadState& thread, const Request& req
   if (slice != 0) {
     copy_stack(reinterpret_cast<uint64_t*>(holds + kept),
                reinterpret_cast<const uint64_t*>(registers.rsp), slice / 8);
-    __atomic_store_n(&slices[sites % kSliceSlots], uint64_t{sites} << 32 | log_offset_of(record),
+    const uint64_t offset = log_offset_of(record);
+    __atomic_store_n(&slices[places % kSliceSlots], uint64_t{places} << 32 | offset,
                      __ATOMIC_RELAXED);
+    if (is_first) {
+      __atomic_store_n(&slices[sites % kSliceSlots], uint64_t{sites} << 32 | offset,
+                       __ATOMIC_RELAXED);
+    }
   }
   private_part(*thread.card).chain_segment = card.segment;
   commit(record);
@@ -271,6 +329,7 @@ void clear_chains() {
   raw_call(SYS_madvise, reinterpret_cast<long>(&chain_counts), sizeof chain_counts, MADV_DONTNEED);
   raw_call(SYS_madvise, reinterpret_cast<long>(site_counts), sizeof site_counts, MADV_DONTNEED);
   raw_call(SYS_madvise, reinterpret_cast<long>(slices), sizeof slices, MADV_DONTNEED);
+  more_slices = 0;
 }
 
 }  // namespace gordian::runtime

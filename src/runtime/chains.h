@@ -19,6 +19,8 @@ inline constexpr uint32_t kThreadsPerChain = 16;
 inline constexpr uint32_t kChainsPerSites = 4096;
 inline constexpr uint32_t kBareChainsPerSite = 64;  // nothing held: 64 instances tell enough
 inline constexpr uint32_t kMaxSlice = 4096;
+inline constexpr uint32_t kSlicesPerSites = 1024;  // of different callers
+inline constexpr uint32_t kMoreSlices = 4096;      // of all sites together: 16 MiB of log
 
 // A memory for numbers (never 0), lock-free. It forgets: when the few slots a number may lie in are
 // full, one of them is given up. A forgotten chain is logged again, which other limits bound.

@@ -65,6 +65,47 @@ void take_pair(uint64_t outer, uint64_t inner) {
   }
 }
 
+// Stacks in the log of requests at `site`.
+uint32_t slices_in_log(uint64_t site) {
+  uint32_t found = 0;
+  for (uint64_t at = 0; at < board.header->log_used;) {
+    const auto* record = reinterpret_cast<const format::RecordHeader*>(board.log + at);
+    if (record->magic != format::kRecordMagic || record->committed == 0) {
+      at += format::kRecordAlign;
+      continue;
+    }
+    if (record->type == format::RecordType::Chain) {
+      const auto* chain = reinterpret_cast<const format::ChainRecord*>(record);
+      found += chain->site == site && chain->hold_count != 0 && chain->slice_size != 0 ? 1 : 0;
+    }
+    at += record->size;
+  }
+  return found;
+}
+
+// As a function would that only wraps the lock and was called from `caller`: the call site is
+// always the same, and the saved frame pointers lead to the caller.
+void take_pair_by_wrapper(uint64_t site_pc, uint64_t outer, uint64_t inner, uint64_t caller) {
+  uint64_t frames[6] = {};
+  const auto address = [&frames](int i) { return reinterpret_cast<uint64_t>(&frames[i]); };
+  frames[0] = address(2);
+  frames[1] = reinterpret_cast<uint64_t>(&take_pair_by_wrapper);
+  frames[2] = address(4);
+  frames[3] = caller;
+  const CallSite site{site_pc, address(0)};
+  for (const uint64_t lock : {outer, inner}) {
+    HookScope scope(site);
+    ASSERT_TRUE(scope);
+    const Request request{.address = lock, .object = 0, .kind = format::Kind::Mutex};
+    scope->check_chain(request, site);
+    scope->push(request, site);
+  }
+  for (const uint64_t lock : {inner, outer}) {
+    HookScope scope(site);
+    scope->pop({.address = lock, .object = 0, .kind = format::Kind::Mutex}, site);
+  }
+}
+
 // Two threads were at the lock: nothing changes when a third comes.
 void make_common(uint64_t address) {
   visit(address, visitor_tag(1));
@@ -135,6 +176,21 @@ TEST(Chains, OfALoneThreadAreLoggedAgainOnceOthersCome) {
     take_pair(0x67000, 0x68000);
   }).join();
   EXPECT_EQ(chains_in_log() - before, 2U);
+}
+
+// Else the second pair would be shown with the stack of the first, and its locks by their names.
+TEST(Chains, ThroughAWrapperHaveTheStackOfTheirOwnCaller) {
+  ensure_started();
+  std::thread([] {
+    const auto one = reinterpret_cast<uint64_t>(&slices_in_log);
+    const auto other = reinterpret_cast<uint64_t>(&chains_in_log);
+    take_pair_by_wrapper(200, 0x81000, 0x82000, one);
+    take_pair_by_wrapper(200, 0x83000, 0x84000, other);
+    EXPECT_EQ(slices_in_log(200), 2U);
+    take_pair_by_wrapper(200, 0x85000, 0x86000, one);
+    take_pair_by_wrapper(200, 0x87000, 0x88000, other);
+    EXPECT_EQ(slices_in_log(200), 2U);
+  }).join();
 }
 
 TEST(Visitors, ASecondOneEndsTheGenerationTheFirstWasAloneIn) {

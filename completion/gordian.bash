@@ -72,7 +72,8 @@ _gordian() {
   COMPREPLY=()
 
   if ((COMP_CWORD == 1)); then
-    mapfile -t COMPREPLY < <(compgen -W "run attach ps core predict export confirm explore explain --help --version" -- "$word")
+    mapfile -t COMPREPLY < <(compgen -W "run attach ps core predict export confirm explore explain order help --help \
+      --version" -- "$word")
     return
   fi
   if [[ ${COMP_WORDS[1]} == core ]]; then
@@ -135,10 +136,41 @@ _gordian() {
     fi
     return
   fi
-  [[ ${COMP_WORDS[1]} == run ]] || return
+  local first=2 confirm
+  if [[ ${COMP_WORDS[1]} == help ]]; then
+    mapfile -t COMPREPLY < <(compgen -W "run attach ps core predict export confirm explore explain order" -- "$word")
+    return
+  fi
+  if [[ ${COMP_WORDS[1]} == order ]]; then
+    if ((COMP_CWORD == 2)); then
+      mapfile -t COMPREPLY < <(compgen -W "learn check show --help" -- "$word")
+      return
+    fi
+    if [[ ${COMP_WORDS[2]} == show ]]; then
+      if [[ $word == -* ]]; then
+        mapfile -t COMPREPLY < <(compgen -W "--dot" -- "$word")
+      else
+        mapfile -t COMPREPLY < <(compgen -f -- "$word")
+        compopt -o filenames 2>/dev/null
+      fi
+      return
+    fi
+    # The first word that is no option is the file, and the program stands behind "--".
+    first=3
+    for ((i = 3; i < COMP_CWORD; i++)); do [[ ${COMP_WORDS[i]} == -- ]] && break; done
+    if ((i >= COMP_CWORD)) && [[ $word != -* ]] && [[ $before != --* && $before != = ]]; then
+      mapfile -t COMPREPLY < <(compgen -f -- "$word")
+      compopt -o filenames 2>/dev/null
+      return
+    fi
+    ((i < COMP_CWORD)) && first=$i
+    ((i >= COMP_CWORD)) && first=$COMP_CWORD
+  elif [[ ${COMP_WORDS[1]} != run ]]; then
+    return
+  fi
 
   # Behind the program's name everything is the program's own.
-  for ((i = 2; i < COMP_CWORD; i++)); do
+  for ((i = first; i < COMP_CWORD; i++)); do
     case ${COMP_WORDS[i]} in
       --) break ;;
       --on-deadlock | --stall | --suppress | --json | --log | --record | --record-full) ((i++)) ;;
@@ -176,7 +208,9 @@ _gordian() {
       ;;
     *)
       if [[ $word == -* ]]; then
-        mapfile -t COMPREPLY < <(compgen -W "--on-deadlock= --stall= --no-children --refuted --confirm --strict \
+        # Only `run` can run the program again.
+        [[ ${COMP_WORDS[1]} == run ]] && confirm=--confirm
+        mapfile -t COMPREPLY < <(compgen -W "--on-deadlock= --stall= --no-children --refuted ${confirm-} --strict \
           --suppress= --json= --log= --record= --record-full= --quiet --summary --redact-argv --help --" -- "$word")
         [[ ${COMPREPLY[0]-} == *= ]] && compopt -o nospace 2>/dev/null
       else

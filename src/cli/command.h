@@ -28,5 +28,6 @@ extern const Command kExportCommand;
 extern const Command kExplainCommand;
 extern const Command kConfirmCommand;
 extern const Command kExploreCommand;
+extern const Command kOrderCommand;
 
 }  // namespace gordian::cli

@@ -13,7 +13,7 @@ namespace {
 
 constexpr const Command* kCommands[] = {
     &kRunCommand,    &kCoreCommand,    &kAttachCommand,  &kPsCommand,      &kPredictCommand,
-    &kExportCommand, &kConfirmCommand, &kExploreCommand, &kExplainCommand,
+    &kExportCommand, &kConfirmCommand, &kExploreCommand, &kExplainCommand, &kOrderCommand,
 };
 
 void print_usage(FILE* to) {
@@ -37,6 +37,9 @@ int run_command(const Args& arguments) {
     return static_cast<int>(Exit::Failed);
   }
   const std::string_view name = arguments.front();
+  if (name == "help" && arguments.size() > 1) {
+    return run_command({arguments[1], "--help"});
+  }
   if (name == "--help" || name == "-h" || name == "help") {
     print_usage(stdout);
     return static_cast<int>(Exit::Clean);

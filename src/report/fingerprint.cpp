@@ -2,10 +2,10 @@
 #include "report/fingerprint.h"
 
 #include "report/labels.h"
+#include "report/lock_class.h"
 #include "report/words.h"
 
 #include <array>
-#include <cctype>
 #include <cstdint>
 #include <cstdio>
 #include <set>
@@ -24,34 +24,6 @@ using model::Role;
 
 namespace {
 
-// "init at room.c:12" -> "init at room.c:": a line number moves with every edit.
-std::string without_numbers_after_colons(std::string_view text) {
-  std::string out;
-  for (size_t i = 0; i < text.size(); ++i) {
-    out += text[i];
-    if (text[i] != ':') continue;
-    while (i + 1 < text.size() && std::isdigit(static_cast<unsigned char>(text[i + 1])) != 0) ++i;
-  }
-  return out;
-}
-
-std::string without_addresses(std::string_view text) {
-  std::string out;
-  for (size_t i = 0; i < text.size(); ++i) {
-    out += text[i];
-    if (out.ends_with("0x"))
-      while (i + 1 < text.size() && std::isxdigit(static_cast<unsigned char>(text[i + 1])) != 0)
-        ++i;
-  }
-  return out;
-}
-
-// "mutex" of "handle->mutex", "state.mutex" and "Handle::mutex".
-std::string last_member(const std::string& name) {
-  const size_t end = name.find_last_of(".>:");
-  return end == std::string::npos ? name : name.substr(end + 1);
-}
-
 std::string lock_text(const Labels& labels, ResourceId id) {
   const Resource* resource = labels.find_resource(id);
   if (resource == nullptr) return "?";
@@ -61,10 +33,7 @@ std::string lock_text(const Labels& labels, ResourceId id) {
   if (!resource->name.empty()) {
     // A member is found through one variable or another: "h->mutex" and "handle->mutex" are both
     // Handle's mutex.
-    const bool is_member = !resource->class_name.empty() && !is_birthplace(resource->class_name);
-    const std::string name =
-        is_member ? resource->class_name + "::" + last_member(resource->name) : resource->name;
-    return text + " " + without_addresses(name);
+    return text + " " + without_addresses(member_name(*resource));
   }
   return text + " " + without_addresses(without_numbers_after_colons(resource->class_name));
 }

@@ -269,6 +269,48 @@ Json suppressed_json(const SuppressedFinding& item) {
   return out;
 }
 
+Json order_pair_json(const OrderReport& order, size_t index) {
+  const model::SeenPair& seen = order.seen[index];
+  const Finding& sample = order.samples[seen.pair.sample];
+  const Labels labels(sample);
+  Json out;
+  out["held"] = text(seen.held);
+  out["wanted"] = text(seen.wanted);
+  out["thread"] = thread_json(labels, sample.threads.front());
+  out["resources"] = Json::array();
+  for (const Resource* resource : labels.resources())
+    out["resources"].push_back(resource_json(labels, *resource));
+  return out;
+}
+
+Json order_json(const OrderReport& order) {
+  Json out;
+  out["file"] = text(order.file);
+  out["violations"] = Json::array();
+  for (const model::OrderViolation& violation : order.outcome.violations) {
+    Json one = order_pair_json(order, violation.seen);
+    one["against"] = violation.fault == model::OrderFault::AgainstFile  ? "file"
+                     : violation.fault == model::OrderFault::AgainstRun ? "run"
+                                                                        : "instances";
+    one["opposite"] = Json::array();
+    for (const model::OrderStep& step : violation.opposite) {
+      Json entry = step.seen < 0 ? Json({{"held", text(step.before)}, {"wanted", text(step.after)}})
+                                 : order_pair_json(order, static_cast<size_t>(step.seen));
+      entry["line"] = step.line == 0 ? Json(nullptr) : Json(step.line);
+      one["opposite"].push_back(std::move(entry));
+    }
+    out["violations"].push_back(std::move(one));
+  }
+  out["new"] = Json::array();
+  for (const size_t index : order.outcome.added)
+    out["new"].push_back(order_pair_json(order, index));
+  out["confirmed"] = order.outcome.confirmed;
+  out["excepted"] = order.outcome.excepted;
+  out["nameless"] = order.nameless;
+  out["cut"] = order.cut;
+  return out;
+}
+
 }  // namespace
 
 std::string to_json(const Report& report) {
@@ -299,6 +341,7 @@ std::string to_json(const Report& report) {
   } else if (report.attempts.empty() || report.run.threads > 0) {
     out["run"] = run_json(report.run);
   }
+  if (report.order) out["order"] = order_json(*report.order);
   // All strings are valid UTF-8 by now; `replace` keeps a mistake of ours from throwing.
   return out.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
 }

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "model/finding.h"
+#include "model/lock_order.h"
 
 #include <chrono>
 #include <cstdint>
@@ -92,6 +93,17 @@ struct SuppressedFinding {
   std::string reason;
 };
 
+// What a run showed beside a lock-order file.
+struct OrderReport {
+  std::string file;
+  bool learns = false;  // what is new was added to the file
+  std::vector<model::Finding> samples;
+  std::vector<model::SeenPair> seen;
+  model::OrderOutcome outcome;
+  size_t nameless = 0;  // pairs left out because a lock has no name that lasts
+  bool cut = false;     // there were more than could be looked at
+};
+
 struct Report {
   std::string command;  // "run", "attach", ...
   std::string version;  // of gordian
@@ -105,6 +117,7 @@ struct Report {
   RunSummary run;
   std::optional<TraceTotals> trace;      // then `run` says nothing
   std::vector<SteeredAttempt> attempts;  // then `run` may have nothing to say either
+  std::optional<OrderReport> order;
 };
 
 }  // namespace gordian::report

@@ -7,6 +7,7 @@
 #include "watch/judge.h"
 #include "watch/launcher.h"
 #include "watch/listener.h"
+#include "watch/nestings.h"
 #include "watch/steersman.h"
 #include "watch/target.h"
 
@@ -408,6 +409,7 @@ RunOutcome Session::outcome() {
     outcome.hazards = std::move(hazards.findings);
     outcome.totals.capped_searches = hazards.capped ? 1 : 0;
   }
+  if (options_.order) outcome.lock_order = find_run_nestings(judge_.processes());
 
   rusage usage{};
   getrusage(RUSAGE_SELF, &usage);

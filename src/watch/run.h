@@ -5,6 +5,7 @@
 
 #include "base/result.h"
 #include "model/finding.h"
+#include "model/lock_order.h"
 #include "watch/recorder.h"
 #include "watch/steering.h"
 
@@ -43,6 +44,7 @@ struct RunOptions {
   bool silent = false;                // what the program prints goes nowhere
   std::chrono::nanoseconds limit{0};  // the program is ended after so long; zero: never
   bool hazards = true;                // look for what the run did not hit
+  bool order = false;                 // also gather in which order locks were taken
 };
 
 // Told of everything as it happens.
@@ -82,6 +84,7 @@ struct RunOutcome {
   int asked_to_end = 0;  // the signal by which somebody asked us to end, and the program too
   std::vector<ProcessOutcome> processes;
   std::vector<model::Finding> hazards;
+  model::Nestings lock_order;  // if asked for
   Totals totals;
   std::optional<Recorder::Totals> recorded;
   std::chrono::nanoseconds elapsed{0};

@@ -37,7 +37,8 @@ struct SteerPage {
   uint32_t beat;         // the judge's: changes as long as it looks after the gates
   uint32_t patience_ms;  // the judge's: no thread waits longer at one gate; 0: one second
   uint32_t doorbell;     // the runtime's: changes at every arrival, wait and end of a thread
-  uint32_t reserved[9];
+  uint32_t started;      // the runtime's: 1 when it waits for the mode, with its modules logged
+  uint32_t reserved[8];
   uint64_t gave_up;             // the runtime's: gates passed because nobody opened them
   uint64_t sites[kSteerSites];  // return addresses, the judge's
 };

@@ -31,7 +31,8 @@ void ring_for_judge();
 // The new card has passed all gates that an earlier thread stood at.
 void clear_gate(uint32_t card);
 
-// Waits, at most two seconds, until the judge has said how the program is steered.
+// With the modules logged. Waits, at most ten seconds, until the judge has said how the program is
+// steered.
 void wait_for_judge();
 
 }  // namespace gordian::runtime

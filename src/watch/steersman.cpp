@@ -215,7 +215,19 @@ void Steersman::open_all() {
   for (uint32_t card = 0; card < cards; ++card) open(card);
 }
 
+// A program that has just greeted us has not named its modules yet: no site would be found, and its
+// threads would run past all gates.
+void Steersman::wait_for_start() {
+  while (!stop_) {
+    store(page().beat, load(page().beat) + 1);
+    const uint32_t rung = load(page().doorbell);
+    if (load(page().started) != 0) return;
+    sleep_on(&page().doorbell, rung, kBeat);
+  }
+}
+
 void Steersman::loop() {
+  wait_for_start();
   const std::optional<std::vector<CodePlace>> places = strategy_->places();
   if (places) {
     places_ = *places;

@@ -52,6 +52,7 @@ class Steersman {
   };
 
   void loop();
+  void wait_for_start();
   void find_sites();
   std::vector<SteeredThread> look(SteerClock::time_point now);
   Whereabouts running_or_asleep(uint32_t uid, uint32_t tid, uint64_t moves,

@@ -31,11 +31,6 @@ namespace {
 // One lock pair is often taken at many places. Each is a place to repair, but not for ever.
 constexpr size_t kCombinationsPerCycle = 256;
 
-template <typename Id>
-uint32_t index_of(Id id) {
-  return static_cast<uint32_t>(id);
-}
-
 class Finder {
  public:
   Finder(const History& history, const HazardOptions& options)

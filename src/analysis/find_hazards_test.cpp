@@ -45,17 +45,17 @@ std::vector<ThreadId> threads(const Finding& finding) {
   return ids;
 }
 
-struct Crossed : TestHistory {
+struct CrossedOrders : TestHistory {
   ThreadId left = thread(), right = thread();
   ResourceId a = resource(), b = resource();
-  Crossed() {
+  CrossedOrders() {
     chain(left, {a}, b);
     chain(right, {b}, a);
   }
 };
 
 TEST(FindHazards, TwoOrdersByTwoThreadsAreAHazard) {
-  Crossed it;
+  CrossedOrders it;
   const auto findings = hazards(it);
   ASSERT_THAT(findings, SizeIs(1));
   const Finding& finding = findings[0];
@@ -255,14 +255,14 @@ TEST(FindHazards, OnlyTheLastOfManyInstancesIsEnough) {
 }
 
 TEST(FindHazards, ATryOrTimedRequestCannotBlockButItHolds) {
-  Crossed it;
+  CrossedOrders it;
   it.history.chains[0].by_try = true;
   EXPECT_EQ(refuted(it), ReasonCode::TryOrTimed);
   it.history.chains[0].by_try = false;
   it.history.chains[1].timed = true;
   EXPECT_EQ(refuted(it), ReasonCode::TryOrTimed);
 
-  Crossed held;
+  CrossedOrders held;
   held.history.chains[0].held[0].by_try = true;
   EXPECT_THAT(hazards(held), SizeIs(1));
 }
@@ -618,7 +618,7 @@ TEST(FindHazards, TakingTheLockAfterTheBarrierIsOrdered) {
 }
 
 TEST(FindHazards, AnUnpublishedObjectIsRefutedAndAnUnseenBirthRanksLast) {
-  Crossed it;
+  CrossedOrders it;
   it.history.chains[0].held[0].publication = Publication::Unpublished;
   EXPECT_EQ(refuted(it), ReasonCode::Unpublished);
   it.history.chains[0].held[0].publication = Publication::CreationUnseen;
@@ -629,7 +629,7 @@ TEST(FindHazards, AnUnpublishedObjectIsRefutedAndAnUnseenBirthRanksLast) {
 }
 
 TEST(FindHazards, APairTheUserNamedIsNeverReported) {
-  Crossed it;
+  CrossedOrders it;
   it.history.never_report.emplace_back(it.b, it.a);
   EXPECT_EQ(refuted(it), ReasonCode::Annotated);
 }
@@ -684,7 +684,7 @@ TEST(FindHazards, SaysThatItWasCapped) {
   const Hazards found = find_hazards(it.history, {.max_findings = 50});
   EXPECT_TRUE(found.capped);
   EXPECT_THAT(found.findings, SizeIs(50));
-  EXPECT_FALSE(find_hazards(Crossed().history).capped);
+  EXPECT_FALSE(find_hazards(CrossedOrders().history).capped);
 }
 
 // The definition itself, over every sequence of chains: distinct threads, each wants what the next

@@ -23,11 +23,6 @@ namespace {
 constexpr uint64_t kStackAbove = 8 << 20;  // of a stack pointer: the default size of a stack
 constexpr uint64_t kStackBelow = 64 << 10;
 
-template <typename Id>
-uint32_t index_of(Id id) {
-  return static_cast<uint32_t>(id);
-}
-
 bool is_ordered(const Resource& resource) {
   return model::is_owned(resource.kind) && resource.kind != ResourceKind::Thread &&
          resource.kind != ResourceKind::FileLock && resource.kind != ResourceKind::Lease &&

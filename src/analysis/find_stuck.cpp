@@ -28,11 +28,6 @@ using std::chrono::nanoseconds;
 
 namespace {
 
-template <typename Id>
-uint32_t index_of(Id id) {
-  return static_cast<uint32_t>(id);
-}
-
 class Judge {
  public:
   Judge(const Snapshot& snapshot, const StuckOptions& options)

@@ -578,9 +578,9 @@ TEST(FindStuck, WantedHoldsComeFirst) {
 
 // The definition itself: a set is stuck if no member could go on even if everybody outside moved.
 // Stuck sets are closed under union, so the union of all of them is the greatest.
-class Oracle {
+class NaiveSolver {
  public:
-  explicit Oracle(const model::Snapshot& snapshot) : s_(snapshot) {}
+  explicit NaiveSolver(const model::Snapshot& snapshot) : s_(snapshot) {}
 
   [[nodiscard]] std::vector<ThreadId> stuck() const {
     uint32_t all = 0;
@@ -696,7 +696,7 @@ TEST(FindStuck, AgreesWithTheDefinitionOnRandomSnapshots) {
     SCOPED_TRACE("seed " + std::to_string(seed));
     std::mt19937 random(seed);
     const model::Snapshot snapshot = random_snapshot(random);
-    const std::vector<ThreadId> stuck = Oracle(snapshot).stuck();
+    const std::vector<ThreadId> stuck = NaiveSolver(snapshot).stuck();
     ASSERT_EQ(find_stuck_threads(snapshot), stuck);
 
     // Every stuck thread is told once, nobody else in a deadlock, and every knot stands by itself.

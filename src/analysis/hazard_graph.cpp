@@ -11,14 +11,7 @@ using model::Chain;
 using model::ChainHold;
 using model::ResourceKind;
 
-namespace {
-
-template <typename Id>
-uint32_t index_of(Id id) {
-  return static_cast<uint32_t>(id);
-}
-
-}  // namespace
+namespace {}  // namespace
 
 HazardGraph::HazardGraph(const model::History& history, const std::vector<uint64_t>& trampolines)
     : history_(history) {

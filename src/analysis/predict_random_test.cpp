@@ -50,9 +50,9 @@ std::string deadlock_name(std::vector<std::string> parts) {
 
 namespace {
 
-class Oracle {
+class NaivePredictor {
  public:
-  Oracle(const std::vector<TraceEvent>& events, size_t max_states, bool keep_sections)
+  NaivePredictor(const std::vector<TraceEvent>& events, size_t max_states, bool keep_sections)
       : max_states_(max_states), keep_sections_(keep_sections) {
     for (const TraceEvent& event : events) {
       const auto id = static_cast<uint32_t>(event.thread);
@@ -308,7 +308,7 @@ class Oracle {
 
 OracleAnswer every_deadlock(const std::vector<TraceEvent>& events, size_t max_states,
                             bool keep_sections) {
-  return Oracle(events, max_states, keep_sections).run();
+  return NaivePredictor(events, max_states, keep_sections).run();
 }
 
 namespace {

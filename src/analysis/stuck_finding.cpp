@@ -21,11 +21,6 @@ using model::ThreadId;
 
 namespace {
 
-template <typename Id>
-uint32_t index_of(Id id) {
-  return static_cast<uint32_t>(id);
-}
-
 const Resource& wanted_by(const model::Snapshot& snapshot, uint32_t thread) {
   return snapshot.resources[index_of(snapshot.threads[thread].wait->resource)];
 }

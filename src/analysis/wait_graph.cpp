@@ -18,11 +18,6 @@ namespace {
 
 constexpr uint32_t kNever = std::numeric_limits<uint32_t>::max();
 
-template <typename Id>
-uint32_t index_of(Id id) {
-  return static_cast<uint32_t>(id);
-}
-
 bool is_blocked(const model::Thread& thread) {
   return thread.activity == Activity::Waiting && thread.wait && !thread.wait->timed;
 }

@@ -117,6 +117,8 @@ std::string to_valid_utf8(std::string_view text) {
   return out;
 }
 
+std::string_view base_name(std::string_view path) { return path.substr(path.rfind('/') + 1); }
+
 std::string count_of(uint64_t count, std::string_view noun) {
   std::string text = std::to_string(count);
   text += ' ';

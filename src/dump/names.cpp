@@ -9,7 +9,7 @@ namespace gordian::dump {
 
 namespace {
 
-constexpr size_t kLongestName = 2048;
+constexpr size_t kLongestFunction = 2048;
 
 constexpr std::array<std::string_view, 24> kPlumbingPrefixes = {
     "std::",     "gnu_cxx::",  "gthread_", "pthread_",       "lll_",      "L_lock_",
@@ -66,7 +66,7 @@ bool is_java_plumbing(std::string_view plain) {
 }  // namespace
 
 std::string plain_name(std::string_view function) {
-  function = function.substr(0, kLongestName);
+  function = function.substr(0, kLongestFunction);
   const bool is_path = function.find('/') != std::string_view::npos;  // Go
   // "(*T)" and "(anonymous namespace)" belong to the name; parameters do not.
   std::string name;

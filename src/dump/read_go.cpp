@@ -12,7 +12,7 @@ namespace gordian::dump {
 namespace {
 
 // "goroutine 18 [chan send, 5 minutes]:", from 1.23 on "goroutine 18 gp=0x1 m=2 mp=0x3 [running]:".
-std::optional<Thread> parse_header(std::string_view line) {
+std::optional<Thread> parse_goroutine(std::string_view line) {
   Cursor cursor(line);
   if (!cursor.skip("goroutine ")) return std::nullopt;
   const auto number = cursor.number();
@@ -37,7 +37,7 @@ std::optional<Thread> parse_header(std::string_view line) {
 }
 
 // "net/http.(*Server).Serve(0xc0001, {0x1, 0x2})": the last bracket holds the arguments.
-std::optional<Frame> parse_call(std::string_view line) {
+std::optional<Frame> parse_go_call(std::string_view line) {
   if (!line.ends_with(')')) return std::nullopt;
   int depth = 0;
   for (size_t i = line.size(); i-- > 0;) {
@@ -56,7 +56,7 @@ std::optional<Frame> parse_call(std::string_view line) {
 }
 
 // "/src/a.go:12 +0x45".
-bool parse_place(std::string_view line, Frame& frame) {
+bool parse_go_place(std::string_view line, Frame& frame) {
   line = line.substr(0, line.find(" +0x"));
   line = line.substr(0, line.find(" fp=0x"));
   const size_t colon = line.rfind(':');
@@ -93,7 +93,7 @@ std::vector<Dump> read_go(const Text& text) {
       in_thread = false;
       continue;
     }
-    if (std::optional<Thread> thread = parse_header(line)) {
+    if (std::optional<Thread> thread = parse_goroutine(line)) {
       if (dumps.empty() || all_asleep || seen.contains(thread->tid)) begin_dump();
       in_thread = dumps.back().threads.size() < kMaxThreads;
       if (!in_thread) {
@@ -107,13 +107,13 @@ std::vector<Dump> read_go(const Text& text) {
     }
     if (!in_thread) continue;
     Thread& thread = dumps.back().threads.back();
-    if (wants_place && !thread.frames.empty() && parse_place(line, thread.frames.back())) {
+    if (wants_place && !thread.frames.empty() && parse_go_place(line, thread.frames.back())) {
       wants_place = false;
       continue;
     }
     wants_place = false;
     if (line.starts_with("created by ")) continue;
-    const std::optional<Frame> frame = parse_call(line);
+    const std::optional<Frame> frame = parse_go_call(line);
     if (!frame) continue;
     if (++frames > kMaxFrames) {
       dumps.back().cut = true;

@@ -49,7 +49,7 @@ std::optional<uint64_t> hash_behind(std::string_view text, std::string_view word
 }
 
 // "at java.lang.Object.wait(java.base@17/Object.java:338)".
-std::optional<Frame> parse_call(std::string_view line) {
+std::optional<Frame> parse_java_call(std::string_view line) {
   if (!line.starts_with("at ") || !line.ends_with(')')) return std::nullopt;
   line = line.substr(3);
   const size_t open = line.rfind('(');
@@ -147,7 +147,7 @@ class JavaReader {
     constexpr std::string_view kState = "java.lang.Thread.State: ";
     if (line.starts_with(kState)) {
       thread.state = line.substr(kState.size());
-    } else if (const auto frame = parse_call(line)) {
+    } else if (const auto frame = parse_java_call(line)) {
       if (repeated_) return;
       if (++frames_ > kMaxFrames) {
         dumps_.back().cut = true;

@@ -12,7 +12,7 @@ namespace {
 
 // faulthandler: "Current thread 0x00007f12 [name] (most recent call first):", a thread's ident.
 // py-spy: "Thread 1234 (idle): "MainThread"", a native id.
-std::optional<Thread> parse_header(std::string_view line) {
+std::optional<Thread> parse_thread_line(std::string_view line) {
   Cursor cursor(line);
   if (!cursor.skip("Thread ") && !cursor.skip("Current thread ")) return std::nullopt;
   Thread thread;
@@ -76,7 +76,7 @@ std::vector<Dump> read_python(const Text& text) {
   while (!rest.empty()) {
     const std::string_view line = trimmed(take_line(rest));
     if (line.empty()) continue;
-    if (std::optional<Thread> thread = parse_header(line)) {
+    if (std::optional<Thread> thread = parse_thread_line(line)) {
       if (dumps.empty() || seen.contains({thread->tid, thread->pthread})) {
         Dump dump;
         dump.dialect = Dialect::Python;

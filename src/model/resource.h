@@ -12,6 +12,12 @@ enum class ResourceId : uint32_t {};
 enum class ThreadId : uint32_t {};   // index into Snapshot::threads or History::threads
 enum class ProcessId : uint32_t {};  // index into Snapshot::processes or History::processes
 
+// The index that a ThreadId, a ProcessId or a ResourceId is.
+template <typename Id>
+constexpr uint32_t index_of(Id id) {
+  return static_cast<uint32_t>(id);
+}
+
 enum class ResourceKind : uint8_t {
   Mutex,
   RwLock,

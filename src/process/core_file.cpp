@@ -19,7 +19,7 @@ namespace {
 // What a process can have, with room: vm.max_map_count is 65,530 unless somebody raised it. Memory
 // for all of it stays far below the 2 GiB a core may cost us.
 constexpr size_t kMaxSegments = 1 << 20;
-constexpr size_t kMaxThreads = 1 << 17;
+constexpr size_t kMaxCoreThreads = 1 << 17;
 constexpr size_t kMaxMappings = 1 << 20;
 constexpr size_t kMaxNotes = 1 << 22;  // in all: a loop over them must end soon
 constexpr uint64_t kMaxMappingNote = 128 << 20;
@@ -255,7 +255,8 @@ void CoreFile::read_note(const Note& note) {
 
 void CoreFile::read_status(const Note& note) {
   std::array<std::byte, kStatusBytes> bytes;
-  if (note.size < bytes.size() || threads_.size() >= kMaxThreads || !read_bytes(note.offset, bytes))
+  if (note.size < bytes.size() || threads_.size() >= kMaxCoreThreads ||
+      !read_bytes(note.offset, bytes))
     return;
   const auto word = [&](size_t index) {
     return load<uint64_t>(bytes, kStatusRegisters + index * 8);

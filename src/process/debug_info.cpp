@@ -12,7 +12,7 @@ namespace {
 
 constexpr size_t kMaxUnits = 200000;
 constexpr size_t kMaxSiblings = 2000000;
-constexpr int kMaxDepth = 64;
+constexpr int kMaxNesting = 64;
 constexpr size_t kMaxRemembered = 10000;
 
 using Clock = std::chrono::steady_clock;
@@ -144,7 +144,7 @@ std::optional<uint64_t> find_in_tables(Elf* elf, std::string_view name) {
 // Goes down from `parent` to the function that contains `pc`, pushing what is inside it.
 bool descend(Dwarf_Die& parent, uint64_t pc, int depth, size_t& steps,
              std::vector<Dwarf_Die>& scopes) {
-  if (depth > kMaxDepth) return false;
+  if (depth > kMaxNesting) return false;
   Dwarf_Die child;
   if (dwarf_child(&parent, &child) != 0) return false;
   do {
@@ -427,7 +427,7 @@ std::string search_function_name(Dwarf_Die& die) {
   }
   Dwarf_Die* parents = nullptr;
   const int count = dwarf_getscopes_die(&declaration, &parents);
-  for (int i = 1; i < count && i < kMaxDepth; ++i) {
+  for (int i = 1; i < count && i < kMaxNesting; ++i) {
     const int tag = dwarf_tag(&parents[i]);
     const bool names = tag == DW_TAG_namespace || tag == DW_TAG_class_type ||
                        tag == DW_TAG_structure_type || tag == DW_TAG_union_type;

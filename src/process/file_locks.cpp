@@ -6,10 +6,13 @@
 #include <algorithm>
 #include <cstdlib>
 #include <dirent.h>
-#include <optional>
+#include <fcntl.h>
+#include <sys/syscall.h>
 
 namespace gordian::process {
 namespace {
+
+constexpr uint64_t kOfdSetLockWait = 38;  // F_OFD_SETLKW
 
 std::string_view next_word(std::string_view& line) {
   const size_t begin = line.find_first_not_of(" \t");
@@ -61,6 +64,14 @@ std::optional<FileLock> parse_line(std::string_view line) {
 }
 
 }  // namespace
+
+std::optional<FileLockFamily> file_lock_wait(int64_t syscall, uint64_t command) {
+  if (syscall == SYS_flock) return FileLockFamily::Flock;
+  if (syscall != SYS_fcntl) return std::nullopt;
+  if (command == F_SETLKW) return FileLockFamily::Posix;
+  if (command == kOfdSetLockWait) return FileLockFamily::OpenDescription;
+  return std::nullopt;
+}
 
 bool FileLock::same_lock(const FileLock& other) const {
   return family == other.family && exclusive == other.exclusive && pid == other.pid &&

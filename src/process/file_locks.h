@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -11,6 +12,10 @@
 namespace gordian::process {
 
 enum class FileLockFamily : uint8_t { Flock, Posix, OpenDescription };
+
+// What a thread that sleeps in this system call waits for; nullopt: no lock on a file. `command` is
+// the call's second argument.
+std::optional<FileLockFamily> file_lock_wait(int64_t syscall, uint64_t command);
 
 struct FileLock {
   uint64_t id = 0;  // waiters carry the id of the lock that blocks them

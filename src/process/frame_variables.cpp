@@ -7,7 +7,7 @@
 namespace gordian::process {
 namespace {
 
-constexpr size_t kMaxVariables = 2000;
+constexpr size_t kMaxSiblings = 2000;
 constexpr int kMaxCallers = 4;  // entry values of entry values
 constexpr size_t kMaxCallSites = 5000;
 
@@ -168,7 +168,7 @@ bool visit_scope(FrameContext& frame, Dwarf_Die& scope, FrameVariable& variable,
     if (!type || variable.name.empty()) continue;
     variable.type = *type;
     if (!visit(variable)) return false;
-  } while (++steps < kMaxVariables && dwarf_siblingof(&child, &child) == 0);
+  } while (++steps < kMaxSiblings && dwarf_siblingof(&child, &child) == 0);
   return true;
 }
 

@@ -21,7 +21,7 @@ using model::Resource;
 using model::ResourceId;
 using model::ResourceKind;
 
-constexpr size_t kMaxThreads = 1024;
+constexpr size_t kMaxThreadsAsked = 1024;
 constexpr uint64_t kMaxFrameBytes = 1 << 16;
 
 // How sure one is that the thread has the lock.
@@ -68,7 +68,7 @@ std::vector<ResourceId> nameless_wanted(const DecodedWaits& decoded) {
   return {wanted.begin(), wanted.end()};
 }
 
-struct Candidate {
+struct PossibleHolder {
   size_t thread = 0;
   int sureness = 0;
   uint64_t site = 0;
@@ -85,7 +85,7 @@ class Inference {
     for (const ResourceId id : nameless_wanted(decoded_)) wanted_[id];
     if (wanted_.empty()) return;
     std::vector<size_t> next(processes_.size(), 0);
-    for (size_t i = 0; i < decoded_.threads.size() && i < kMaxThreads; ++i) {
+    for (size_t i = 0; i < decoded_.threads.size() && i < kMaxThreadsAsked; ++i) {
       const size_t process = decoded_.threads[i].process;
       const ThreadFacts& facts = processes_[process].threads[next[process]++];
       if ((facts.blocked || facts.spins_on != 0) && processes_[process].symbols != nullptr)
@@ -104,7 +104,7 @@ class Inference {
     for (auto& [id, candidates] : wanted_) {
       const Resource& resource = decoded_.snapshot.resources[static_cast<size_t>(id)];
       if (static_cast<size_t>(resource.process) != process && !resource.process_shared) continue;
-      Candidate best{.thread = thread};
+      PossibleHolder best{.thread = thread};
       if (is_arena(decoded_, id)) {
         if (is_inside_malloc(source, stack, resource.address))
           candidates.push_back({.thread = thread, .sureness = kInside});
@@ -127,7 +127,8 @@ class Inference {
   }
 
   static void consider_taken(const ProcessFacts& source, const UnwoundStack& stack,
-                             const Resource& resource, const TakenLock& lock, Candidate& best) {
+                             const Resource& resource, const TakenLock& lock,
+                             PossibleHolder& best) {
     uint64_t address = lock.address;
     if (lock.target == WaitTarget::Guard) address &= ~uint64_t{7};
     // Where GLib's lock is not known, its inner one stands for it.
@@ -146,7 +147,7 @@ class Inference {
 
   // pthread_once calls the initialiser while it keeps the address of its control word in its frame.
   static void consider_once(const ProcessFacts& source, const UnwoundStack& stack,
-                            const Resource& resource, bool is_waiting, Candidate& best) {
+                            const Resource& resource, bool is_waiting, PossibleHolder& best) {
     // Not the frame that waits itself, which is the first one of pthread_once.
     for (const UnwoundFrame& frame : stack.frames) {
       if (is_waiting) {
@@ -192,7 +193,7 @@ class Inference {
   }
 
   static void consider_pointers(const ProcessFacts& source, const UnwoundStack& stack,
-                                const Resource& resource, Candidate& best) {
+                                const Resource& resource, PossibleHolder& best) {
     for (const UnwoundFrame& frame : stack.frames) {
       const Module* const module = source.symbols->debug_info().find_module(frame.pc);
       if (module == nullptr || is_plumbing("", module->path)) continue;
@@ -223,7 +224,7 @@ class Inference {
     return is_rwlock(resource) && count_readers(source, resource) > 0;
   }
 
-  void assign(ResourceId id, std::vector<Candidate>& candidates) {
+  void assign(ResourceId id, std::vector<PossibleHolder>& candidates) {
     const Resource& resource = decoded_.snapshot.resources[static_cast<size_t>(id)];
     const ProcessFacts& source = processes_[static_cast<size_t>(resource.process)];
     size_t holders = 1;
@@ -233,19 +234,20 @@ class Inference {
       // No writer has it, or it would have left its name.
       holders = count_readers(source, resource);
       std::erase_if(candidates,
-                    [](const Candidate& candidate) { return candidate.mode != Mode::Shared; });
+                    [](const PossibleHolder& candidate) { return candidate.mode != Mode::Shared; });
     }
     std::stable_sort(
         candidates.begin(), candidates.end(),
-        [](const Candidate& a, const Candidate& b) { return a.sureness > b.sureness; });
+        [](const PossibleHolder& a, const PossibleHolder& b) { return a.sureness > b.sureness; });
     if (candidates.size() > holders) {
       // Equal claims to one place: nobody can say whose it is.
       const bool tie = holders > 0 && candidates[holders - 1].sureness == kPointer &&
                        candidates[holders].sureness == kPointer;
       candidates.resize(holders);
-      if (tie) std::erase_if(candidates, [](const Candidate& c) { return c.sureness == kPointer; });
+      if (tie)
+        std::erase_if(candidates, [](const PossibleHolder& c) { return c.sureness == kPointer; });
     }
-    for (const Candidate& candidate : candidates) {
+    for (const PossibleHolder& candidate : candidates) {
       decoded_.snapshot.threads[candidate.thread].holds.push_back({.resource = id,
                                                                    .mode = candidate.mode,
                                                                    .site = candidate.site,
@@ -256,7 +258,7 @@ class Inference {
 
   DecodedWaits& decoded_;
   std::span<const ProcessFacts> processes_;
-  std::map<ResourceId, std::vector<Candidate>> wanted_;
+  std::map<ResourceId, std::vector<PossibleHolder>> wanted_;
   std::map<size_t, std::unique_ptr<TakenLocks>> taken_;
 };
 

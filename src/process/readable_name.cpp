@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Symbol names as people write them.
+#include "base/text.h"
 #include "process/symbols.h"
 
 #include <algorithm>
@@ -137,8 +138,6 @@ void fold_namespaces(std::string& name) {
   replace_all(name, "std::basic_string<char, std::char_traits<char>, std::allocator<char> >",
               "std::string");
 }
-
-std::string_view base_name(std::string_view path) { return path.substr(path.rfind('/') + 1); }
 
 constexpr std::string_view kPlumbingPrefixes[] = {
     "std::",      "__gnu_cxx::", "__gthread", "__gnu_debug::",  "__cxxabiv1::",   "pthread_",

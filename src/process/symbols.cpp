@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "process/symbols.h"
 
+#include "base/text.h"
 #include "process/debug_info.h"
 
 #include <algorithm>
@@ -16,8 +17,6 @@ constexpr size_t kMaxText = 4096;
 std::string text_of(const char* text) {
   return text ? std::string(text, strnlen(text, kMaxText)) : std::string();
 }
-
-std::string_view base_name(std::string_view path) { return path.substr(path.rfind('/') + 1); }
 
 std::string with_offset(const std::string& name, uint64_t offset) {
   if (offset == 0) return name;

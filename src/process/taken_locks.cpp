@@ -18,7 +18,7 @@ constexpr uint64_t kMaxFunction = 64 << 10;
 constexpr size_t kMaxFunctions = 64;
 constexpr int kRdi = 7;  // as instructions number them
 constexpr int kRsi = 6;
-constexpr int kMaxDepth = 4;
+constexpr int kMaxLoads = 4;
 constexpr size_t kReach = 40;  // bytes before a call in which its argument is made
 
 struct Unlocker {
@@ -91,7 +91,7 @@ class Evaluator {
       : code_(code), start_(start), registers_(registers), memory_(memory) {}
 
   [[nodiscard]] std::optional<uint64_t> value(int number, size_t end, int depth = 0) const {
-    if (depth > kMaxDepth) return std::nullopt;
+    if (depth > kMaxLoads) return std::nullopt;
     const size_t first = end > kReach ? end - kReach : 0;
     for (size_t at = end; at-- > first;) {
       if (const auto found = written_at(number, at, end, depth)) return found;

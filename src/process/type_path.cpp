@@ -10,7 +10,7 @@ namespace gordian::process {
 namespace {
 
 constexpr int kMaxPeels = 32;
-constexpr int kMaxDepth = 24;
+constexpr int kMaxPathDepth = 24;
 constexpr size_t kMaxMembers = 2000;
 constexpr size_t kMaxSteps = 50000;
 constexpr uint64_t kMaxElements = 64;
@@ -263,7 +263,7 @@ bool PathSearch::is_lock_here(const PeeledType& type, uint64_t offset) const {
 }
 
 bool PathSearch::descend(const Dwarf_Die& type, uint64_t offset, TypePath& path, int depth) {
-  if (depth > kMaxDepth || out_of_budget()) return false;
+  if (depth > kMaxPathDepth || out_of_budget()) return false;
   std::optional<PeeledType> peeled = peel_type(type);
   if (!peeled) return false;
   if (is_lock_here(*peeled, offset)) return true;
@@ -301,7 +301,7 @@ std::optional<TypePath> PathSearch::find(const Dwarf_Die& type, const Location& 
 
 bool PathSearch::visit(const Dwarf_Die& type, const Location& object, uint64_t offset,
                        int pointers_left, TypePath& path, int depth) {
-  if (depth > kMaxDepth || out_of_budget()) return false;
+  if (depth > kMaxPathDepth || out_of_budget()) return false;
   const std::optional<PeeledType> peeled = peel_type(type);
   if (!peeled) return false;
   for (const std::string_view holder : kHolderTypes)

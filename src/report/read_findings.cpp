@@ -10,24 +10,24 @@
 namespace gordian::report {
 namespace {
 
-using Json = nlohmann::json;
+using ReadJson = nlohmann::json;
 
 constexpr size_t kMostFindings = 10'000;
 constexpr size_t kMostThreads = 1'000;
 constexpr size_t kMostFrames = 1'000;
 
-std::string text_of(const Json& object, const char* key) {
+std::string text_of(const ReadJson& object, const char* key) {
   const auto found = object.find(key);
   return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
 }
 
-const Json& list_of(const Json& object, const char* key) {
-  static const Json none = Json::array();
+const ReadJson& list_of(const ReadJson& object, const char* key) {
+  static const ReadJson none = ReadJson::array();
   const auto found = object.find(key);
   return found != object.end() && found->is_array() ? *found : none;
 }
 
-uint64_t hex_of(const Json& object, const char* key) {
+uint64_t hex_of(const ReadJson& object, const char* key) {
   const std::string text = text_of(object, key);
   uint64_t value = 0;
   if (!text.starts_with("0x")) return 0;
@@ -35,14 +35,14 @@ uint64_t hex_of(const Json& object, const char* key) {
   return value;
 }
 
-int line_of(const Json& frame) {
+int line_of(const ReadJson& frame) {
   const auto found = frame.find("line");
   return found != frame.end() && found->is_number_integer() ? found->get<int>() : 0;
 }
 
-model::Stack read_stack(const Json& place) {
+model::Stack read_stack(const ReadJson& place) {
   model::Stack stack;
-  for (const Json& one : list_of(place, "stack")) {
+  for (const ReadJson& one : list_of(place, "stack")) {
     if (!one.is_object() || stack.frames.size() == kMostFrames) continue;
     model::Frame frame;
     frame.function = text_of(one, "function");
@@ -51,15 +51,15 @@ model::Stack read_stack(const Json& place) {
     frame.module = text_of(one, "module");
     frame.module_offset = hex_of(one, "offset");
     frame.pc = frame.module_offset;
-    frame.inlined = one.value("inlined", Json(false)) == Json(true);
-    frame.plumbing = one.value("plumbing", Json(false)) == Json(true);
+    frame.inlined = one.value("inlined", ReadJson(false)) == ReadJson(true);
+    frame.plumbing = one.value("plumbing", ReadJson(false)) == ReadJson(true);
     stack.frames.push_back(std::move(frame));
   }
   return stack;
 }
 
 // Offsets of different modules may be equal; then the frame that is meant comes first.
-uint64_t read_site(const Json& place, model::Stack& stack) {
+uint64_t read_site(const ReadJson& place, model::Stack& stack) {
   const auto at = place.find("at");
   if (at == place.end() || !at->is_object()) return 0;
   const std::string module = text_of(*at, "module");
@@ -71,7 +71,7 @@ uint64_t read_site(const Json& place, model::Stack& stack) {
 
 class FindingReader {
  public:
-  explicit FindingReader(const Json& source) : source_(source) {}
+  explicit FindingReader(const ReadJson& source) : source_(source) {}
 
   model::Finding read() {
     const std::string verdict = text_of(source_, "verdict");
@@ -84,15 +84,15 @@ class FindingReader {
       if (kind == finding_kind_word(static_cast<model::FindingKind>(one)))
         finding_.kind = static_cast<model::FindingKind>(one);
     finding_.fingerprint = text_of(source_, "fingerprint");
-    for (const Json& resource : list_of(source_, "resources"))
+    for (const ReadJson& resource : list_of(source_, "resources"))
       if (resource.is_object()) read_resource(resource);
-    for (const Json& thread : list_of(source_, "threads"))
+    for (const ReadJson& thread : list_of(source_, "threads"))
       if (thread.is_object() && finding_.threads.size() < kMostThreads) read_thread(thread);
     return std::move(finding_);
   }
 
  private:
-  void read_resource(const Json& source) {
+  void read_resource(const ReadJson& source) {
     model::Resource resource;
     resource.id = id_of(text_of(source, "id"));
     const std::string kind = text_of(source, "kind");
@@ -103,13 +103,13 @@ class FindingReader {
     finding_.resources.push_back(std::move(resource));
   }
 
-  void read_thread(const Json& source) {
+  void read_thread(const ReadJson& source) {
     model::FindingThread thread;
     thread.id = static_cast<model::ThreadId>(finding_.threads.size());
     thread.name = text_of(source, "name");
     thread.role = text_of(source, "role") == role_word(model::Role::Victim) ? model::Role::Victim
                                                                             : model::Role::Knot;
-    for (const Json& one : list_of(source, "holds")) {
+    for (const ReadJson& one : list_of(source, "holds")) {
       if (!one.is_object()) continue;
       model::FindingHold hold;
       hold.resource = id_of(text_of(one, "resource"));
@@ -133,7 +133,7 @@ class FindingReader {
     return ids_.try_emplace(name, static_cast<model::ResourceId>(number)).first->second;
   }
 
-  const Json& source_;
+  const ReadJson& source_;
   model::Finding finding_;
   std::map<std::string, model::ResourceId> ids_;
 };
@@ -141,14 +141,14 @@ class FindingReader {
 }  // namespace
 
 Result<std::vector<model::Finding>> read_findings(const std::string& json) {
-  const Json report = Json::parse(json, nullptr, false);
+  const ReadJson report = ReadJson::parse(json, nullptr, false);
   if (report.is_discarded() || !report.is_object() || !report.contains("findings"))
     return Error("not a report of gordian", "gordian run --json FILE writes one");
   const auto schema = report.find("schema");
-  if (schema == report.end() || *schema != Json(1))
+  if (schema == report.end() || *schema != ReadJson(1))
     return Error("a report of another schema than 1", "use the gordian that wrote it");
   std::vector<model::Finding> findings;
-  for (const Json& finding : list_of(report, "findings"))
+  for (const ReadJson& finding : list_of(report, "findings"))
     if (finding.is_object() && findings.size() < kMostFindings)
       findings.push_back(FindingReader(finding).read());
   return findings;

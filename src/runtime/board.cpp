@@ -6,6 +6,7 @@
 #include "runtime/gates.h"
 #include "runtime/lock_table.h"
 #include "runtime/modules.h"
+#include "runtime/pages.h"
 #include "runtime/plain_mutex.h"
 #include "runtime/real_functions.h"
 #include "runtime/recording.h"
@@ -35,17 +36,6 @@ namespace {
 enum StartState : uint32_t { Never, Working, Done, Disarmed };
 constinit uint32_t start_state = Never;
 constinit bool real_found = false;
-
-constexpr uint64_t kPage = 4096;
-
-uint64_t page_up(uint64_t size) { return (size + kPage - 1) & ~(kPage - 1); }
-
-uint64_t now_ns() {
-  timespec now{};
-  // The call itself: a sanitizer's clock_gettime is not to be called before its constructor.
-  raw_call(SYS_clock_gettime, CLOCK_MONOTONIC, reinterpret_cast<long>(&now));
-  return static_cast<uint64_t>(now.tv_sec) * 1000000000 + static_cast<uint64_t>(now.tv_nsec);
-}
 
 // getenv walks `environ` as well, but setenv in another thread could move it below our feet; this
 // is read once, at the start.

@@ -22,12 +22,6 @@ constexpr uint64_t kJudgeIsDead = kSecond;
 constexpr uint64_t kStartLimit = 10 * kSecond;
 constexpr uint32_t kLongestPatience = 60'000;
 
-uint64_t now_ns() {
-  timespec now{};
-  raw_call(SYS_clock_gettime, CLOCK_MONOTONIC, reinterpret_cast<long>(&now));
-  return static_cast<uint64_t>(now.tv_sec) * kSecond + static_cast<uint64_t>(now.tv_nsec);
-}
-
 // Not FUTEX_PRIVATE: the judge is another process.
 void sleep_on(const uint32_t* word, uint32_t value, uint64_t ns) {
   const timespec limit{.tv_sec = static_cast<time_t>(ns / kSecond),

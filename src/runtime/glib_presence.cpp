@@ -2,6 +2,7 @@
 #include "runtime/glib_presence.h"
 
 #include "runtime/hooks_glib.h"
+#include "runtime/pages.h"
 
 #include <elf.h>
 #include <link.h>
@@ -14,8 +15,6 @@ namespace gordian::runtime {
 namespace {
 
 constinit bool arrived = false;
-
-constexpr uintptr_t kPage = 4096;
 
 bool equal(const char* a, const char* b) {
   while (*a != '\0' && *a == *b) ++a, ++b;
@@ -110,12 +109,12 @@ const GlibStandIn* stand_in_named(const char* name) {
 
 // Makes [start, end) writable; false when the kernel refuses.
 bool unprotect(uintptr_t start, uintptr_t end) {
-  start &= ~(kPage - 1);
+  start = page_down(start);
   return mprotect(reinterpret_cast<void*>(start), end - start, PROT_READ | PROT_WRITE) == 0;
 }
 
 void protect(uintptr_t start, uintptr_t end) {
-  start &= ~(kPage - 1);
+  start = page_down(start);
   mprotect(reinterpret_cast<void*>(start), end - start, PROT_READ);
 }
 
@@ -151,10 +150,10 @@ void show_our_symbols(const Dynamic& ours) {
 // The object's read-only-after-relocation range, empty if it has none. The program headers are
 // found through the ELF header at the load address; a non-PIE program has none there, the kernel
 // tells where its are.
-struct Range {
+struct Relro {
   uintptr_t start = 0, end = 0;
 };
-Range relro_of(const Dynamic& object) {
+Relro relro_of(const Dynamic& object) {
   const Elf64_Phdr* segments = nullptr;
   size_t count = 0;
   if (object.bias == 0) {
@@ -168,13 +167,13 @@ Range relro_of(const Dynamic& object) {
   for (size_t i = 0; i < count; ++i) {
     if (segments[i].p_type != PT_GNU_RELRO) continue;
     const uintptr_t start = object.bias + segments[i].p_vaddr;
-    return {start & ~(kPage - 1), (start + segments[i].p_memsz) & ~(kPage - 1)};
+    return {page_down(start), page_down(start + segments[i].p_memsz)};
   }
   return {};
 }
 
 // Slots that hold GLib's address get ours; slots not bound yet find us by the symbol table.
-void rebind(const Dynamic& object, const Elf64_Rela* relocations, size_t count, Range relro) {
+void rebind(const Dynamic& object, const Elf64_Rela* relocations, size_t count, Relro relro) {
   for (size_t i = 0; i < count; ++i) {
     const auto type = ELF64_R_TYPE(relocations[i].r_info);
     if (type != R_X86_64_JUMP_SLOT && type != R_X86_64_GLOB_DAT && type != R_X86_64_64) continue;
@@ -217,7 +216,7 @@ void glib_has_arrived() {
     if (object == glib || object == ours) continue;
     const Dynamic dynamic(*object);
     if (!dynamic.usable()) continue;
-    const Range relro = relro_of(dynamic);
+    const Relro relro = relro_of(dynamic);
     rebind(dynamic, dynamic.rela, dynamic.rela_count, relro);
     rebind(dynamic, dynamic.jumps, dynamic.jump_count, relro);
   }

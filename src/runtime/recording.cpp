@@ -4,6 +4,7 @@
 #include "runtime/chains.h"
 #include "runtime/lock_table.h"
 #include "runtime/modules.h"
+#include "runtime/pages.h"
 #include "runtime/system_calls.h"
 
 #include <string.h>
@@ -22,7 +23,6 @@ constinit Recorder recorder{};
 namespace {
 
 constexpr uint32_t kProbes = 32;
-constexpr uint64_t kPage = 4096;
 // How long a judge may be silent before nobody waits for it any more.
 constexpr uint64_t kSilence_ns = 1'000'000'000;
 
@@ -33,8 +33,6 @@ uint64_t now_ns(clockid_t clock) {
   clock_gettime(clock, &now);
   return static_cast<uint64_t>(now.tv_sec) * 1000000000 + static_cast<uint64_t>(now.tv_nsec);
 }
-
-uint64_t page_up(uint64_t size) { return (size + kPage - 1) & ~(kPage - 1); }
 
 Ring* own_ring(const ThreadState& thread) {
   return thread.card == nullptr ? nullptr : ring_of(*thread.card);

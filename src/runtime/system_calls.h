@@ -8,6 +8,7 @@
 
 #include <stdint.h>
 #include <sys/syscall.h>
+#include <time.h>
 
 namespace gordian::runtime {
 
@@ -28,6 +29,14 @@ inline bool is_error(long result) { return static_cast<unsigned long>(result) > 
 
 inline int thread_id() { return static_cast<int>(raw_call(SYS_gettid)); }
 inline int process_id() { return static_cast<int>(raw_call(SYS_getpid)); }
+
+// CLOCK_MONOTONIC. The call itself: a sanitizer's clock_gettime is not to be called before its
+// constructor.
+inline uint64_t now_ns() {
+  timespec now{};
+  raw_call(SYS_clock_gettime, CLOCK_MONOTONIC, reinterpret_cast<long>(&now));
+  return static_cast<uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(now.tv_nsec);
+}
 
 // Does a thread of this process with that id exist? (Asked only when cards run out.)
 inline bool thread_exists(int process, int thread) {

@@ -36,11 +36,6 @@ constexpr nanoseconds kShortSleep = milliseconds(100);
 // Where the kernel does not tell how long a thread has slept, it is seen to sleep so long.
 constexpr milliseconds kPatience{550};
 
-template <typename Id>
-size_t index_of(Id id) {
-  return static_cast<size_t>(id);
-}
-
 nanoseconds now_monotonic() { return Clock::now().time_since_epoch(); }
 
 // The process that has a thread of this number; 0: none.

@@ -3,6 +3,8 @@
 // never believed.
 #include "watch/evidence.h"
 
+#include "process/file_locks.h"
+
 #include <cstring>
 
 namespace gordian::watch {
@@ -10,6 +12,7 @@ namespace {
 
 using format::Kind;
 using format::WaitWord;
+using process::FileLockFamily;
 using process::ThreadReading;
 
 // linux/futex.h
@@ -22,10 +25,6 @@ constexpr uint64_t kFutexFlags = 128 | 256;  // private, realtime clock
 constexpr uint32_t kFutexTidMask = 0x3fffffff;
 
 constexpr int64_t kSysFutex = 202;
-constexpr int64_t kSysFcntl = 72;
-constexpr int64_t kSysFlock = 73;
-constexpr uint64_t kSetLockWait = 7;      // F_SETLKW
-constexpr uint64_t kOfdSetLockWait = 38;  // F_OFD_SETLKW
 
 // pthread_mutex_t: lock word, count, owner, users, kind.
 constexpr size_t kMutexOwner = 8;
@@ -172,12 +171,11 @@ Testimony weigh_spinning(const WaitFacts& facts) {
 
 Testimony weigh_file_lock(const WaitFacts& facts) {
   const ThreadReading& reading = *facts.second;
-  const bool is_flock = facts.wait.kind == Kind::Flock;
-  const bool waits =
-      is_flock ? reading.syscall == kSysFlock
-               : reading.syscall == kSysFcntl &&
-                     (reading.args[1] == kSetLockWait || reading.args[1] == kOfdSetLockWait);
-  if (!reading.in_syscall() || !waits) return moving("it does not wait for a file lock");
+  const std::optional<FileLockFamily> family =
+      process::file_lock_wait(reading.syscall, reading.args[1]);
+  const bool is_flock = family == FileLockFamily::Flock;
+  if (!reading.in_syscall() || !family || is_flock != (facts.wait.kind == Kind::Flock))
+    return moving("it does not wait for a file lock");
   if (!facts.same_file) return doubtful("it waits for a lock of another file");
   Testimony testimony;
   testimony.standing = Standing::Definite;

@@ -20,11 +20,6 @@ using process::FileLock;
 using process::FileLockFamily;
 using process::ProcessFacts;
 
-constexpr int64_t kSysFcntl = 72;
-constexpr int64_t kSysFlock = 73;
-constexpr uint64_t kSetLockWait = 7;      // F_SETLKW
-constexpr uint64_t kOfdSetLockWait = 38;  // F_OFD_SETLKW
-
 struct FileWait {
   size_t process = 0;
   size_t thread = 0;  // of its process
@@ -36,11 +31,7 @@ struct FileWait {
 
 std::optional<FileLockFamily> family_of(const process::ThreadFacts& thread) {
   if (!thread.blocked) return std::nullopt;
-  if (thread.syscall == kSysFlock) return FileLockFamily::Flock;
-  if (thread.syscall != kSysFcntl) return std::nullopt;
-  if (thread.args[1] == kSetLockWait) return FileLockFamily::Posix;
-  if (thread.args[1] == kOfdSetLockWait) return FileLockFamily::OpenDescription;
-  return std::nullopt;
+  return process::file_lock_wait(thread.syscall, thread.args[1]);
 }
 
 std::vector<FileWait> find_waits(std::span<const ProcessFacts> processes) {

@@ -16,11 +16,6 @@ namespace {
 
 using model::ResourceKind;
 
-template <typename Id>
-size_t index_of(Id id) {
-  return static_cast<size_t>(id);
-}
-
 bool names_its_holder(ResourceKind kind, model::Mode mode) {
   switch (kind) {
     case ResourceKind::Mutex:

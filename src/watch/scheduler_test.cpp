@@ -9,7 +9,7 @@ namespace {
 
 using std::chrono::milliseconds;
 
-constexpr SteerClock::time_point kBegin{};
+constexpr SteerClock::time_point kStart{};
 
 SteeredThread wants(uint32_t uid, uint64_t lock, uint32_t arrival = 1) {
   return {.card = uid - 1,
@@ -36,7 +36,7 @@ TEST(Scheduler, LetsOneGoAtATime) {
     Scheduler scheduler({.seed = 1, .draw = draw});
     const std::vector<SteeredThread> threads{wants(1, 0xa), wants(2, 0xb), wants(3, 0xc)};
 
-    EXPECT_EQ(scheduler.decide(threads, kBegin).open.size(), 1U);
+    EXPECT_EQ(scheduler.decide(threads, kStart).open.size(), 1U);
   }
 }
 
@@ -44,16 +44,16 @@ TEST(Scheduler, WaitsForWhoeverRuns) {
   Scheduler scheduler({.seed = 1});
   const std::vector<SteeredThread> threads{wants(1, 0xa), runs(2)};
 
-  EXPECT_TRUE(scheduler.decide(threads, kBegin).open.empty());
-  EXPECT_TRUE(scheduler.decide(threads, kBegin + milliseconds(10)).open.empty());
+  EXPECT_TRUE(scheduler.decide(threads, kStart).open.empty());
+  EXPECT_TRUE(scheduler.decide(threads, kStart + milliseconds(10)).open.empty());
 }
 
 TEST(Scheduler, DoesNotWaitForASpinnerForGood) {
   Scheduler scheduler({.seed = 1});
   const std::vector<SteeredThread> threads{wants(1, 0xa), runs(2)};
-  scheduler.decide(threads, kBegin);
+  scheduler.decide(threads, kStart);
 
-  EXPECT_EQ(scheduler.decide(threads, kBegin + milliseconds(25)).open, (std::vector<uint32_t>{0}));
+  EXPECT_EQ(scheduler.decide(threads, kStart + milliseconds(25)).open, (std::vector<uint32_t>{0}));
 }
 
 TEST(Scheduler, PassesOverWhoAsksForAHeldLock) {
@@ -61,7 +61,7 @@ TEST(Scheduler, PassesOverWhoAsksForAHeldLock) {
     Scheduler scheduler({.seed = seed, .draw = Draw::Pos});
     const std::vector<SteeredThread> threads{wants(1, 0xa), holds(wants(2, 0xb), 0xa)};
 
-    EXPECT_EQ(scheduler.decide(threads, kBegin).open, (std::vector<uint32_t>{1}));
+    EXPECT_EQ(scheduler.decide(threads, kStart).open, (std::vector<uint32_t>{1}));
   }
 }
 
@@ -69,7 +69,7 @@ TEST(Scheduler, LetsAllGoWhenNobodysRequestCanBeMet) {
   Scheduler scheduler({.seed = 1});
   const std::vector<SteeredThread> crossed{holds(wants(1, 0xa), 0xb), holds(wants(2, 0xb), 0xa)};
 
-  EXPECT_EQ(scheduler.decide(crossed, kBegin).open, (std::vector<uint32_t>{0, 1}));
+  EXPECT_EQ(scheduler.decide(crossed, kStart).open, (std::vector<uint32_t>{0, 1}));
 }
 
 TEST(Scheduler, TwoReadersDoNotStandInEachOthersWay) {
@@ -81,7 +81,7 @@ TEST(Scheduler, TwoReadersDoNotStandInEachOthersWay) {
   other.where = Whereabouts::Waiting;
   const std::vector<SteeredThread> threads{reader, other};
 
-  EXPECT_EQ(scheduler.decide(threads, kBegin).open, (std::vector<uint32_t>{0}));
+  EXPECT_EQ(scheduler.decide(threads, kStart).open, (std::vector<uint32_t>{0}));
 }
 
 TEST(Scheduler, TargetedLetsThoseThatHoldALockComeLast) {
@@ -89,7 +89,7 @@ TEST(Scheduler, TargetedLetsThoseThatHoldALockComeLast) {
     Scheduler scheduler({.seed = seed, .draw = Draw::Targeted});
     const std::vector<SteeredThread> threads{holds(wants(1, 0xb), 0xa), wants(2, 0xc)};
 
-    EXPECT_EQ(scheduler.decide(threads, kBegin).open, (std::vector<uint32_t>{1}));
+    EXPECT_EQ(scheduler.decide(threads, kStart).open, (std::vector<uint32_t>{1}));
   }
 }
 
@@ -102,7 +102,7 @@ std::vector<uint32_t> order_of(uint64_t seed, Draw draw) {
     std::vector<SteeredThread> threads;
     for (uint32_t uid = 1; uid <= 3; ++uid)
       threads.push_back(wants(uid, 0xa + uid, arrivals[uid - 1]));
-    const Decision decision = scheduler.decide(threads, kBegin);
+    const Decision decision = scheduler.decide(threads, kStart);
     for (const uint32_t card : decision.open) {
       order.push_back(card);
       arrivals[card] += 1;

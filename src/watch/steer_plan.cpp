@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "watch/steer_plan.h"
 
+#include "base/text.h"
+
 #include <algorithm>
 #include <string>
 
 namespace gordian::watch {
 namespace {
-
-std::string file_name(const std::string& path) { return path.substr(path.rfind('/') + 1); }
 
 // Where the call stands that returns to `site`: the module from the frame of the call itself, the
 // words from the first frame that people know.
@@ -22,9 +22,10 @@ std::optional<CodePlace> place_of(const model::Stack& stack, uint64_t site) {
   if (own != stack.frames.end()) {
     place.words = own->function;
     if (!own->file.empty())
-      place.words += " (" + file_name(own->file) + ":" + std::to_string(own->line) + ")";
+      place.words +=
+          " (" + std::string(base_name(own->file)) + ":" + std::to_string(own->line) + ")";
   } else {
-    place.words = file_name(place.module) + "+" + std::to_string(place.offset);
+    place.words = std::string(base_name(place.module)) + "+" + std::to_string(place.offset);
   }
   return place;
 }

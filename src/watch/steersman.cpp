@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "watch/steersman.h"
 
+#include "base/text.h"
 #include "process/live.h"
 #include "watch/board_source.h"
 
@@ -47,8 +48,6 @@ void store(T& word, T value) {
 // clang knows no atomic operations on enumerations.
 using ModeWord __attribute__((may_alias)) = uint32_t;
 ModeWord& mode_word(format::SteerPage& page) { return reinterpret_cast<ModeWord&>(page.mode); }
-
-std::string file_name(const std::string& path) { return path.substr(path.rfind('/') + 1); }
 
 }  // namespace
 
@@ -111,7 +110,7 @@ void Steersman::find_sites() {
                      [&](const trace::ModuleEntry& module) { return path_of(module) == wanted; });
     if (found == modules.end()) {  // built or installed elsewhere
       found = std::find_if(modules.begin(), modules.end(), [&](const trace::ModuleEntry& module) {
-        return file_name(path_of(module)) == file_name(wanted);
+        return base_name(path_of(module)) == base_name(wanted);
       });
     }
     sites_[i] = found == modules.end() ? 0 : found->bias + places_[i].offset;

@@ -30,6 +30,14 @@ function(gordian_sanitized target)
   endif()
 endfunction()
 
+# Compiles a target's files ten at a time: most of the time goes into the headers they share, and into
+# templates that each would make anew. The products are built file by file, so that each is seen to
+# include what it needs; tests, and what only sanitizers look at, are not. Names in a module's
+# anonymous namespaces must differ for it.
+function(gordian_together target)
+  set_target_properties(${target} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 10)
+endfunction()
+
 # Sets SOURCES, TESTS, BENCHES, FUZZERS of src/NAME in the caller.
 function(gordian_find_files name)
   set(dir ${PROJECT_SOURCE_DIR}/src/${name})
@@ -45,7 +53,8 @@ function(gordian_find_files name)
   set(FUZZERS ${found_fuzz} PARENT_SCOPE)
 endfunction()
 
-# The executables beside a module's library; all link LIBRARY.
+# The executables beside a module's library; all link LIBRARY. TSan has nothing to say of code that no
+# thread runs beside another's: of the rest of the modules it sees none.
 function(gordian_companions name library)
   if(GORDIAN_TESTS AND TESTS)
     add_executable(${name}_test ${TESTS})
@@ -53,6 +62,7 @@ function(gordian_companions name library)
     gordian_sanitized(${name}_test)
     # Some tests look for names and lines in their own debug information.
     target_compile_options(${name}_test PRIVATE -g)
+    gordian_together(${name}_test)
     target_link_libraries(${name}_test PRIVATE ${library} GTest::gtest_main GTest::gmock Threads::Threads)
     set_target_properties(${name}_test PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests)
     # PRE_TEST: a sanitized binary need not run on the machine that only builds it.
@@ -93,7 +103,7 @@ function(gordian_companions name library)
 endfunction()
 
 function(gordian_module name)
-  cmake_parse_arguments(ARG "" "" "DEPS;LIBS" ${ARGN})
+  cmake_parse_arguments(ARG "THREADED" "" "DEPS;LIBS" ${ARGN})
   gordian_find_files(${name})
   # The program's main is a thing of its own: tests of the module bring another.
   list(FILTER SOURCES EXCLUDE REGEX "/main\\.cpp$")
@@ -106,6 +116,9 @@ function(gordian_module name)
     add_library(gordian_${name} STATIC ${SOURCES})
     gordian_common(gordian_${name})
     gordian_sanitized(gordian_${name})
+    if(GORDIAN_SANITIZE)
+      gordian_together(gordian_${name})
+    endif()
     target_link_libraries(gordian_${name} PUBLIC ${dependencies} Threads::Threads)
     if(GORDIAN_FUZZ)
       target_compile_options(gordian_${name} PRIVATE -fsanitize=fuzzer-no-link)
@@ -115,7 +128,9 @@ function(gordian_module name)
     target_include_directories(gordian_${name} INTERFACE ${PROJECT_SOURCE_DIR}/src ${PROJECT_SOURCE_DIR}/include)
     target_link_libraries(gordian_${name} INTERFACE ${dependencies})
   endif()
-  gordian_companions(${name} gordian_${name})
+  if(ARG_THREADED OR NOT GORDIAN_SANITIZE STREQUAL "thread")
+    gordian_companions(${name} gordian_${name})
+  endif()
 endfunction()
 
 # The executable NAME: main.cpp of the module MAIN, and that module.

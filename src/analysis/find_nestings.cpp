@@ -34,9 +34,10 @@ bool lies_on_stack(const Resource& resource, uint64_t stack_pointer) {
          resource.address < stack_pointer + kStackAbove;
 }
 
-class Finder {
+class NestingFinder {
  public:
-  Finder(const History& history, const NestingLimits& limits) : history_(history), limits_(limits) {
+  NestingFinder(const History& history, const NestingLimits& limits)
+      : history_(history), limits_(limits) {
     for (const auto& [a, b] : history.never_report) {
       excepted_.emplace(a, b);
       excepted_.emplace(b, a);
@@ -170,7 +171,7 @@ class Finder {
 }  // namespace
 
 model::Nestings find_nestings(const History& history, const NestingLimits& limits) {
-  return Finder(history, limits).find();
+  return NestingFinder(history, limits).find();
 }
 
 }  // namespace gordian::analysis

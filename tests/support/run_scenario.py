@@ -110,10 +110,10 @@ def end_all(marker):
         time.sleep(0.02)
 
 
-def activity(marker):
-    """What changes when any thread of the run runs; None while one is not asleep."""
+def activity(marker, only=None):
+    """What changes when any thread of the run, or of one process of it, runs; None while one is not asleep."""
     seen = []
-    for pid in marked_processes(marker):
+    for pid in marked_processes(marker) if only is None else [only]:
         try:
             for tid in sorted(os.listdir(f"/proc/{pid}/task")):
                 with open(f"/proc/{pid}/task/{tid}/status", encoding="utf-8",

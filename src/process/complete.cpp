@@ -3,7 +3,7 @@
 
 #include "process/live.h"
 #include "process/lock_names.h"
-#include "process/search_time.h"
+#include "process/search_budget.h"
 #include "process/unwind.h"
 
 #include <algorithm>
@@ -17,6 +17,7 @@ namespace gordian::process {
 namespace {
 
 constexpr size_t kMaxFullThreads = 64;
+constexpr uint64_t kNamingSteps = 6000000;  // of all locks of a finding
 
 std::optional<RegisterSet> read_registers(int pid, int tid) {
   const std::optional<ThreadReading> reading = read_thread(pid, tid);
@@ -120,7 +121,7 @@ class Completion {
   void name(model::Resource& resource) {
     ProcessView* view = view_of(resource.process);
     if (view == nullptr) return;
-    if (time_.is_over()) {
+    if (naming_.is_over()) {
       // A program with very much debug information: what the symbol tables say must do.
       const std::optional<LockName> quick = find_static_name(view->symbols(), resource.address);
       if (quick && resource.name.empty()) resource.name = quick->name;
@@ -140,7 +141,7 @@ class Completion {
           stacks.push_back({&stacks_[i].acquisitions[h], stacks_[i].memory.get(),
                             thread.holds[h].slice_address});
     }
-    name_resource(view->symbols(), resource, stacks);
+    name_resource(view->symbols(), resource, stacks, &naming_);
   }
 
   void put_into_words(size_t index) {
@@ -176,7 +177,7 @@ class Completion {
     size_t operator()(model::ProcessId id) const { return static_cast<size_t>(id); }
   };
 
-  const SearchTime time_{kLookupBudget};
+  SearchBudget naming_{kNamingSteps};
   model::Finding& finding_;
   std::unordered_map<model::ProcessId, ProcessView*, HashId> views_;
   std::vector<ThreadStack> stacks_;

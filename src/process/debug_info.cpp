@@ -14,6 +14,7 @@ constexpr size_t kMaxUnits = 200000;
 constexpr size_t kMaxSiblings = 2000000;
 constexpr int kMaxNesting = 64;
 constexpr size_t kMaxRemembered = 10000;
+constexpr std::chrono::milliseconds kNetworkTime{2000};
 
 using Clock = std::chrono::steady_clock;
 
@@ -30,7 +31,7 @@ int stop_when_late(debuginfod_client*, long, long) { return Clock::now() > netwo
 bool prepare_network(Dwfl* dwfl) {
   const char* urls = std::getenv("DEBUGINFOD_URLS");
   if (urls == nullptr || *urls == '\0') return false;
-  if (network_deadline() == Clock::time_point{}) network_deadline() = Clock::now() + kLookupBudget;
+  if (network_deadline() == Clock::time_point{}) network_deadline() = Clock::now() + kNetworkTime;
   if (Clock::now() > network_deadline()) return false;
   debuginfod_client* client = dwfl_get_debuginfod_client(dwfl);
   void* library = dlopen("libdebuginfod.so.1", RTLD_LAZY | RTLD_NOLOAD);

@@ -4,11 +4,10 @@
 #include "process/debug_info.h"
 #include "process/frame_variables.h"
 #include "process/libc_locks.h"
-#include "process/search_time.h"
+#include "process/search_budget.h"
 #include "process/type_path.h"
 
 #include <algorithm>
-#include <chrono>
 #include <cstdio>
 #include <functional>
 #include <set>
@@ -21,7 +20,7 @@ constexpr int kMaxPointers = 4;
 constexpr size_t kMaxFramesSearched = 24;
 constexpr size_t kMaxVariables = 2000;
 constexpr size_t kMaxGlobals = 500000;
-constexpr std::chrono::milliseconds kNameBudget{1000};  // of one lock
+constexpr uint64_t kNameSteps = 3000000;  // of one lock
 
 // Sizes of the locks of glibc and GLib: a symbol of that size is the lock, whatever its type.
 bool is_lock_size(uint64_t size) {
@@ -76,13 +75,13 @@ std::optional<uint64_t> fixed_address(Dwarf_Die& variable) {
 class GlobalSearch {
  public:
   using Wanted = std::function<bool(Dwarf_Die& variable, uint64_t place)>;
-  GlobalSearch(Wanted wanted, const SearchTime& time) : wanted_(std::move(wanted)), time_(time) {}
+  GlobalSearch(Wanted wanted, SearchBudget& budget) : wanted_(std::move(wanted)), budget_(budget) {}
 
   bool search(Dwarf_Die& parent, int depth = 0) {
     Dwarf_Die child;
     if (depth > 8 || dwarf_child(&parent, &child) != 0) return false;
     do {
-      if (++steps_ > kMaxGlobals || (steps_ % 256 == 0 && time_.is_over())) return false;
+      if (++steps_ > kMaxGlobals || !budget_.spend()) return false;
       switch (dwarf_tag(&child)) {
         case DW_TAG_variable:
           if (const auto place = fixed_address(child); place && wanted_(child, *place)) {
@@ -108,7 +107,7 @@ class GlobalSearch {
 
  private:
   const Wanted wanted_;
-  const SearchTime& time_;
+  SearchBudget& budget_;
   size_t steps_ = 0;
 };
 
@@ -159,23 +158,24 @@ int cost_of(const FrameVariable& variable, const TypePath& path, const PathName&
 
 class MemberSearch {
  public:
-  MemberSearch(const Symbols& symbols, uint64_t address, model::ResourceKind kind)
-      : info_(symbols.debug_info()), address_(address), kind_(kind), time_(kNameBudget) {}
+  MemberSearch(const Symbols& symbols, uint64_t address, model::ResourceKind kind,
+               SearchBudget* whole)
+      : info_(symbols.debug_info()), address_(address), kind_(kind), budget_(kNameSteps, whole) {}
 
   void search(const NamingStack& naming) {
     std::vector<FrameVariable> variables;
     int depth = 0;
     const size_t count = std::min(naming.stack->frames.size(), kMaxFramesSearched);
-    for (size_t i = 0; i < count && !time_.is_over(); ++i)
+    for (size_t i = 0; i < count && !budget_.is_over(); ++i)
       each_variable(info_, *naming.stack, i, *naming.memory, depth,
                     [&](const FrameVariable& variable) {
                       if (!variable.plumbing) variables.push_back(variable);
-                      return variables.size() < kMaxVariables;
+                      return budget_.spend(kVariableSteps) && variables.size() < kMaxVariables;
                     });
     // All the short ways of all frames before the longer ones of any.
     for (int pointers = 1; pointers <= kMaxPointers; ++pointers) {
       for (const FrameVariable& variable : variables) {
-        if (time_.is_over()) return;
+        if (budget_.is_over()) return;
         consider(variable, naming, pointers);
       }
       if (best_) return;
@@ -187,7 +187,7 @@ class MemberSearch {
  private:
   void consider(const FrameVariable& variable, const NamingStack& naming, int pointers) {
     const uint64_t address = naming.address != 0 ? naming.address : address_;
-    PathSearch search(address, kind_, *naming.memory, time_);
+    PathSearch search(address, kind_, *naming.memory, budget_);
     const std::optional<TypePath> path = search.find(variable.type, variable.location, pointers);
     if (!path) return;
     const std::optional<PathName> name = render_path(variable.name, *path);
@@ -200,7 +200,7 @@ class MemberSearch {
   DebugInfo& info_;
   const uint64_t address_;
   const model::ResourceKind kind_;
-  const SearchTime time_;
+  SearchBudget budget_;
   std::optional<Candidate> best_;
 };
 
@@ -213,7 +213,7 @@ std::optional<LockName> find_static_name(const Symbols& symbols, uint64_t addres
 }
 
 std::optional<LockName> find_static_member_name(const Symbols& symbols, uint64_t address,
-                                                model::ResourceKind kind) {
+                                                model::ResourceKind kind, SearchBudget* whole) {
   DebugInfo& info = symbols.debug_info();
   if (info.find_module(address) == nullptr) return std::nullopt;
   const std::optional<ElfSymbol> symbol = info.find_symbol_everywhere(address);
@@ -222,17 +222,17 @@ std::optional<LockName> find_static_member_name(const Symbols& symbols, uint64_t
     return LockName{.name = symbol_name};
 
   std::optional<LockName> name;
-  const SearchTime time(kNameBudget);
+  SearchBudget budget(kNameSteps, whole);
   info.each_unit(address, [&](Dwarf_Die& unit, uint64_t bias) {
     GlobalSearch globals(
         [address = address - bias](Dwarf_Die& variable, uint64_t place) {
           return covers(variable, place, address);
         },
-        time);
+        budget);
     if (globals.search(unit)) {
       const std::optional<Dwarf_Die> type = die_reference(globals.found, DW_AT_type);
       const NoMemory no_memory;
-      PathSearch inside(address, kind, no_memory, time);
+      PathSearch inside(address, kind, no_memory, budget);
       TypePath path;
       const std::string variable = symbol ? symbol_name : info.function_name(globals.found);
       if (type && inside.descend(*type, address - bias - globals.start, path))
@@ -244,7 +244,7 @@ std::optional<LockName> find_static_member_name(const Symbols& symbols, uint64_t
       }
       return false;
     }
-    return !time.is_over();
+    return !budget.is_over();
   });
   if (!name && symbol && symbol->is_object)
     name = LockName{.name = with_offset(symbol_name, address - symbol->start)};
@@ -253,28 +253,30 @@ std::optional<LockName> find_static_member_name(const Symbols& symbols, uint64_t
 
 std::optional<LockName> find_member_name(const Symbols& symbols, uint64_t address,
                                          model::ResourceKind kind,
-                                         const std::vector<NamingStack>& stacks) {
-  MemberSearch search(symbols, address, kind);
+                                         const std::vector<NamingStack>& stacks,
+                                         SearchBudget* whole) {
+  MemberSearch search(symbols, address, kind, whole);
   for (const NamingStack& naming : stacks) search.search(naming);
   if (!search.best()) return std::nullopt;
   return search.best()->name;
 }
 
 std::optional<std::string> find_pointer_name(const Symbols& symbols, uint64_t target,
-                                             const std::vector<NamingStack>& stacks) {
+                                             const std::vector<NamingStack>& stacks,
+                                             SearchBudget* whole) {
   DebugInfo& info = symbols.debug_info();
-  const SearchTime time(kNameBudget);
+  SearchBudget budget(kNameSteps, whole);
   std::optional<std::string> name;
   for (const NamingStack& naming : stacks) {
     int depth = 0;
     const size_t count = std::min(naming.stack->frames.size(), kMaxFramesSearched);
-    for (size_t i = 0; i < count && !name && !time.is_over(); ++i) {
+    for (size_t i = 0; i < count && !name && !budget.is_over(); ++i) {
       each_variable(info, *naming.stack, i, *naming.memory, depth,
                     [&](const FrameVariable& variable) {
                       if (!variable.plumbing && is_pointer(variable.type) &&
                           variable.location.read_word(*naming.memory, 0, 8) == target)
                         name = variable.name;
-                      return !name;
+                      return budget.spend(kVariableSteps) && !name;
                     });
     }
   }
@@ -287,12 +289,13 @@ std::optional<std::string> find_pointer_name(const Symbols& symbols, uint64_t ta
       info.each_unit(frame.lookup_pc(), [&](Dwarf_Die& unit, uint64_t bias) {
         GlobalSearch globals(
             [&](Dwarf_Die& variable, uint64_t place) {
-              return naming.memory->read_word(place + bias) == target &&
+              return budget.spend(kPointerSteps) &&
+                     naming.memory->read_word(place + bias) == target &&
                      is_pointer(die_reference(variable, DW_AT_type));
             },
-            time);
+            budget);
         if (globals.search(unit)) name = info.function_name(globals.found);
-        return !name && !time.is_over();
+        return !name && !budget.is_over();
       });
     }
   }
@@ -300,17 +303,18 @@ std::optional<std::string> find_pointer_name(const Symbols& symbols, uint64_t ta
 }
 
 void name_resource(const Symbols& symbols, model::Resource& resource,
-                   const std::vector<NamingStack>& stacks) {
+                   const std::vector<NamingStack>& stacks, SearchBudget* whole) {
   if (!has_address(resource.kind) || resource.address == 0) return;
   if (resource.kind == model::ResourceKind::Custom && !stacks.empty()) {
     // The lock of a stream lies behind it, in memory of libc's: the program's name is the stream's.
     const auto stream = find_stream(*stacks.front().memory, resource.address);
-    const auto name = stream ? find_pointer_name(symbols, *stream, stacks) : std::nullopt;
+    const auto name = stream ? find_pointer_name(symbols, *stream, stacks, whole) : std::nullopt;
     if (name) resource.name = *name + "'s lock";
     if (name || is_malloc_arena(*stacks.front().memory, resource.address)) return;
   }
-  std::optional<LockName> name = find_static_member_name(symbols, resource.address, resource.kind);
-  if (!name) name = find_member_name(symbols, resource.address, resource.kind, stacks);
+  std::optional<LockName> name =
+      find_static_member_name(symbols, resource.address, resource.kind, whole);
+  if (!name) name = find_member_name(symbols, resource.address, resource.kind, stacks, whole);
   if (name) {
     if (name->in_raw_memory && !resource.born_by_init) resource.address_may_be_reused = true;
     // The headline may have said "g_state+0x28" meanwhile.

@@ -10,6 +10,7 @@
 
 #include "model/resource.h"
 #include "process/memory.h"
+#include "process/search_budget.h"
 #include "process/symbols.h"
 #include "process/unwind.h"
 
@@ -37,21 +38,28 @@ struct NamingStack {
 
 // By symbol alone: no DWARF, for the headline.
 std::optional<LockName> find_static_name(const Symbols& symbols, uint64_t address);
+
+// The searches below look at a bounded number of things each, and at no more than is left of
+// `whole`.
+
 // By symbol and by the type of the variable.
 std::optional<LockName> find_static_member_name(const Symbols& symbols, uint64_t address,
-                                                model::ResourceKind kind);
+                                                model::ResourceKind kind,
+                                                SearchBudget* whole = nullptr);
 // Through the variables of frames; the best of all.
 std::optional<LockName> find_member_name(const Symbols& symbols, uint64_t address,
                                          model::ResourceKind kind,
-                                         const std::vector<NamingStack>& stacks);
+                                         const std::vector<NamingStack>& stacks,
+                                         SearchBudget* whole = nullptr);
 
 // The program's variable that points to `target`: one of these frames, else a static one.
 std::optional<std::string> find_pointer_name(const Symbols& symbols, uint64_t target,
-                                             const std::vector<NamingStack>& stacks);
+                                             const std::vector<NamingStack>& stacks,
+                                             SearchBudget* whole = nullptr);
 
 // Fills name and class_name, best first; leaves what is already there (an annotation's name). A
 // lock in a static buffer may share its address with earlier ones.
 void name_resource(const Symbols& symbols, model::Resource& resource,
-                   const std::vector<NamingStack>& stacks);
+                   const std::vector<NamingStack>& stacks, SearchBudget* whole = nullptr);
 
 }  // namespace gordian::process

@@ -212,6 +212,23 @@ TEST_F(LockNames, AnAddressNobodyPointsToHasNoName) {
                                   model::ResourceKind::Mutex, {{&stack, &memory}}));
 }
 
+// Steps, not time: they are the same on every machine, and far from the limit of a search.
+TEST_F(LockNames, AnOrdinarySearchTakesFewSteps) {
+  const BlockedChild child(
+      [](ChildFacts& facts) { chat::lock_participant(facts, new chat::Connection); });
+  const Symbols symbols(child.pid(), read_modules(child.pid()).value_or(std::vector<Module>()));
+  const ProcessMemory memory(child.pid());
+  const UnwoundStack stack = unwind(symbols, RegisterSet(child.facts().registers), memory);
+  const auto find = [&](SearchBudget& budget) {
+    return find_member_name(symbols, child.facts().address, model::ResourceKind::Mutex,
+                            {{&stack, &memory}}, &budget);
+  };
+  SearchBudget enough(100000);
+  EXPECT_TRUE(find(enough));
+  SearchBudget too_few(20);
+  EXPECT_FALSE(find(too_few));
+}
+
 TEST_F(LockNames, AResourceIsNamedOrGetsItsBirthplace) {
   const Symbols symbols(getpid(), read_modules(getpid()).value_or(std::vector<Module>()));
   model::Resource known;

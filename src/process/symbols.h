@@ -3,15 +3,14 @@
 //
 // Two speeds. symbol_at() looks into the ELF symbol tables alone and serves the headline, which has
 // 100 ms. Everything else reads DWARF, also from separate debug files (by build-id or
-// .gnu_debuglink; debuginfod only if DEBUGINFOD_URLS is set) and is bounded to kLookupBudget of
-// processor time (search_time.h).
+// .gnu_debuglink; debuginfod only if DEBUGINFOD_URLS is set), and the searches in it are
+// bounded (search_budget.h).
 #pragma once
 
 #include "model/stack.h"
 #include "process/memory.h"
 #include "process/modules.h"
 
-#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -20,8 +19,6 @@
 #include <vector>
 
 namespace gordian::process {
-
-inline constexpr std::chrono::milliseconds kLookupBudget{2000};
 
 struct Symbol {
   std::string name;    // demangled and folded, see readable_name()

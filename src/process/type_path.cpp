@@ -248,9 +248,7 @@ std::optional<PathName> render_path(const std::string& variable, const TypePath&
   return PathName{.name = std::move(text), .owner_type = std::move(owner)};
 }
 
-bool PathSearch::out_of_budget() {
-  return ++steps_ > kMaxSteps || (steps_ % 64 == 0 && time_.is_over());
-}
+bool PathSearch::out_of_budget() { return ++steps_ > kMaxSteps || !budget_.spend(); }
 
 bool PathSearch::is_lock_here(const PeeledType& type, uint64_t offset) const {
   if (offset != 0) return false;
@@ -341,7 +339,7 @@ bool PathSearch::visit_members(const PeeledType& type, const Location& object, u
     if (dwarf_tag(&member) == DW_TAG_member) path.push_back(member_part(member, type));
     found = visit(*member_type, object, offset + at, pointers_left, path, depth + 1);
     if (!found) path.resize(length);
-    return !found && steps_ <= kMaxSteps;
+    return !found && steps_ <= kMaxSteps && !budget_.is_over();
   });
   return found;
 }
@@ -371,7 +369,7 @@ bool PathSearch::visit_array(const PeeledType& type, const Location& object, uin
 
 bool PathSearch::visit_pointer(const PeeledType& type, const Location& object, uint64_t offset,
                                int pointers_left, TypePath& path, int depth) {
-  if (pointers_left <= 0) return false;
+  if (pointers_left <= 0 || !budget_.spend(kPointerSteps)) return false;
   Dwarf_Die die = type.die;
   const std::optional<uint64_t> value = object.read_word(memory_, offset, 8);
   const std::optional<Dwarf_Die> target = die_reference(die, DW_AT_type);
@@ -397,13 +395,16 @@ bool PathSearch::visit_vector(const PeeledType& type, const Location& object, ui
   Dwarf_Die die = type.die;
   each_member(die, [&](Dwarf_Die& member, uint64_t at) {
     const std::string name = die_name(member);
+    if (!budget_.spend()) return false;
     if (name == "_M_start") {
+      budget_.spend(kPointerSteps);
       start = object.read_word(memory_, offset + at, 8);
       const std::optional<Dwarf_Die> pointer_type = die_reference(member, DW_AT_type);
       std::optional<PeeledType> pointer = pointer_type ? peel_type(*pointer_type) : std::nullopt;
       if (pointer && dwarf_tag(&pointer->die) == DW_TAG_pointer_type)
         element = die_reference(pointer->die, DW_AT_type);
     } else if (name == "_M_finish") {
+      budget_.spend(kPointerSteps);
       finish = object.read_word(memory_, offset + at, 8);
     }
     return !(start && finish);

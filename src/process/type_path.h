@@ -5,7 +5,7 @@
 #include "model/resource.h"
 #include "process/dwarf_expression.h"
 #include "process/memory.h"
-#include "process/search_time.h"
+#include "process/search_budget.h"
 
 #include <cstdint>
 #include <dwarf.h>
@@ -45,8 +45,8 @@ std::optional<PeeledType> peel_type(Dwarf_Die type);
 class PathSearch {
  public:
   PathSearch(uint64_t target, model::ResourceKind kind, const MemoryReader& memory,
-             const SearchTime& time)
-      : target_(target), kind_(kind), memory_(memory), time_(time) {}
+             SearchBudget& budget)
+      : target_(target), kind_(kind), memory_(memory), budget_(budget) {}
 
   // The way from a variable of that type at that place, following at most `max_pointers` pointers.
   std::optional<TypePath> find(const Dwarf_Die& type, const Location& location, int max_pointers);
@@ -71,7 +71,7 @@ class PathSearch {
   const uint64_t target_;
   const model::ResourceKind kind_;
   const MemoryReader& memory_;
-  const SearchTime& time_;
+  SearchBudget& budget_;
   size_t steps_ = 0;
 };
 

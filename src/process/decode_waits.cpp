@@ -28,6 +28,7 @@ using model::ThreadId;
 constexpr size_t kEverywhere = SIZE_MAX;  // "process" of what several processes share
 constexpr uint64_t kGlibCondWord = 8;     // the word of a GCond that its waiters sleep on
 constexpr uint64_t kNearStack = 4096;     // the frames between the system call and its caller
+constexpr size_t kMaxGilFrames = 10;      // take_gil and what it calls
 
 // linux/futex.h
 constexpr uint64_t kFutexWait = 0;
@@ -92,6 +93,7 @@ class Decoder {
     for (size_t i = 0; i < processes_.size(); ++i) read_process(i);
     for (const PendingOwner& owner : owners_) give(owner);
     for (const PendingJoin& join : joins_) link_join(join);
+    mark_unseen();
     add_handler_facts();
     return std::move(result_);
   }
@@ -108,6 +110,12 @@ class Decoder {
     ResourceId resource;
     size_t process;
     uint32_t tid;
+  };
+  // Awake, and nobody knows where, while another thread has the GIL.
+  struct UnseenThread {
+    size_t thread;
+    size_t process;
+    uint32_t owner;
   };
   using ResourceKey = std::tuple<size_t, ResourceKind, uint64_t, uint64_t, uint64_t>;
 
@@ -152,11 +160,13 @@ class Decoder {
       decoded.futex = call->address;
       decoded.private_futex = call->is_private;
       if (python_ && python_->is_known() && python_->is_gil_word(call->address))
-        add_gil_wait(process, thread, decoded);
+        add_gil_wait(process, facts, thread, decoded);
       else
         add_wait(process, facts, *call, thread, decoded);
     } else if (facts.spins_on != 0) {
       add_spin(process, facts, thread, decoded);
+    } else if (thread.busy && python_ && python_->is_known()) {
+      add_awake_gil_wait(process, facts, thread, decoded);
     }
     threads_by_tid_.emplace(std::pair(process, facts.own_tid), thread.id);
     result_.snapshot.threads.push_back(std::move(thread));
@@ -191,10 +201,11 @@ class Decoder {
   }
 
   // Whoever wants the GIL sleeps for 5 ms at a time, asks its holder to let go, and sleeps again.
-  void add_gil_wait(size_t process, model::Thread& thread, DecodedThread& decoded) {
+  void add_gil_wait(size_t process, const ThreadFacts& facts, model::Thread& thread,
+                    DecodedThread& decoded) {
     const auto owner = python_->gil_owner();
     decoded.call = "take_gil";
-    if (!owner) return;  // it is about to get it
+    if (!owner || *owner == facts.own_tid) return;  // it is about to get it, or has it
     decoded.polls = true;
     model::Wait wait;
     wait.resource = resource(process, ResourceKind::Custom, python_->gil(), false);
@@ -204,7 +215,33 @@ class Decoder {
     result_.snapshot.resources[static_cast<size_t>(wait.resource)].name = "Python's GIL";
     own(wait.resource, process, *owner, false, false);
     thread.activity = Activity::Waiting;
+    thread.busy = false;
     thread.wait = std::move(wait);
+  }
+
+  // Between two such sleeps it waits too. Where all its registers are known its frames tell;
+  // else another look might.
+  void add_awake_gil_wait(size_t process, const ThreadFacts& facts, model::Thread& thread,
+                          DecodedThread& decoded) {
+    const auto owner = python_->gil_owner();
+    if (!owner || *owner == facts.own_tid) return;
+    if (!facts.registers.get(kRegisterPc)) {
+      unseen_.push_back({result_.threads.size(), process, *owner});
+      return;
+    }
+    const Symbols& symbols = *processes_[process].symbols;
+    const MemoryReader& memory = *processes_[process].memory;
+    if (python_->is_taking_gil(unwind(symbols, facts.registers, memory, kMaxGilFrames)))
+      add_gil_wait(process, facts, thread, decoded);
+  }
+
+  // Whoever has the GIL and goes on will let others have it.
+  void mark_unseen() {
+    for (const UnseenThread& unseen : unseen_) {
+      const auto owner = find_thread(unseen.process, unseen.owner, false);
+      result_.threads[unseen.thread].may_poll =
+          owner && result_.snapshot.threads[static_cast<size_t>(*owner)].wait.has_value();
+    }
   }
 
   // It runs, so nothing shows that it was there all the time between two looks.
@@ -567,6 +604,7 @@ class Decoder {
   std::map<std::pair<size_t, uint32_t>, ThreadId> threads_by_tid_;
   std::vector<PendingOwner> owners_;
   std::vector<PendingJoin> joins_;
+  std::vector<UnseenThread> unseen_;
 };
 
 }  // namespace

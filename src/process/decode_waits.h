@@ -33,6 +33,7 @@ struct DecodedThread {
   bool private_futex = true;  // no other process can wake it
   bool needs_registers = false;  // all of them would tell what it waits for
   bool polls = false;            // it wakes up every few milliseconds to ask again
+  bool may_poll = false;         // it was awake, nobody knows where: another look may show it so
 };
 
 struct DecodedWaits {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "process/python.h"
 
+#include "process/call_site.h"
 #include "process/debug_info.h"
 
 #include <algorithm>
@@ -23,7 +24,7 @@ constexpr uint64_t kRuntimeGil = 360;
 constexpr uint64_t kGilLastHolder = 8;
 constexpr uint64_t kGilLocked = 16;
 constexpr uint64_t kGilCondition = 32;
-constexpr uint64_t kGilConditionEnd = 80;
+constexpr uint64_t kGilMutexEnd = 120;  // the mutex follows the condition
 constexpr uint64_t kInterpreterThreads = 16;
 constexpr uint64_t kInterpreterRuntime = 40;
 constexpr uint64_t kStateNext = 8;
@@ -47,6 +48,9 @@ constexpr uint64_t kStringState = 32;
 constexpr uint64_t kAsciiText = 48;
 constexpr uint64_t kWideText = 72;
 constexpr uint64_t kUnitSize = 2;  // of its instructions
+
+constexpr uint8_t kCallInstruction = 0xe8;  // call rel32
+constexpr size_t kCallSize = 5;
 
 bool is_interpreter_file(std::string_view path) {
   const std::string_view name = path.substr(path.rfind('/') + 1);
@@ -136,7 +140,8 @@ std::optional<Python> Python::find(const Symbols& symbols, const MemoryReader& m
     if (!is_interpreter_file(module.path)) continue;
     const auto runtime = info.find_address(module.start, "_PyRuntime");
     if (!runtime) continue;
-    Python python(memory, *runtime);
+    Python python(symbols, memory, *runtime);
+    python.module_ = module.start;
     const auto version = info.find_address(module.start, "Py_Version");  // since 3.11
     const uint64_t number = version ? memory.read_word(*version).value_or(0) : 0;
     if (number != 0)
@@ -171,7 +176,60 @@ bool Python::is_thread_state(uint64_t state) const {
 uint64_t Python::gil() const { return runtime_ + kRuntimeGil; }
 
 bool Python::is_gil_word(uint64_t futex) const {
-  return futex >= gil() + kGilCondition && futex < gil() + kGilConditionEnd;
+  return futex >= gil() + kGilCondition && futex < gil() + kGilMutexEnd;
+}
+
+// The one function that waits for a time on a condition variable; static, and in most builds
+// without a symbol.
+bool Python::waits_on_condition(uint64_t function) const {
+  constexpr uint64_t kMaxCode = 4096;
+  std::vector<uint8_t> code(kMaxCode);
+  if (!memory_->read(function, std::as_writable_bytes(std::span(code)))) return false;
+  for (size_t at = 0; at + kCallSize <= code.size(); ++at) {
+    if (code[at] != kCallInstruction) continue;
+    const uint64_t return_address = function + at + kCallSize;
+    if (called_function(*symbols_, *memory_, return_address) != "pthread_cond_timedwait") continue;
+    return is_same_code(*symbols_, function, return_address - 1);
+  }
+  return false;
+}
+
+// Found through a function that has a symbol and calls it.
+uint64_t Python::find_take_gil() const {
+  constexpr uint64_t kMaxCode = 1024;
+  DebugInfo& info = symbols_->debug_info();
+  const auto caller = info.find_address(module_, "PyEval_RestoreThread");
+  const auto symbol = caller ? info.find_symbol(*caller) : std::nullopt;
+  if (!symbol || symbol->start != *caller) return 0;
+  if (waits_on_condition(*caller)) return *caller;  // it contains it
+  std::vector<uint8_t> code(std::min(symbol->size, kMaxCode));
+  if (!memory_->read(*caller, std::as_writable_bytes(std::span(code)))) return 0;
+  for (size_t at = 0; at + kCallSize <= code.size(); ++at) {
+    if (code[at] != kCallInstruction) continue;
+    const auto target = call_target(*memory_, *caller + at + kCallSize);
+    if (target && is_same_code(*symbols_, *target, *target) && waits_on_condition(*target))
+      return *target;
+  }
+  return 0;
+}
+
+// Whoever is in it is inside libc at most below it.
+bool Python::is_taking_gil(const UnwoundStack& stack) {
+  DebugInfo& info = symbols_->debug_info();
+  const Module* const interpreter = info.find_module(module_);
+  for (const UnwoundFrame& frame : stack.frames) {
+    const Module* const module = info.find_module(frame.lookup_pc());
+    if (module == nullptr || interpreter == nullptr) return false;
+    if (module->path != interpreter->path) {
+      if (is_plumbing("", module->path)) continue;
+      return false;
+    }
+    if (!take_gil_) take_gil_ = find_take_gil();
+    if (*take_gil_ == 0) return false;
+    if (is_same_code(*symbols_, *take_gil_, frame.lookup_pc())) return true;
+    // Its own helpers may lie below it, as _PyThread_cond_after does.
+  }
+  return false;
 }
 
 std::optional<uint32_t> Python::gil_owner() const {

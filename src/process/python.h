@@ -11,6 +11,7 @@
 #include "model/stack.h"
 #include "process/memory.h"
 #include "process/symbols.h"
+#include "process/unwind.h"
 
 #include <cstdint>
 #include <optional>
@@ -37,8 +38,11 @@ class Python {
   [[nodiscard]] const std::string& version() const { return version_; }
 
   [[nodiscard]] uint64_t gil() const;  // address
-  // Whether a thread that sleeps on this word asks for the GIL.
+  // Whether a thread that sleeps on this word, or stands where these frames do, is inside take_gil,
+  // the function by which CPython asks for the GIL. It sleeps there for 5 ms at a time, so it may
+  // be met awake.
   [[nodiscard]] bool is_gil_word(uint64_t futex) const;
+  [[nodiscard]] bool is_taking_gil(const UnwoundStack& stack);
   // The thread that has it, as its own process names it; nullopt: nobody, just now.
   [[nodiscard]] std::optional<uint32_t> gil_owner() const;
 
@@ -51,16 +55,22 @@ class Python {
   void add_frames(uint32_t own_tid, model::Stack& stack) const;
 
  private:
-  Python(const MemoryReader& memory, uint64_t runtime) : memory_(&memory), runtime_(runtime) {}
+  Python(const Symbols& symbols, const MemoryReader& memory, uint64_t runtime)
+      : symbols_(&symbols), memory_(&memory), runtime_(runtime) {}
   [[nodiscard]] bool check() const;
   [[nodiscard]] bool is_thread_state(uint64_t state) const;
+  [[nodiscard]] uint64_t find_take_gil() const;
+  [[nodiscard]] bool waits_on_condition(uint64_t function) const;
   [[nodiscard]] std::optional<uint64_t> find_thread_state(uint32_t own_tid) const;
   [[nodiscard]] std::optional<PythonFrame> read_frame(uint64_t frame) const;
   [[nodiscard]] std::string read_string(uint64_t object) const;
   [[nodiscard]] int line_of(uint64_t code, uint64_t instruction) const;
 
+  const Symbols* symbols_;
   const MemoryReader* memory_;
-  uint64_t runtime_;  // _PyRuntime
+  uint64_t runtime_;                  // _PyRuntime
+  uint64_t module_ = 0;               // an address in the interpreter's file
+  std::optional<uint64_t> take_gil_;  // not yet sought; 0: not found
   uint64_t code_type_ = 0;
   uint64_t string_type_ = 0;
   std::string version_;

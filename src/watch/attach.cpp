@@ -143,11 +143,25 @@ bool Attachment::learn_registers(const process::DecodedWaits& decoded) {
   return more;
 }
 
+// Whoever asks for something every few milliseconds is awake now and then: not at each of several
+// looks.
+bool Attachment::may_see_more(const process::DecodedWaits& decoded, int looks) const {
+  constexpr int kMaxLooks = 10;
+  if (looks >= kMaxLooks ||
+      std::none_of(decoded.threads.begin(), decoded.threads.end(),
+                   [](const process::DecodedThread& thread) { return thread.may_poll; }))
+    return false;
+  std::this_thread::sleep_for(milliseconds(1));
+  return true;
+}
+
 AttachOutcome Attachment::examine() {
   Examination examination;
   std::vector<process::ProcessFacts> facts = read_all();
   examination.decoded = process::decode_waits(facts);
-  while (follow(examination.decoded) || learn_registers(examination.decoded)) {
+  for (int looks = 0; follow(examination.decoded) || learn_registers(examination.decoded) ||
+                      may_see_more(examination.decoded, looks);
+       ++looks) {
     facts = read_all();
     examination.decoded = process::decode_waits(facts);
   }

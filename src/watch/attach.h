@@ -67,6 +67,7 @@ class Attachment {
   [[nodiscard]] std::vector<process::ProcessFacts> current_facts() const;
   bool follow(const process::DecodedWaits& decoded);
   bool learn_registers(const process::DecodedWaits& decoded);
+  [[nodiscard]] bool may_see_more(const process::DecodedWaits& decoded, int looks) const;
   bool add(int pid);
   [[nodiscard]] std::vector<Outsider> gather_outsiders(const model::Snapshot& snapshot) const;
   [[nodiscard]] std::vector<char> threads_whose_age_matters(const model::Snapshot& snapshot) const;

@@ -96,7 +96,7 @@ std::vector<report::ListedThread> to_list(const std::vector<watch::ThreadView>& 
   std::vector<report::ListedThread> list;
   list.reserve(threads.size());
   for (const watch::ThreadView& thread : threads)
-    list.push_back({thread.tid, thread.name, thread.call, thread.stack});
+    list.push_back({thread.tid, thread.name, report::in_call(thread.call), thread.stack});
   return list;
 }
 

@@ -124,10 +124,11 @@ std::vector<report::ListedThread> list_others(process::CoreProcess& core,
     const model::Thread& thread = decoded.snapshot.threads[i];
     if (thread.activity == model::Activity::Gone || (told.contains(thread.id) && !all)) continue;
     const process::ThreadFacts& facts = core.facts().threads[i];
+    std::string call = "running";
+    if (facts.blocked) call = decoded.threads[i].call;
+    if (call.empty()) call = "system call " + std::to_string(facts.syscall);
     report::ListedThread one{
-        .tid = thread.tid, .name = thread.name, .call = "running", .stack = {}};
-    if (facts.blocked) one.call = decoded.threads[i].call;
-    if (one.call.empty()) one.call = "system call " + std::to_string(facts.syscall);
+        .tid = thread.tid, .name = thread.name, .doing = report::in_call(call), .stack = {}};
     if (all) {
       one.stack = process::to_stack(
           process::unwind(core.view().symbols(), facts.registers, *core.facts().memory));

@@ -7,9 +7,9 @@
 #include "dump/reading.h"
 #include "report/fingerprint.h"
 #include "report/json.h"
-#include "report/overview.h"
 #include "report/report.h"
 #include "report/text.h"
+#include "report/thread_list.h"
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
@@ -104,12 +104,12 @@ std::vector<model::Finding> judge(const dump::Reading& reading) {
 }
 
 std::string overview(const dump::Reading& reading, bool all, const report::TextOptions& text) {
-  std::vector<report::OverviewThread> threads;
+  std::vector<report::ListedThread> threads;
   for (dump::ThreadLine& line : reading.threads())
     threads.push_back(
-        {std::move(line.name), line.tid, std::move(line.doing), std::move(line.stack)});
+        {line.tid, std::move(line.name), std::move(line.doing), std::move(line.stack)});
   constexpr size_t kMaxGroups = 12;
-  return report::overview_text(threads, all ? threads.size() : kMaxGroups, text);
+  return report::threads_text(threads, text, all ? threads.size() : kMaxGroups);
 }
 
 // The same knot in the next dump of the same process is no news.

@@ -10,6 +10,7 @@
 #include "watch/nestings.h"
 #include "watch/steersman.h"
 #include "watch/target.h"
+#include "watch/unwatched_programs.h"
 
 #include <algorithm>
 #include <cerrno>
@@ -46,6 +47,7 @@ class Session {
   void take_boards();
   void take_recording(Greeting& greeting);
   [[nodiscard]] bool may_speak(const Greeting& greeting) const;
+  void name_unwatched();
   void look();
   void act();
   void end_program();
@@ -70,6 +72,7 @@ class Session {
   bool stopped_ = false;
   bool ended_by_judge_ = false;
   std::string refused_;  // why a board of the child was not taken
+  UnwatchedPrograms unwatched_;
   std::vector<std::unique_ptr<Steersman>> steersmen_;
   std::optional<SteerAccount> account_;
   bool over_limit_ = false;
@@ -129,7 +132,8 @@ void Session::loop() {
         {.fd = signals_->descriptor(), .events = POLLIN, .revents = 0},
         {.fd = listener_ ? listener_->descriptor() : -1, .events = POLLIN, .revents = 0}};
     const bool watching = judge_.has_live() && !stopped_;
-    milliseconds timeout = watching ? judge_.interval() : kNoBoardInterval;
+    milliseconds timeout = listener_ ? UnwatchedPrograms::kInterval : kNoBoardInterval;
+    if (watching) timeout = judge_.interval();
     if (options_.limit.count() > 0 && !watching) timeout = kLimitInterval;
     poll(descriptors, 2, static_cast<int>(timeout.count()));
     if (descriptors[1].revents != 0) take_boards();
@@ -139,8 +143,9 @@ void Session::loop() {
       over_limit_ = true;
       end_program();
     }
-    if (end_.ended || !watching) continue;
-    look();
+    if (end_.ended) continue;
+    if (listener_) name_unwatched();
+    if (watching) look();
   }
   if (listener_) take_boards();  // of children that came and went within one look
 }
@@ -231,6 +236,13 @@ void Session::take_recording(Greeting& greeting) {
     fault = added.error().message;
   }
   audience_.on_notice("process " + std::to_string(greeting.pid) + " is not recorded: " + fault);
+}
+
+void Session::name_unwatched() {
+  if (!options_.children || stopped_) return;
+  for (const UnwatchedPrograms::Program& program : unwatched_.find(child_, judge_))
+    audience_.on_notice(program.exe + " (pid " + std::to_string(program.pid) +
+                        ") runs unwatched: " + program.why);
 }
 
 void Session::look() {

@@ -184,11 +184,77 @@ def test_setuid(world):
     expect("set" in result.err.lower() and result.err.count("gordian:") >= 1, "said why unwatched", result)
 
 
+WAITS_FOR_A_LINE = """
+#include <stdio.h>
+int main(int argc, char** argv) {
+  char line[9];
+  FILE* from = fopen(argv[argc - 1], "r");
+  return from && fgets(line, sizeof line, from) ? 5 : 1;
+}
+"""
+
+# Becomes another program, which may have no socket: so it can send no board.
+WITHOUT_SOCKETS = """
+#include <errno.h>
+#include <linux/audit.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <stddef.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+int main(int argc, char** argv) {
+  struct sock_filter rules[] = {
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_socket, 0, 1),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+  };
+  struct sock_fprog program = {sizeof rules / sizeof rules[0], rules};
+  if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0)
+    return 77;
+  execv(argv[1], argv + 1);
+  return 1;
+}
+"""
+
+
+def named_while_it_runs(world, words, text):
+    """Watches a program that reads lines from the pipe "line" until gordian has said `text`."""
+    os.mkfifo(world.path("line"))
+    judge = world.start([world.gordian, "run", "--log", world.path("log"), "--", *words])
+
+    def said():
+        with open(world.path("log"), encoding="utf-8") as file:
+            return text in file.read()
+    world.wait_for(lambda: judge.poll() is not None or os.path.exists(world.path("log")) and said(), text)
+    while judge.poll() is None:  # as often as somebody reads
+        try:
+            line = os.open(world.path("line"), os.O_WRONLY | os.O_NONBLOCK)
+            os.write(line, b"go\n")
+            os.close(line)
+        except OSError:
+            time.sleep(0.01)
+    with open(world.path("log"), encoding="utf-8") as file:
+        return judge.returncode, file.read()
+
+
 def test_static_child_of_a_watched_program(world):
-    program = world.build("static", "int main(void) { return 5; }\n", "-static")
-    result = world.watch("sh", "-c", f"{program}; {program}; exit 7")
-    expect(result.status == 7, "runs undisturbed", result)
-    expect(result.err.count("static") <= 2, "named once at most", result)
+    program = world.build("static", WAITS_FOR_A_LINE, "-static")
+    status, log = named_while_it_runs(
+        world, ["sh", "-c", f"'{program}' line & '{program}' line; wait; exit 7"], "statically linked")
+    expect(status == 7, "runs undisturbed", log)
+    expect(log.count("runs unwatched") == 1 and f"{program} (pid " in log, "named once", log)
+
+
+def test_executed_where_no_board_can_be_made(world):
+    filtered = world.build("filtered", WITHOUT_SOCKETS)
+    program = world.build("dynamic", WAITS_FOR_A_LINE)
+    status, log = named_while_it_runs(world, [filtered, program, "line"], "runs unwatched")
+    if status == 77:
+        raise Skip("no seccomp filters here")
+    expect(status == 5, "runs undisturbed", log)
+    expect(f"{program} (pid " in log and "seccomp" in log, "named, with the reason", log)
 
 
 # --- how it ends

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "watch/unwatched_programs.h"
+
+#include "process/live.h"
+#include "watch/target.h"
+
+#include <algorithm>
+
+namespace gordian::watch {
+namespace {
+
+constexpr std::chrono::seconds kInterval{2};
+constexpr char kNoBoard[] =
+    "no board came from it (its loader did not preload the runtime, or a limit or seccomp filter "
+    "forbade the board)";
+
+// The program that a watched process has become, or was started as; empty: it is the program that
+// is watched, or a fork of one.
+std::string other_program(int pid, const Judge& judge) {
+  std::string exe = process::read_exe(pid);
+  if (exe.empty()) return {};
+  int known = pid;
+  if (!judge.has_seen(pid)) {
+    const auto status = process::read_status(pid);
+    known = status ? status->parent : 0;
+  }
+  for (const auto& process : judge.processes())
+    if (process->pid() == known && (process->exe() == exe || process->exe().empty())) return {};
+  return exe;
+}
+
+std::string why_unwatched(int pid) {
+  const Result<Target> target = find_target("/proc/" + std::to_string(pid) + "/exe", "");
+  return target && !target->unwatchable.empty() ? target->unwatchable : kNoBoard;
+}
+
+}  // namespace
+
+std::vector<UnwatchedPrograms::Program> UnwatchedPrograms::find(int root, const Judge& judge) {
+  const auto now = std::chrono::steady_clock::now();
+  if (now - last_look_ < kInterval) return {};
+  last_look_ = now;
+  std::vector<int> pids = process::list_descendants(root);
+  pids.push_back(root);
+  std::map<int, std::string> here;
+  std::vector<Program> programs;
+  for (const int pid : pids) {
+    const std::string exe = other_program(pid, judge);
+    if (exe.empty()) continue;
+    here.emplace(pid, exe);
+    // Was it the same at the last look? Else its board may be on its way.
+    const auto before = seen_.find(pid);
+    if (before == seen_.end() || before->second != exe || !named_.insert(exe).second) continue;
+    programs.push_back({.pid = pid, .exe = exe, .why = why_unwatched(pid)});
+  }
+  seen_ = std::move(here);
+  return programs;
+}
+
+}  // namespace gordian::watch

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+// Programs that watched ones have started, and that sent no board: the loader of a static, 32-bit
+// or setuid program preloads nothing, and a seccomp filter or a limit may forbid the board.
+#pragma once
+
+#include "watch/judge.h"
+
+#include <chrono>
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
+namespace gordian::watch {
+
+class UnwatchedPrograms {
+ public:
+  static constexpr std::chrono::seconds kInterval{2};
+
+  struct Program {
+    int pid = 0;
+    std::string exe;
+    std::string why;
+  };
+
+  // Descendants of `root`, and itself, whose board would have come by now; every file once. One
+  // that lives for less than some seconds may go unseen: it has nothing to hang. Looks around only
+  // every other second, however often it is called.
+  std::vector<Program> find(int root, const Judge& judge);
+
+ private:
+  std::chrono::steady_clock::time_point last_look_{};
+  std::map<int, std::string> seen_;  // pid -> exe, at the last look
+  std::set<std::string> named_;      // exe
+};
+
+}  // namespace gordian::watch

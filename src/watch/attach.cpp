@@ -33,8 +33,11 @@ constexpr size_t kMaxProcesses = 16;
 constexpr size_t kMaxStopped = 64;
 // Whoever sleeps for less is not worth stopping.
 constexpr nanoseconds kShortSleep = milliseconds(100);
-// Where the kernel does not tell how long a thread has slept, it is seen to sleep so long.
+// Who does not seem to sleep long enough for a stall is seen to sleep on, so long and so many
+// times: the kernel may not tell when it fell asleep, or an earlier look that stopped it for its
+// registers made it fall asleep anew.
 constexpr milliseconds kPatience{550};
+constexpr int kMaxPatience = 2;
 
 nanoseconds now_monotonic() { return Clock::now().time_since_epoch(); }
 
@@ -54,6 +57,7 @@ struct Attachment::Examination {
   process::DecodedWaits decoded;
   std::vector<std::pair<size_t, size_t>> places;  // process, thread of its facts
   std::set<size_t> ageless;                       // whose age is found out late, if at all
+  std::vector<size_t> aged;                       // the others that wait
 };
 
 Result<Attachment> Attachment::open(int pid, AttachOptions options) {
@@ -129,18 +133,28 @@ bool Attachment::follow(const process::DecodedWaits& decoded) {
 // and each once.
 bool Attachment::learn_registers(const process::DecodedWaits& decoded) {
   bool more = false;
+  bool too_early = false;
   std::vector<size_t> next(processes_.size(), 0);
   const bool nameless = process::has_nameless_holders(decoded);
   for (const process::DecodedThread& thread : decoded.threads) {
     const size_t index = next[thread.process]++;
     process::LiveProcess& process = *processes_[thread.process];
-    const bool could_hold = nameless && thread.futex != 0 && asked_.size() < kMaxStopped &&
-                            process.sleeping_for(index).value_or(kShortSleep) >= kShortSleep;
-    if (!thread.needs_registers && !could_hold) continue;
     const int tid = process.facts().threads[index].tid;
-    if (asked_.insert(tid).second) more |= process.learn_registers(index);
+    if (asked_.contains(tid)) continue;
+    bool could_hold = nameless && thread.futex != 0 && asked_.size() < kMaxStopped;
+    if (could_hold && process.sleeping_for(index).value_or(kShortSleep) < kShortSleep) {
+      could_hold = false;
+      too_early = true;
+    }
+    if (!thread.needs_registers && !could_hold) continue;
+    asked_.insert(tid);
+    more |= process.learn_registers(index);
   }
-  return more;
+  if (more || !too_early || waited_) return more;
+  // They may have been asleep for long, but for another look that stopped them.
+  waited_ = true;
+  std::this_thread::sleep_for(kShortSleep);
+  return true;
 }
 
 // Whoever asks for something every few milliseconds is awake now and then: not at each of several
@@ -198,6 +212,11 @@ AttachOutcome Attachment::examine() {
     analysis::StuckOptions options;
     options.stall_after = options_.stall;
     outcome.findings = analysis::find_stuck(snapshot, options);
+    for (int i = 0; i < kMaxPatience; ++i) {
+      if (outcome.findings.size() >= analysis::find_stuck(snapshot, loose).size()) break;
+      grow_older(examination);
+      outcome.findings = analysis::find_stuck(snapshot, options);
+    }
   }
   if (options_.on_headline && !outcome.findings.empty() &&
       outcome.findings.front().verdict == model::Verdict::Deadlock) {
@@ -263,7 +282,6 @@ void Attachment::set_late_ages(Examination& examination, model::Finding& finding
 
 void Attachment::set_ages(Examination& examination) {
   model::Snapshot& snapshot = examination.decoded.snapshot;
-  std::vector<size_t> unknown;
   const std::vector<char> matters = threads_whose_age_matters(snapshot);
   snapshot.taken = now_monotonic();
   for (size_t i = 0; i < snapshot.threads.size(); ++i) {
@@ -278,18 +296,28 @@ void Attachment::set_ages(Examination& examination) {
     }
     std::optional<nanoseconds> age;
     if (!examination.decoded.threads[i].polls) age = processes_[process]->sleeping_for(index);
-    if (age)
-      thread.wait->since -= std::min(*age, snapshot.taken);
-    else
-      unknown.push_back(i);
+    thread.wait->since -= std::min(age.value_or(nanoseconds(0)), snapshot.taken);
+    examination.aged.push_back(i);
   }
-  if (unknown.empty()) return;
+}
+
+// Waits a while. Those who are then found where they were have waited so much longer; the others
+// can move.
+void Attachment::grow_older(Examination& examination) {
+  model::Snapshot& snapshot = examination.decoded.snapshot;
   std::this_thread::sleep_for(kPatience);
-  for (const size_t i : unknown) {
+  for (const size_t i : examination.aged) {
+    model::Thread& thread = snapshot.threads[i];
+    if (!thread.wait) continue;
     const auto& [process, index] = examination.places[i];
     if (examination.decoded.threads[i].polls ? processes_[process]->waits_again(index)
-                                             : processes_[process]->stands_still(index))
-      snapshot.threads[i].wait->since -= std::min<nanoseconds>(kPatience, snapshot.taken);
+                                             : processes_[process]->stands_still(index)) {
+      thread.wait->since -= std::min<nanoseconds>(kPatience, thread.wait->since);
+    } else {
+      thread.activity = Activity::Running;
+      thread.busy = true;
+      thread.wait.reset();
+    }
   }
 }
 

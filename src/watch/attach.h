@@ -72,6 +72,7 @@ class Attachment {
   [[nodiscard]] std::vector<Outsider> gather_outsiders(const model::Snapshot& snapshot) const;
   [[nodiscard]] std::vector<char> threads_whose_age_matters(const model::Snapshot& snapshot) const;
   void set_ages(Examination& examination);
+  void grow_older(Examination& examination);
   void set_late_ages(Examination& examination, model::Finding& finding);
   void complete(Examination& examination, model::Finding& finding);
   void find_sites(Examination& examination, model::Finding& finding, model::FindingThread& thread);
@@ -82,6 +83,7 @@ class Attachment {
 
   AttachOptions options_;
   std::set<int> asked_;  // tids whose registers were asked for
+  bool waited_ = false;  // for threads that seemed to have fallen asleep just before
   std::vector<std::unique_ptr<process::LiveProcess>> processes_;
 };
 

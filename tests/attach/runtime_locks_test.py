@@ -170,19 +170,13 @@ time.sleep(60)
 """
 
 
-def until_found(world, pid, *options):
-    """The first answer with a finding in it.
-
-    A stall has to be half a second old, and a look that stops threads to read their registers makes
-    their sleep begin anew: so not one look behind the other."""
-    last = []
-
-    def seen():
-        time.sleep(0.7)
-        last[:] = attach(world, pid, *options)
-        return bool(last[1]["findings"])
-    world.wait_for(seen, "a finding")
-    return last
+def seen_at_once(world, pid, *options):
+    """The answer of a look that comes right behind another one: a look that stops threads to read
+    their registers makes their sleep begin anew, and must not hide a stall from the next."""
+    world.wait_for(lambda: attach(world, pid, *options)[1]["findings"], "a finding")
+    result, report = attach(world, pid, *options)
+    expect(report["findings"], "no finding the second time", result)
+    return result, report
 
 
 def locks_of(report):
@@ -230,7 +224,7 @@ def test_an_arena_of_malloc_has_a_name(world):
                    "all to sleep")
     if process.poll() == 77:
         raise Skip("no seccomp filters here")
-    result, report = until_found(world, process.pid)
+    result, report = seen_at_once(world, process.pid)
     expect(result.status == 0, "never more than a stall: who has it is inferred", result)
     expect(locks_of(report) == ["malloc's main arena", "table"], "both locks", result)
     expect("grow" in result.out and "on_signal" in result.out, "the stack past the signal", result)
@@ -273,7 +267,7 @@ def test_the_lock_of_python_has_a_name(world):
     script = world.write("shop.py", SCRIPT)
     process = world.start([python, script, extension, "cycle"])
     world.wait_for(lambda: len(os.listdir(f"/proc/{process.pid}/task")) == 3, "its threads")
-    result, report = until_found(world, process.pid)
+    result, report = seen_at_once(world, process.pid)
     expect(result.status == 0, "never more than a stall: whoever wants the GIL polls", result)
     finding = report["findings"][0]
     expect(locks_of(report) == ["Python's GIL", "store"], "both locks", result)

@@ -352,7 +352,6 @@ def test_gdb_without_a_process(world):
 
 # --- docs/decoded.md, by version of glibc
 
-ONLY_IN_CORES = {"once"}  # said in docs/decoded.md
 COLUMNS = {"2.31": "bullseye", "2.36": None, "2.41": "trixie"}
 
 
@@ -427,8 +426,7 @@ def test_decoded_by_version(world):
             if case == "healthy":
                 continue  # test_healthy_program_gives_nothing: it never comes to rest
             process = hang(world, program, case)
-            if case not in ONLY_IN_CORES:
-                expect_attached(world, process.pid, case, version, promised[version])
+            expect_attached(world, process.pid, case, version, promised[version])
             core = gcore(world, process)
             process.kill()
             process.wait()

@@ -92,6 +92,9 @@ std::string find_obstacle(const ThreadReading& reading) {
     return process_vm_readv(pid, &local, 1, &remote, 1, 0) < 0 ? errno : 0;
   }();
   if (error != EPERM && error != EACCES && reading.readable) return {};
+  const Result<std::string> words = read_file("/proc/" + std::to_string(pid) + "/status", 1 << 14);
+  if (words && words->find("\nVmSize:") == std::string::npos)
+    return "it is a thread of the kernel and has no program";
   const Result<std::string> scope = read_file("/proc/sys/kernel/yama/ptrace_scope", 16);
   struct stat status {};
   const std::string folder = "/proc/" + std::to_string(pid);
@@ -234,6 +237,10 @@ bool LiveProcess::still_spins(size_t thread) const {
   const std::optional<Spin> now = find_spin(facts.tid);
   return now && now->lock == facts.spins_on &&
          now->registers.rsp == facts.registers.get(kRegisterRsp);
+}
+
+bool LiveProcess::is_stopped(size_t thread) const {
+  return first_[thread].state == 'T' || first_[thread].state == 't';
 }
 
 void LiveProcess::read_again(size_t thread) { second_[thread] = tasks_.read(first_[thread].tid); }

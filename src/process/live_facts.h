@@ -36,6 +36,9 @@ class LiveProcess {
   const ProcessFacts& read();
   [[nodiscard]] const ProcessFacts& facts() const { return facts_; }
 
+  // Neither runs nor waits: a signal or a debugger has stopped it.
+  [[nodiscard]] bool is_stopped(size_t thread) const;
+
   // The second reading of the thread at this index of the facts.
   void read_again(size_t thread);
   // Both readings are equal: it slept at the same place all the while.

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <map>
+#include <string_view>
 #include <utility>
 
 namespace gordian::report {
@@ -47,7 +48,9 @@ std::string label_all(const Group& group) {
 }  // namespace
 
 std::string in_call(const std::string& call) {
-  return call == "running" || call == "asleep" ? call : "in " + call;
+  for (const std::string_view state : {"running", "asleep", "stopped by a signal"})
+    if (call == state) return call;
+  return "in " + call;
 }
 
 std::string calls_line(const std::vector<ListedThread>& threads) {

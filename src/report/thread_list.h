@@ -19,8 +19,8 @@ struct ListedThread {
   model::Stack stack;
 };
 
-// What a thread does of which no more is known than the call it sleeps in; "running" and "asleep"
-// are no calls.
+// What a thread does of which no more is known than the call it sleeps in; "running", "asleep" and
+// "stopped by a signal" are no calls.
 std::string in_call(const std::string& call);
 
 // "12 in epoll_wait, 3 in pthread_cond_wait and 1 running"; the most first.

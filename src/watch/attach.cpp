@@ -232,6 +232,15 @@ AttachOutcome Attachment::examine() {
   }
   outcome.processes = snapshot.processes;
   outcome.notes = examination.decoded.notes;
+  for (const auto& process : processes_) {
+    const size_t threads = process->facts().threads.size();
+    bool stopped = threads > 0;
+    for (size_t thread = 0; thread < threads; ++thread) stopped &= process->is_stopped(thread);
+    if (!stopped) continue;
+    outcome.notes.push_back("process " + std::to_string(process->pid()) +
+                            " is stopped by a signal or a debugger: let it go on (kill -CONT " +
+                            std::to_string(process->pid()) + ") to see what its threads wait for");
+  }
   outcome.threads = examination.places.size();
   view_others(examination, outcome);
   return outcome;
@@ -402,6 +411,7 @@ void Attachment::view_others(Examination& examination, AttachOutcome& outcome) {
     view.tid = snapshot.threads[i].tid;
     view.name = snapshot.threads[i].name;
     view.call = facts.blocked ? examination.decoded.threads[i].call : "running";
+    if (processes_[process]->is_stopped(index)) view.call = "stopped by a signal";
     if (facts.blocked && view.call.empty())
       view.call = facts.syscall < 0 ? "asleep" : "system call " + std::to_string(facts.syscall);
     if (options_.threads && facts.blocked) {

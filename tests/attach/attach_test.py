@@ -301,6 +301,20 @@ def test_no_such_process(world):
     expect(result.status == 2 and "not a process number" in result.err, "2", result)
 
 
+def test_a_stopped_process_says_so(world):
+    process = world.start(["sleep", "60"])
+    os.kill(process.pid, signal.SIGSTOP)
+
+    def is_stopped():
+        with open(f"/proc/{process.pid}/stat", encoding="ascii") as file:
+            return file.read().rsplit(")", 1)[1].split()[0] == "T"
+    world.wait_for(is_stopped, "it to stop")
+    result, report = attach(world, process.pid)
+    expect(result.status == 0 and not report["findings"], "nothing found", result)
+    expect("1 stopped by a signal" in result.out and f"kill -CONT {process.pid}" in result.err, "says so", result)
+    world.end_all()
+
+
 def test_no_permission_says_which(world):
     if os.geteuid() != 0:
         raise Skip("only root can become somebody else")

@@ -126,7 +126,8 @@ Result<CoreFile> CoreFile::from_descriptor(FileDescriptor fd) {
   if (core.threads_.empty())
     return Error("no threads in this core file" +
                      (core.damage_.empty() ? std::string() : ": it is " + core.damage_),
-                 "the registers of the threads stand near its beginning; was it written whole?");
+                 "the registers of the threads are missing (gdb writes them at the end); was it "
+                 "written whole?");
   if (core.pid_ == 0) core.pid_ = core.threads_.front().tid;
   return core;
 }

@@ -69,47 +69,65 @@ __attribute__((noinline)) int lock_by_libc(pthread_mutex_t* mutex, CallSite site
 }
 
 // The quick way of a recorded program: as quick_holds.h does it, but in a scope, since a signal
-// handler must not write into the middle of a record. False: nothing was done.
-__attribute__((always_inline)) inline bool lock_recorded(pthread_mutex_t* mutex,
-                                                         const CallSite& site) {
+// handler must not write into the middle of a record.
+//
+// `quick` stays as it is in such a scope: while a program is recorded nobody else goes by it, and
+// each store less is a store less for the next atomic operation to wait for. For the same reason
+// the way straight through makes no call but the last one: it then needs no frame.
+
+// In the scope of lock_recorded, with the hold on the card.
+__attribute__((noinline)) int record_late(pthread_mutex_t* mutex, CallSite site) {
   ThreadState& thread = this_thread;
-  const QuickHold quick = prepare_hold(address_of(mutex), site.pc);
-  if (quick.card == nullptr) return false;
-  thread.open_scope(site.frame);
+  record_acquired(thread, {.address = address_of(mutex), .kind = Kind::Mutex}, site);
   __atomic_signal_fence(__ATOMIC_SEQ_CST);
-  const bool taken = take_plain_mutex(mutex, quick.card->tid);
-  if (__builtin_expect(taken, 1)) {
-    finish_hold(quick, address_of(mutex), Kind::Mutex, 0, site);
-    if (!record_acquired_quickly(*quick.card, address_of(mutex), site)) {
-      record_acquired(thread, {.address = address_of(mutex), .kind = Kind::Mutex}, site);
-    }
-  }
-  __atomic_signal_fence(__ATOMIC_SEQ_CST);
-  thread.close_scope();
-  return taken;
+  thread.scope = 0;
+  return 0;
 }
 
-__attribute__((always_inline)) inline bool unlock_recorded(uint64_t address, uint64_t frame) {
+// What is recorded for the first time, or after a while.
+__attribute__((noinline)) int lock_recorded_slowly(pthread_mutex_t* mutex, CallSite site) {
+  ThreadState& thread = this_thread;
+  if (thread.scope != 0 || !is_default_kind(mutex)) return lock_by_libc(mutex, site);
+  const QuickHold quick = prepare_hold(address_of(mutex), site.pc);
+  if (quick.card == nullptr) return lock_by_libc(mutex, site);
+  thread.scope = site.frame;
+  __atomic_signal_fence(__ATOMIC_SEQ_CST);
+  if (!take_plain_mutex(mutex, quick.card->tid)) {
+    thread.scope = 0;
+    return lock_by_libc(mutex, site);
+  }
+  finish_hold(quick, address_of(mutex), Kind::Mutex, 0, site);
+  return record_late(mutex, site);
+}
+
+__attribute__((noinline)) int lock_recorded(pthread_mutex_t* mutex, CallSite site) {
   ThreadState& thread = this_thread;
   gordian::format::Card* const card = thread.quick;
-  if (card == nullptr) return false;
-  const uint32_t top = card->hold_count - 1;
-  if (top > 1) return false;
-  const gordian::format::Hold& hold = card->holds[top];
-  if ((hold.flags & gordian::format::kSuspended) != 0) return false;
-  thread.open_scope(frame);
+  if (__builtin_expect(card == nullptr || thread.scope != 0 || !is_default_kind(mutex), 0)) {
+    return lock_recorded_slowly(mutex, site);
+  }
+  gordian::format::Ring* const ring = ring_of(*card);
+  const QuickHold quick = find_cached_hold(*card, address_of(mutex));
+  if (__builtin_expect(quick.card == nullptr || ring == nullptr, 0)) {
+    return lock_recorded_slowly(mutex, site);
+  }
+  thread.scope = site.frame;
   __atomic_signal_fence(__ATOMIC_SEQ_CST);
-  const bool dropped = drop_hold(*card, top, address);
-  if (__builtin_expect(dropped, 1) && !record_released_quickly(*card, address)) {
-    record_released(thread, {.address = address, .kind = Kind::Mutex});
+  if (__builtin_expect(!has_room(*ring) || !take_plain_mutex(mutex, card->tid), 0)) {
+    thread.scope = 0;
+    return lock_recorded_slowly(mutex, site);
+  }
+  finish_hold(quick, address_of(mutex), Kind::Mutex, 0, site);
+  if (__builtin_expect(!record_acquired_quickly(*ring, *card, address_of(mutex), site), 0)) {
+    return record_late(mutex, site);
   }
   __atomic_signal_fence(__ATOMIC_SEQ_CST);
-  thread.close_scope();
-  return dropped;
+  thread.scope = 0;
+  return 0;
 }
 
 __attribute__((noinline)) int lock_otherwise(pthread_mutex_t* mutex, CallSite site) {
-  if (alive() == kRecording && is_default_kind(mutex) && lock_recorded(mutex, site)) return 0;
+  if (alive() == kRecording) return lock_recorded(mutex, site);
   if (alive() != kAlone || !is_default_kind(mutex)) return lock_by_libc(mutex, site);
   const QuickHold quick = prepare_hold(address_of(mutex), site.pc);
   if (quick.card == nullptr || !take_plain_mutex_alone(mutex, quick.card->tid)) {
@@ -136,13 +154,48 @@ int unlock_checked(pthread_mutex_t* mutex, const CallSite& site) {
 }
 
 __attribute__((noinline)) int unlock_generally(pthread_mutex_t* mutex, CallSite site) {
-  if (alive() == kRecording && unlock_recorded(address_of(mutex), site.frame)) {
-    return real.pthread_mutex_unlock(mutex);
-  }
   ensure_started();
   if ((mutex->__data.__kind & kOwnerChecked) != 0) return unlock_checked(mutex, site);
   note_released(Request{.address = address_of(mutex), .object = 0, .kind = Kind::Mutex}, site);
   return real.pthread_mutex_unlock(mutex);
+}
+
+// As lock_recorded.
+__attribute__((noinline)) int unlock_recorded_slowly(pthread_mutex_t* mutex) {
+  ThreadState& thread = this_thread;
+  record_released(thread, {.address = address_of(mutex), .kind = Kind::Mutex});
+  __atomic_signal_fence(__ATOMIC_SEQ_CST);
+  thread.scope = 0;
+  return real.pthread_mutex_unlock(mutex);
+}
+
+__attribute__((noinline)) int unlock_recorded(pthread_mutex_t* mutex, CallSite site) {
+  ThreadState& thread = this_thread;
+  gordian::format::Card* const card = thread.quick;
+  if (__builtin_expect(card == nullptr || thread.scope != 0, 0)) {
+    return unlock_generally(mutex, site);
+  }
+  const uint32_t top = card->hold_count - 1;  // none held: the largest number
+  if (__builtin_expect(top > 1 || (card->holds[top].flags & gordian::format::kSuspended) != 0, 0)) {
+    return unlock_generally(mutex, site);
+  }
+  gordian::format::Ring* const ring = ring_of(*card);
+  thread.scope = site.frame;
+  __atomic_signal_fence(__ATOMIC_SEQ_CST);
+  if (__builtin_expect(!drop_hold(*card, top, address_of(mutex)), 0)) {
+    thread.scope = 0;
+    return unlock_generally(mutex, site);
+  }
+  if (__builtin_expect(ring == nullptr || !record_released_quickly(*ring, address_of(mutex)), 0)) {
+    return unlock_recorded_slowly(mutex);
+  }
+  __atomic_signal_fence(__ATOMIC_SEQ_CST);
+  thread.scope = 0;
+  return real.pthread_mutex_unlock(mutex);
+}
+
+__attribute__((noinline)) int unlock_otherwise(pthread_mutex_t* mutex, CallSite site) {
+  return alive() == kRecording ? unlock_recorded(mutex, site) : unlock_generally(mutex, site);
 }
 
 }  // namespace
@@ -196,7 +249,7 @@ GORDIAN_HOOK int pthread_mutex_unlock(pthread_mutex_t* mutex) noexcept {
   if (__builtin_expect(may_be_quick() && pop_quickly(address_of(mutex)), 1)) {
     return real.pthread_mutex_unlock(mutex);
   }
-  return unlock_generally(mutex, GORDIAN_CALL_SITE());
+  return unlock_otherwise(mutex, GORDIAN_CALL_SITE());
 }
 
 GORDIAN_HOOK int pthread_mutex_init(pthread_mutex_t* mutex,

@@ -50,6 +50,21 @@ struct QuickHold {
   uint32_t generation = 0;
 };
 
+// As prepare_hold, but only for what is in the caches: makes no call.
+__attribute__((always_inline)) inline QuickHold find_cached_hold(format::Card& card,
+                                                                 uint64_t address) {
+  const uint32_t generation = generation_of(address);
+  const uint64_t wanted = instance_of(address, generation, 0);
+  if (card.hold_count == 0) {
+    if (cached_bare(card, address) == cache_key(wanted, card)) return {&card, 0, generation};
+    return {};
+  }
+  if (card.hold_count != 1) return {};
+  const uint64_t key = cache_key(chain_key(wanted, mark_of(card.holds[0])), card);
+  if (cached_chain(card, key) == key) return {&card, 1, generation};
+  return {};
+}
+
 // Before the real call or after it: a lock that changes its generation meanwhile is logged again.
 __attribute__((always_inline)) inline QuickHold prepare_hold(uint64_t address, uint64_t pc,
                                                              uint8_t mode = 0) {

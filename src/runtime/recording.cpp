@@ -603,6 +603,9 @@ int make_recording(bool blocks, uint64_t size_limit) {
   recorder.stacks = reinterpret_cast<uint64_t*>(tables + static_cast<long>(kSlotBytes));
   recorder.size = size;
   recorder.tables_size = kTableBytes;
+  const auto first_ring = reinterpret_cast<uint64_t>(recorder.rings);
+  recorder.ring_bias = first_ring - (reinterpret_cast<uint64_t>(board.cards) >> kRingShift);
+  recorder.rings_end = first_ring + uint64_t{capacity} * sizeof(Ring);
   recorder.header = header;
   return memfd;
 }
@@ -625,6 +628,7 @@ void trim_recording() {
   const uint64_t used = header->used + kSpare;
   if (used >= header->capacity) return;
   __atomic_store_n(&header->capacity, static_cast<uint32_t>(used), __ATOMIC_SEQ_CST);
+  recorder.rings_end = reinterpret_cast<uint64_t>(recorder.rings + used);
   const uint64_t kept = header->data_offset + used * kRingBytes;
   raw_call(SYS_munmap, reinterpret_cast<long>(header) + static_cast<long>(kept),
            static_cast<long>(recorder.size - kept));

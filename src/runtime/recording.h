@@ -20,7 +20,8 @@ namespace gordian::runtime {
 struct ObjectSlot {
   uint64_t address;  // kEndedObject set: the object has ended, the slot waits for the next there
   uint32_t ticket;
-  uint32_t last;  // ring + 1 of who took that ticket for an exclusive hold; 0: somebody else's
+  uint32_t last;  // number_of() the ring of who took that ticket for an exclusive hold; 0: somebody
+                  // else's
 };
 inline constexpr uint64_t kEndedObject = uint64_t{1} << 63;
 
@@ -31,6 +32,8 @@ struct Recorder {
   uint64_t* stacks;   // stack_key() by stack id
   uint64_t size;      // of the mapping
   uint64_t tables_size;
+  uint64_t ring_bias;  // a card's ring is at ring_bias + (the card's address >> kRingShift)
+  uint64_t rings_end;
 };
 extern Recorder recorder __attribute__((visibility("hidden")));
 
@@ -43,14 +46,18 @@ void leave_recording();
 // Gives back the rings that nobody uses yet, for good; see trim_board().
 void trim_recording();
 
-// The thread's ring; null: it has none.
+// The thread's ring; null: it has none. In few instructions: every recorded lock asks twice.
+inline constexpr uint32_t kRingShift = 6;
+static_assert(sizeof(format::Card) == sizeof(format::Ring) << kRingShift);
 inline format::Ring* ring_of(const format::Card& card) {
-  const auto index = static_cast<uint64_t>(&card - board.cards);
-  return __builtin_expect(index < recorder.header->capacity, 1) ? recorder.rings + index : nullptr;
+  const uint64_t at = recorder.ring_bias + (reinterpret_cast<uint64_t>(&card) >> kRingShift);
+  return __builtin_expect(at < recorder.rings_end, 1) ? reinterpret_cast<format::Ring*>(at)
+                                                      : nullptr;
 }
 
+// Not 0, and another for each ring: they lie 128 bytes apart in less than 2^38.
 inline uint32_t number_of(const format::Ring* ring) {
-  return static_cast<uint32_t>(ring - recorder.rings) + 1;
+  return static_cast<uint32_t>(reinterpret_cast<uint64_t>(ring) >> 6) | 1;
 }
 
 // ---- events, by whom they are called for
@@ -85,6 +92,15 @@ void record_module(const format::ModuleBody& module, const char* path);
 inline constexpr uint32_t kStackSlots = 1U << 16;
 inline constexpr uint32_t kRoom = 16;  // bytes that are there if `head` is below `limit`
 
+// The judge's processor has read the lines that are about to be written anew. Fetching them back
+// takes longer than all the rest of a record, and the next atomic operation would wait for it: so
+// they are asked for some records earlier.
+inline constexpr uint32_t kFetchAhead = 512;  // bytes
+__attribute__((always_inline)) inline void fetch_ahead(const format::Ring& ring, uint64_t head) {
+  const uint64_t at = (head + kFetchAhead) & (format::kRingBytes - 1);
+  asm volatile("prefetchw %0" : : "m"(*reinterpret_cast<const char*>(ring.data + at)));
+}
+
 // A call site and how deep its frame lies in the stack: what tells stacks apart cheaply.
 inline uint64_t stack_key(const format::Card& card, const CallSite& site) {
   return (site.pc & 0xffffffffffffU) | ((card.stack_high - site.frame) >> 3) << 48;
@@ -98,57 +114,60 @@ inline uint32_t object_index(uint64_t address) {
 }
 static_assert(format::kMaxSlots == 1U << (64 - 44));
 
-// Acquire of a lock held exclusively, if everything about it is known already. False: nothing was
-// written.
-__attribute__((always_inline)) inline bool record_acquired_quickly(const format::Card& card,
+// Is there room for a record, and no need to tell the time first? Only in a scope.
+inline bool has_room(const format::Ring& ring) {
+  return ring.head < ring.limit && ring.clock == recorder.header->clock;
+}
+
+// Acquire of a lock held exclusively, into a ring that has room. False: nothing was written, since
+// the object or the stack is new.
+__attribute__((always_inline)) inline bool record_acquired_quickly(format::Ring& ring,
+                                                                   const format::Card& card,
                                                                    uint64_t address,
                                                                    const CallSite& site) {
-  format::Ring* const ring = ring_of(card);
   const uint64_t key = stack_key(card, site);
   const uint32_t stack = stack_index(key);
   const uint32_t slot = object_index(address);
   ObjectSlot& object = recorder.slots[slot];
-  if (__builtin_expect(
-          (ring == nullptr) | (object.address != address) | (recorder.stacks[stack] != key), 0)) {
+  if (__builtin_expect((object.address != address) | (recorder.stacks[stack] != key), 0)) {
     return false;
   }
-  const uint64_t head = ring->head;
-  if (__builtin_expect(head >= ring->limit || ring->clock != recorder.header->clock, 0)) {
-    return false;
-  }
-  auto* const words = reinterpret_cast<uint32_t*>(ring->data + (head & (format::kRingBytes - 1)));
+  const uint64_t head = ring.head;
+  fetch_ahead(ring, head);
+  char* const to = reinterpret_cast<char*>(ring.data + (head & (format::kRingBytes - 1)));
   const uint32_t ticket = object.ticket + 1;
-  const uint32_t self = number_of(ring);
+  const uint32_t self = number_of(&ring);
   object.ticket = ticket;
+  using Word [[gnu::may_alias, gnu::aligned(4)]] = uint32_t;
+  using Words [[gnu::may_alias, gnu::aligned(4)]] = uint64_t;
   if (__builtin_expect(object.last == self, 1)) {
-    words[0] = format::event_head(format::Event::AcquireNext, 2, 0, slot);
-    words[1] = stack;
+    *reinterpret_cast<Words*>(to) =
+        format::event_head(format::Event::AcquireNext, 2, 0, slot) | uint64_t{stack} << 32;
     // ORDER: who sees the head sees the record; pairs with the judge's acquire.
-    __atomic_store_n(&ring->head, head + 8, __ATOMIC_RELEASE);
+    __atomic_store_n(&ring.head, head + 8, __ATOMIC_RELEASE);
     return true;
   }
   object.last = self;
-  words[0] = format::event_head(format::Event::Acquire, 3, 0, slot);
-  words[1] = ticket;
-  words[2] = stack;
+  *reinterpret_cast<Words*>(to) =
+      format::event_head(format::Event::Acquire, 3, 0, slot) | uint64_t{ticket} << 32;
+  reinterpret_cast<Word*>(to)[2] = stack;
   // ORDER: as above.
-  __atomic_store_n(&ring->head, head + 12, __ATOMIC_RELEASE);
+  __atomic_store_n(&ring.head, head + 12, __ATOMIC_RELEASE);
   return true;
 }
 
-__attribute__((always_inline)) inline bool record_released_quickly(const format::Card& card,
+// Release of a lock, as above.
+__attribute__((always_inline)) inline bool record_released_quickly(format::Ring& ring,
                                                                    uint64_t address) {
-  format::Ring* const ring = ring_of(card);
   const uint32_t slot = object_index(address);
-  if (__builtin_expect((ring == nullptr) | (recorder.slots[slot].address != address), 0)) {
+  const uint64_t head = ring.head;
+  if (__builtin_expect((recorder.slots[slot].address != address) | (head >= ring.limit), 0)) {
     return false;
   }
-  const uint64_t head = ring->head;
-  if (__builtin_expect(head >= ring->limit, 0)) return false;
-  *reinterpret_cast<uint32_t*>(ring->data + (head & (format::kRingBytes - 1))) =
+  *reinterpret_cast<uint32_t*>(ring.data + (head & (format::kRingBytes - 1))) =
       format::event_head(format::Event::Release, 1, 0, slot);
   // ORDER: as above.
-  __atomic_store_n(&ring->head, head + 4, __ATOMIC_RELEASE);
+  __atomic_store_n(&ring.head, head + 4, __ATOMIC_RELEASE);
   return true;
 }
 

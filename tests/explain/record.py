@@ -62,7 +62,7 @@ def record(options, label):
     marker = uuid.uuid4().hex
     process = core_scenarios.start(scenario.bare_words(words), options.directory, extra, marker)
     try:
-        if not core_scenarios.wait_until_quiet(process, marker):
+        if core_scenarios.wait_until_quiet(process, marker, 30) == "ended":
             return "it ended"
         command = [word.format(pid=process.pid) for word in TOOLS["." + tool if tool else ""]]
         made = subprocess.run(command, capture_output=True, timeout=90, check=False,

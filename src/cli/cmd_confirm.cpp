@@ -4,13 +4,18 @@
 #include "base/text.h"
 #include "cli/command.h"
 #include "cli/confirming.h"
+#include "cli/predicting.h"
 #include "cli/program_line.h"
+#include "cli/progress_bar.h"
 #include "report/json.h"
 #include "report/read_findings.h"
+#include "trace/mapped_file.h"
+#include "trace/recording_file.h"
 #include "watch/launcher.h"
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
+#include <memory>
 #include <string>
 #include <unistd.h>
 #include <utility>
@@ -19,7 +24,7 @@
 namespace gordian::cli {
 namespace {
 
-constexpr char kUsage[] = "gordian confirm [options] FINDINGS.json -- PROGRAM [ARGS...]";
+constexpr char kUsage[] = "gordian confirm [options] FILE -- PROGRAM [ARGS...]";
 constexpr uint64_t kLongestReport = uint64_t{256} << 20;
 
 struct Options {
@@ -50,9 +55,13 @@ Result<Options> parse(const Args& args) {
       "program really deadlocked.");
   app.name("gordian confirm");
   app.set_help_flag("-h,--help", "Print this");
-  app.add_option("FINDINGS", options.file, "What gordian run --json wrote");
+  app.add_option("FILE", options.file,
+                 "A recording (gordian run --record), or a report that gordian run or\n"
+                 "gordian predict wrote of it with --json");
   app.add_option("--finding", options.finding,
-                 "Only the N-th finding of the file (default: all that are possible or proved)")
+                 "Only the N-th finding of the file, as gordian predict numbers them (default: all "
+                 "that are "
+                 "possible or proved)")
       ->check(CLI::Range(size_t{1}, size_t{1'000'000}))
       ->option_text("N");
   app.add_option("--tries", options.confirm.tries, "At most K runs for a finding (default: 20)")
@@ -110,15 +119,30 @@ Result<Options> parse(const Args& args) {
   return options;
 }
 
+// What the file says may happen: a recording is judged as gordian predict does.
+Result<std::vector<model::Finding>> findings_of(const std::string& path, bool quiet) {
+  GORDIAN_TRY(std::shared_ptr<const trace::MappedFile> file, trace::MappedFile::open(path));
+  if (trace::RecordingFile::is_recording(file->bytes())) {
+    GORDIAN_TRY(trace::RecordingFile recording, trace::RecordingFile::over(std::move(file), path));
+    ProgressBar bar(quiet);
+    report::TraceTotals totals;
+    return predict_recording(
+        std::move(recording), {}, totals,
+        [&](const std::string& what, uint64_t done, uint64_t all) { bar.show(what, done, all); });
+  }
+  if (file->bytes().size() > kLongestReport)
+    return Error("is no recording, and too long for a report").in(path);
+  return report::read_findings(std::string(file->bytes())).in(path);
+}
+
 Result<int> run(const Args& args) {
   GORDIAN_TRY(const Options options, parse(args));
   if (options.help) {
     std::fputs(options.help_text.c_str(), stdout);
     return static_cast<int>(Exit::Clean);
   }
-  GORDIAN_TRY(const std::string source, read_file(options.file, kLongestReport).in(options.file));
   GORDIAN_TRY(const std::vector<model::Finding> findings,
-              report::read_findings(source).in(options.file));
+              findings_of(options.file, options.confirm.quiet));
   report::Report report;
   report.command = "confirm";
   report.version = GORDIAN_VERSION;

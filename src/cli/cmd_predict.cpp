@@ -1,23 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 // gordian predict: the deadlocks that recorded runs were lucky to miss.
-#include "analysis/predict.h"
 #include "base/file.h"
 #include "base/text.h"
 #include "cli/command.h"
-#include "cli/recorded_words.h"
-#include "report/fingerprint.h"
+#include "cli/predicting.h"
+#include "cli/progress_bar.h"
 #include "report/json.h"
 #include "report/report.h"
 #include "report/text.h"
-#include "trace/recording_reader.h"
-#include "trace/std_reader.h"
 
 #include <CLI/CLI.hpp>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <memory>
 #include <set>
 #include <string>
 #include <unistd.h>
@@ -32,17 +28,18 @@ constexpr const char* kUsage = "gordian predict [options] FILE...";
 struct Options {
   std::vector<std::string> files;
   std::string json;
-  std::string memory = "auto";
+  PredictOptions predict;
   bool refuted = false;
   bool strict = false;
   bool quiet = false;
-  bool no_swaps = false;
   bool help = false;
   std::string help_text;
 };
 
 Result<Options> parse(const Args& args) {
   Options options;
+  std::string memory = "auto";
+  bool no_swaps = false;
   CLI::App app(
       "Reads recorded runs and reports the deadlocks that another order of the same steps\n"
       "would have hit. Exits with 66 if one is proved.",
@@ -50,7 +47,7 @@ Result<Options> parse(const Args& args) {
   app.add_option("FILE", options.files,
                  "Recordings of gordian run --record, or traces as STD text or in its binary form");
   app.add_option("--json", options.json, "Write the findings to FILE as JSON")->option_text("FILE");
-  app.add_option("--memory", options.memory,
+  app.add_option("--memory", memory,
                  "Whether a trace has all reads and writes: auto (it has if it has any), complete, "
                  "none (leave them out)")
       ->check(CLI::IsMember({"auto", "complete", "none"}))
@@ -58,7 +55,7 @@ Result<Options> parse(const Args& args) {
   app.add_flag("--refuted", options.refuted,
                "Also show the patterns that cannot happen, with the reason");
   app.add_flag("--strict", options.strict, "Exit with 66 also for what is only possible");
-  app.add_flag("--no-swaps", options.no_swaps,
+  app.add_flag("--no-swaps", no_swaps,
                "Do not look for orders in which critical sections are swapped");
   app.add_flag("-q,--quiet", options.quiet, "Print findings only");
   try {
@@ -75,151 +72,11 @@ Result<Options> parse(const Args& args) {
     return Error(error.what(), "gordian predict --help lists the options");
   }
   if (options.files.empty()) return Error("no trace to read", std::string("usage: ") + kUsage);
+  options.predict.memory = memory == "complete" ? MemoryRecorded::Complete
+                           : memory == "none"   ? MemoryRecorded::None
+                                                : MemoryRecorded::Auto;
+  options.predict.swaps = !no_swaps;
   return options;
-}
-
-// A line on the terminal that is gone when the work is done.
-class ProgressBar {
- public:
-  explicit ProgressBar(bool quiet) : is_on_(!quiet && isatty(STDERR_FILENO) == 1) {}
-  ProgressBar(const ProgressBar&) = delete;
-  ProgressBar& operator=(const ProgressBar&) = delete;
-  ~ProgressBar() { clear(); }
-
-  void show(const std::string& what, uint64_t done, uint64_t all) {
-    using Clock = std::chrono::steady_clock;
-    constexpr auto kPeriod = std::chrono::milliseconds(100);
-    constexpr uint64_t kWidth = 30;
-    if (!is_on_ || Clock::now() - last_ < kPeriod) return;
-    last_ = Clock::now();
-    const uint64_t part = all == 0 ? kWidth : std::min(kWidth, done * kWidth / all);
-    const std::string bar = std::string(part, '#') + std::string(kWidth - part, '.');
-    is_shown_ = true;
-    std::fprintf(stderr, "\r\x1b[K%s [%s] %3llu %%", what.c_str(), bar.c_str(),
-                 static_cast<unsigned long long>(all == 0 ? 100 : done * 100 / all));
-    std::fflush(stderr);
-  }
-
-  void clear() {
-    if (is_shown_) std::fputs("\r\x1b[K", stderr);
-    is_shown_ = false;
-  }
-
- private:
-  bool is_on_;
-  bool is_shown_ = false;
-  std::chrono::steady_clock::time_point last_ = std::chrono::steady_clock::now();
-};
-
-// Puts the trace's own names where the analysis left numbers.
-void name(model::Finding& finding, const trace::StdReader& reader) {
-  finding.source = reader.path();
-  for (model::Resource& resource : finding.resources) {
-    resource.name_is_id = true;
-    resource.name = resource.kind == model::ResourceKind::Thread
-                        ? reader.thread_name(resource.joined)
-                        : reader.lock_name(static_cast<uint32_t>(resource.id));
-  }
-  for (model::FindingThread& thread : finding.threads) {
-    thread.name = reader.thread_name(thread.id);
-    for (model::FindingHold& hold : thread.holds)
-      hold.place = reader.site_name(static_cast<uint32_t>(hold.site));
-    if (thread.wants)
-      thread.wants->place = reader.site_name(static_cast<uint32_t>(thread.wants->site));
-  }
-  if (finding.reason.thread)
-    finding.reason.thread_name = reader.thread_name(*finding.reason.thread);
-  if (!finding.witness) return;
-  for (model::WitnessStep& step : finding.witness->steps)
-    step.thread_name = reader.thread_name(step.thread);
-}
-
-// What both kinds of files have: read twice, judged once. `Read` is called as
-// read(detail, sink, progress) and returns Result<void>.
-template <typename Reader, typename Read>
-Result<std::vector<model::Finding>> predict_run(Reader& reader, const Read& read,
-                                                const std::string& label, const Options& options,
-                                                report::TraceTotals& totals, ProgressBar& bar) {
-  const uint64_t all = 2 * reader.byte_count();
-  analysis::LockOrderScan scan;
-  GORDIAN_TRY(, read(
-                    trace::Detail::Locks,
-                    [&](std::span<const model::TraceEvent> events) { scan.add(events); },
-                    [&](uint64_t done, uint64_t) { bar.show(label, done, all); }));
-  const analysis::Candidates candidates = scan.finish(reader.size());
-  const bool reads_memory = options.memory != "none" && reader.size().has_memory;
-  const bool complete =
-      options.memory == "complete" || (reads_memory && !reader.size().has_partial_memory);
-  totals.events += reader.size().events;
-  totals.threads += reader.size().threads;
-  totals.locks += candidates.used_locks;
-  totals.acquisitions += candidates.acquisitions;
-  totals.nested += candidates.nested;
-  totals.complete_memory = complete && (totals.files == 1 || totals.complete_memory);
-  if (!candidates.any()) return std::vector<model::Finding>();
-
-  analysis::TraceIndex index(candidates, reader.size());
-  GORDIAN_TRY(, read(
-                    reads_memory ? trace::Detail::Memory : trace::Detail::Sites,
-                    [&](std::span<const model::TraceEvent> events) { index.add(events); },
-                    [&](uint64_t done, uint64_t) { bar.show(label, all / 2 + done, all); }));
-  index.finish();
-  bar.show("judging", 0, 1);
-  analysis::Prediction prediction = analysis::predict(
-      index, candidates, reader.size(), {.complete_memory = complete, .swaps = !options.no_swaps});
-  totals.patterns += prediction.patterns;
-  totals.unchecked += prediction.unchecked;
-  totals.patterns_cut = totals.patterns_cut || prediction.patterns_cut;
-  totals.searches_cut = totals.searches_cut || prediction.searches_cut;
-  return std::move(prediction.findings);
-}
-
-Result<std::vector<model::Finding>> predict_recording(trace::RecordingFile file,
-                                                      const Options& options,
-                                                      report::TraceTotals& totals,
-                                                      ProgressBar& bar) {
-  const std::string path = file.path();
-  std::vector<model::Finding> all;
-  for (trace::RecordingRun& run : trace::runs_of(std::move(file))) {
-    const auto read = [&](trace::Detail detail, const trace::EventSink& sink,
-                          const trace::ProgressSink& progress) {
-      run.read(detail, sink, progress);
-      return Result<void>();
-    };
-    const std::string label = "reading " + escape_for_terminal(path);
-    GORDIAN_TRY(std::vector<model::Finding> findings,
-                predict_run(run, read, label, options, totals, bar));
-    put_into_words(findings, run);
-    for (model::Finding& finding : findings) {
-      finding.source = path;
-      finding.fingerprint = report::fingerprint(finding);
-      all.push_back(std::move(finding));
-    }
-  }
-  return all;
-}
-
-Result<std::vector<model::Finding>> predict_file(const std::string& path, const Options& options,
-                                                 report::TraceTotals& totals, ProgressBar& bar) {
-  GORDIAN_TRY(std::shared_ptr<const trace::MappedFile> file, trace::MappedFile::open(path));
-  ++totals.files;
-  if (trace::RecordingFile::is_recording(file->bytes())) {
-    GORDIAN_TRY(trace::RecordingFile recording, trace::RecordingFile::over(std::move(file), path));
-    return predict_recording(std::move(recording), options, totals, bar);
-  }
-  trace::StdReader reader = trace::StdReader::over(std::move(file), path);
-  const auto read = [&](trace::Detail detail, const trace::EventSink& sink,
-                        const trace::ProgressSink& progress) {
-    return reader.read(detail, sink, progress);
-  };
-  const std::string label = "reading " + escape_for_terminal(path);
-  GORDIAN_TRY(std::vector<model::Finding> findings,
-              predict_run(reader, read, label, options, totals, bar));
-  for (model::Finding& finding : findings) {
-    name(finding, reader);
-    finding.fingerprint = report::fingerprint(finding);
-  }
-  return findings;
 }
 
 // What another file told already is the same bug in another run.
@@ -242,6 +99,8 @@ report::TextOptions text_options(const Options& options) {
   text.color = isatty(STDOUT_FILENO) == 1 && terminal != nullptr &&
                std::strcmp(terminal, "dumb") != 0 && (no_color == nullptr || *no_color == '\0');
   text.show_refuted = options.refuted;
+  // gordian confirm takes one file, and counts its findings.
+  text.numbered = options.files.size() == 1;
   return text;
 }
 
@@ -266,10 +125,13 @@ Result<int> run(const Args& args) {
   report.host = host;
   report.trace.emplace();
   ProgressBar bar(options.quiet);
+  const auto show = [&](const std::string& what, uint64_t done, uint64_t all) {
+    bar.show(what, done, all);
+  };
   std::set<std::string> told;
   for (const std::string& file : options.files) {
     GORDIAN_TRY(std::vector<model::Finding> findings,
-                predict_file(file, options, *report.trace, bar));
+                predict_file(file, options.predict, *report.trace, show));
     bar.clear();
     report::Report shown;
     shown.findings = findings;

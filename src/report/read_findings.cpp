@@ -143,7 +143,8 @@ class FindingReader {
 Result<std::vector<model::Finding>> read_findings(const std::string& json) {
   const ReadJson report = ReadJson::parse(json, nullptr, false);
   if (report.is_discarded() || !report.is_object() || !report.contains("findings"))
-    return Error("not a report of gordian", "gordian run --json FILE writes one");
+    return Error("neither a recording nor a report of gordian",
+                 "gordian run writes them, with --record FILE and --json FILE");
   const auto schema = report.find("schema");
   if (schema == report.end() || *schema != ReadJson(1))
     return Error("a report of another schema than 1", "use the gordian that wrote it");

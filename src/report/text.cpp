@@ -370,7 +370,13 @@ std::string findings_text(const Report& report, const TextOptions& options) {
   std::stable_sort(shown.begin(), shown.end(),
                    [&](const Finding* a, const Finding* b) { return rank(a) < rank(b); });
   std::string out;
-  for (const Finding* finding : shown) out += to_text(*finding, options);
+  for (const Finding* finding : shown) {
+    if (options.numbered) {
+      const std::string number = std::to_string(finding - report.findings.data() + 1);
+      out += styled(Style::Dim, "finding " + number + "\n", options);
+    }
+    out += to_text(*finding, options);
+  }
   return out;
 }
 

@@ -16,6 +16,7 @@ namespace gordian::report {
 struct TextOptions {
   bool color = false;         // the caller knows whether it writes to a terminal
   bool show_refuted = false;  // --refuted
+  bool numbered = false;      // findings_text(): above each its place in the report, from 1
   std::string folder = {};    // source files below it are shown relative to it; empty: as they are
 };
 

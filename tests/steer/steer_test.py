@@ -47,6 +47,23 @@ def test_mutex(world):
     expect(again.status == 66, "the seed does it again", again)
 
 
+# Predict numbers what it prints, confirm counts the same; the JSON of predict does as well.
+def test_from_a_recording(world):
+    words = (world.kind("mutex/lock_order"), "cycle", "lucky")
+    recording = world.path("run.grec")
+    result = world.watch(*words, options=("--record", recording))
+    expect(result.status == 0, "the lucky run ends well", result)
+    predicted = world.run(world.gordian, "predict", "--json", world.path("predicted.json"), recording)
+    number = re.search(r"^finding (\d+)\nPOSSIBLE", predicted.out, re.MULTILINE)
+    expect(number, "its number", predicted)
+    for found in (recording, world.path("predicted.json")):
+        result, report = confirm(world, found, *words, options=("--tries=3", "--finding", number[1]))
+        expect(result.status == 66, "confirmed", result)
+        expect([f["verdict"] for f in report["findings"]] == ["confirmed"], "the verdict", result)
+    beyond = world.run(world.gordian, "confirm", "--finding=999", recording, "--", *words)
+    expect(beyond.status == 2 and "no finding 999" in beyond.err, "said", beyond)
+
+
 def test_three_mutexes(world):
     _, report = confirms(world, "mutex/lock_order", "three")
     knot = [t for t in report["findings"][0]["threads"] if t["role"] == "knot"]
@@ -101,6 +118,8 @@ def test_bad_input(world):
         result = world.run(world.gordian, *words)
         expect(result.status == 2, f"{words}: exit {result.status}, not 2", result)
         expect(result.err != "" and "internal error" not in result.err, f"{words}: the message", result)
+    result = world.run(world.gordian, "confirm", bad, "--", "true")
+    expect("neither a recording nor a report" in result.err and "--record" in result.err, "what it takes", result)
 
 
 def test_explore(world):

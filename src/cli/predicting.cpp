@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/predicting.h"
+
+#include "analysis/predict.h"
+#include "base/text.h"
+#include "cli/recorded_words.h"
+#include "report/fingerprint.h"
+#include "trace/mapped_file.h"
+#include "trace/recording_reader.h"
+#include "trace/std_reader.h"
+
+#include <memory>
+#include <span>
+#include <utility>
+
+namespace gordian::cli {
+namespace {
+
+// Puts the trace's own names where the analysis left numbers.
+void name(model::Finding& finding, const trace::StdReader& reader) {
+  finding.source = reader.path();
+  for (model::Resource& resource : finding.resources) {
+    resource.name_is_id = true;
+    resource.name = resource.kind == model::ResourceKind::Thread
+                        ? reader.thread_name(resource.joined)
+                        : reader.lock_name(static_cast<uint32_t>(resource.id));
+  }
+  for (model::FindingThread& thread : finding.threads) {
+    thread.name = reader.thread_name(thread.id);
+    for (model::FindingHold& hold : thread.holds)
+      hold.place = reader.site_name(static_cast<uint32_t>(hold.site));
+    if (thread.wants)
+      thread.wants->place = reader.site_name(static_cast<uint32_t>(thread.wants->site));
+  }
+  if (finding.reason.thread)
+    finding.reason.thread_name = reader.thread_name(*finding.reason.thread);
+  if (!finding.witness) return;
+  for (model::WitnessStep& step : finding.witness->steps)
+    step.thread_name = reader.thread_name(step.thread);
+}
+
+// What both kinds of files have: read twice, judged once. `Read` is called as
+// read(detail, sink, progress) and returns Result<void>.
+template <typename Reader, typename Read>
+Result<std::vector<model::Finding>> predict_run(Reader& reader, const Read& read,
+                                                const std::string& label,
+                                                const PredictOptions& options,
+                                                report::TraceTotals& totals,
+                                                const ShowProgress& show) {
+  const uint64_t all = 2 * reader.byte_count();
+  analysis::LockOrderScan scan;
+  GORDIAN_TRY(, read(
+                    trace::Detail::Locks,
+                    [&](std::span<const model::TraceEvent> events) { scan.add(events); },
+                    [&](uint64_t done, uint64_t) { show(label, done, all); }));
+  const analysis::Candidates candidates = scan.finish(reader.size());
+  const bool reads_memory = options.memory != MemoryRecorded::None && reader.size().has_memory;
+  const bool complete = options.memory == MemoryRecorded::Complete ||
+                        (reads_memory && !reader.size().has_partial_memory);
+  totals.events += reader.size().events;
+  totals.threads += reader.size().threads;
+  totals.locks += candidates.used_locks;
+  totals.acquisitions += candidates.acquisitions;
+  totals.nested += candidates.nested;
+  totals.complete_memory = complete && (totals.files == 1 || totals.complete_memory);
+  if (!candidates.any()) return std::vector<model::Finding>();
+
+  analysis::TraceIndex index(candidates, reader.size());
+  GORDIAN_TRY(, read(
+                    reads_memory ? trace::Detail::Memory : trace::Detail::Sites,
+                    [&](std::span<const model::TraceEvent> events) { index.add(events); },
+                    [&](uint64_t done, uint64_t) { show(label, all / 2 + done, all); }));
+  index.finish();
+  show("judging", 0, 1);
+  analysis::Prediction prediction = analysis::predict(
+      index, candidates, reader.size(), {.complete_memory = complete, .swaps = options.swaps});
+  totals.patterns += prediction.patterns;
+  totals.unchecked += prediction.unchecked;
+  totals.patterns_cut = totals.patterns_cut || prediction.patterns_cut;
+  totals.searches_cut = totals.searches_cut || prediction.searches_cut;
+  return std::move(prediction.findings);
+}
+
+}  // namespace
+
+Result<std::vector<model::Finding>> predict_recording(trace::RecordingFile file,
+                                                      const PredictOptions& options,
+                                                      report::TraceTotals& totals,
+                                                      const ShowProgress& show) {
+  const std::string path = file.path();
+  std::vector<model::Finding> all;
+  for (trace::RecordingRun& run : trace::runs_of(std::move(file))) {
+    const auto read = [&](trace::Detail detail, const trace::EventSink& sink,
+                          const trace::ProgressSink& progress) {
+      run.read(detail, sink, progress);
+      return Result<void>();
+    };
+    const std::string label = "reading " + escape_for_terminal(path);
+    GORDIAN_TRY(std::vector<model::Finding> findings,
+                predict_run(run, read, label, options, totals, show));
+    put_into_words(findings, run);
+    for (model::Finding& finding : findings) {
+      finding.source = path;
+      finding.fingerprint = report::fingerprint(finding);
+      all.push_back(std::move(finding));
+    }
+  }
+  return all;
+}
+
+Result<std::vector<model::Finding>> predict_file(const std::string& path,
+                                                 const PredictOptions& options,
+                                                 report::TraceTotals& totals,
+                                                 const ShowProgress& show) {
+  GORDIAN_TRY(std::shared_ptr<const trace::MappedFile> file, trace::MappedFile::open(path));
+  ++totals.files;
+  if (trace::RecordingFile::is_recording(file->bytes())) {
+    GORDIAN_TRY(trace::RecordingFile recording, trace::RecordingFile::over(std::move(file), path));
+    return predict_recording(std::move(recording), options, totals, show);
+  }
+  trace::StdReader reader = trace::StdReader::over(std::move(file), path);
+  const auto read = [&](trace::Detail detail, const trace::EventSink& sink,
+                        const trace::ProgressSink& progress) {
+    return reader.read(detail, sink, progress);
+  };
+  const std::string label = "reading " + escape_for_terminal(path);
+  GORDIAN_TRY(std::vector<model::Finding> findings,
+              predict_run(reader, read, label, options, totals, show));
+  for (model::Finding& finding : findings) {
+    name(finding, reader);
+    finding.fingerprint = report::fingerprint(finding);
+  }
+  return findings;
+}
+
+}  // namespace gordian::cli

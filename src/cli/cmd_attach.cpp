@@ -3,6 +3,7 @@
 #include "base/file.h"
 #include "base/text.h"
 #include "cli/command.h"
+#include "cli/parse_options.h"
 #include "report/fingerprint.h"
 #include "report/json.h"
 #include "report/report.h"
@@ -34,7 +35,6 @@ struct Options {
   std::string json;
   bool strict = false;
   bool watch = false;
-  bool help = false;
   std::string help_text;
 };
 
@@ -45,8 +45,6 @@ Result<Options> parse(const Args& args) {
   CLI::App app(
       "Says why a running process hangs: which threads, which locks, which lines. Nothing "
       "is stopped, nothing needs to be prepared.");
-  app.name("gordian attach");
-  app.set_help_flag("-h,--help", "Print this");
   app.add_option("PID", pid, "The process")->required()->option_text(" ");
   app.add_flag("--threads", options.attach.threads, "Also print the stack of every thread");
   app.add_flag("--watch", options.watch,
@@ -59,21 +57,12 @@ Result<Options> parse(const Args& args) {
       ->option_text("DURATION");
   app.add_flag("--strict", options.strict, "Exit with 66 also for what may be wrong (stall)");
   app.add_option("--json", options.json, "Write the findings to FILE as JSON")->option_text("FILE");
-  try {
-    std::vector<std::string> reversed(args.rbegin(), args.rend());
-    app.parse(reversed);
-  } catch (const CLI::CallForHelp&) {
-    options.help = true;
-    options.help_text = app.help();
-    const std::string_view theirs = "Usage: gordian attach [OPTIONS] PID";
-    if (const size_t at = options.help_text.find(theirs); at != std::string::npos)
-      options.help_text.replace(at, theirs.size(), std::string("usage: ") + kUsage);
-    return options;
-  } catch (const CLI::ParseError& error) {
-    return Error(error.what(),
-                 "gordian attach --help lists the options; gordian ps finds "
-                 "processes whose threads wait");
-  }
+  GORDIAN_TRY(options.help_text =,
+              parse_options(app, args,
+                            {.name = "gordian attach",
+                             .usage = kUsage,
+                             .more_help = "gordian ps finds processes whose threads wait"}));
+  if (!options.help_text.empty()) return options;
   const auto [end, error] = std::from_chars(pid.data(), pid.data() + pid.size(), options.pid);
   if (error != std::errc() || end != pid.data() + pid.size() || options.pid <= 0)
     return Error("not a process number", "gordian ps finds processes whose threads wait").in(pid);
@@ -178,7 +167,7 @@ class Reporter {
 
 Result<int> run(const Args& args) {
   GORDIAN_TRY(const Options options, parse(args));
-  if (options.help) {
+  if (!options.help_text.empty()) {
     std::fputs(options.help_text.c_str(), stdout);
     return static_cast<int>(Exit::Clean);
   }

@@ -4,6 +4,7 @@
 #include "base/text.h"
 #include "cli/command.h"
 #include "cli/confirming.h"
+#include "cli/parse_options.h"
 #include "cli/predicting.h"
 #include "cli/program_line.h"
 #include "cli/progress_bar.h"
@@ -32,7 +33,6 @@ struct Options {
   std::string file;
   std::string json;
   size_t finding = 0;
-  bool help = false;
   std::string help_text;
 };
 
@@ -53,8 +53,6 @@ Result<Options> parse(const Args& args) {
       "Runs a program again, steered so that a predicted deadlock happens if it can: each thread\n"
       "of it is held before its last request until all of them stand there. Exits with 66 if the\n"
       "program really deadlocked.");
-  app.name("gordian confirm");
-  app.set_help_flag("-h,--help", "Print this");
   app.add_option("FILE", options.file,
                  "A recording (gordian run --record), or a report that gordian run or\n"
                  "gordian predict wrote of it with --json");
@@ -82,16 +80,9 @@ Result<Options> parse(const Args& args) {
   while (program < args.size() && args[program] != "--") ++program;
   if (program < args.size()) ++program;
   const Args own = own_part(args, program);
-  try {
-    std::vector<std::string> reversed(own.rbegin(), own.rend());
-    app.parse(reversed);
-  } catch (const CLI::CallForHelp&) {
-    options.help = true;
-    options.help_text = std::string("usage: ") + kUsage + "\n\n" + app.help();
-    return options;
-  } catch (const CLI::ParseError& error) {
-    return Error(error.what(), "gordian confirm --help lists the options");
-  }
+  GORDIAN_TRY(options.help_text =,
+              parse_options(app, own, {.name = "gordian confirm", .usage = kUsage}));
+  if (!options.help_text.empty()) return options;
   if (options.file.empty()) return Error("no findings to confirm", std::string("usage: ") + kUsage);
   options.confirm.command.assign(args.begin() + static_cast<ptrdiff_t>(program), args.end());
   if (options.confirm.command.empty())
@@ -137,7 +128,7 @@ Result<std::vector<model::Finding>> findings_of(const std::string& path, bool qu
 
 Result<int> run(const Args& args) {
   GORDIAN_TRY(const Options options, parse(args));
-  if (options.help) {
+  if (!options.help_text.empty()) {
     std::fputs(options.help_text.c_str(), stdout);
     return static_cast<int>(Exit::Clean);
   }

@@ -4,6 +4,7 @@
 #include "base/file.h"
 #include "base/text.h"
 #include "cli/command.h"
+#include "cli/parse_options.h"
 #include "process/complete.h"
 #include "process/core_process.h"
 #include "process/decode_waits.h"
@@ -40,7 +41,6 @@ struct Options {
   bool threads = false;
   bool strict = false;
   bool redact_argv = false;
-  bool help = false;
   std::string help_text;
 };
 
@@ -48,8 +48,6 @@ Result<Options> parse(const Args& args) {
   Options options;
   CLI::App app(
       "Says why the threads of a core file wait: which threads, which locks, which lines.");
-  app.name("gordian core");
-  app.set_help_flag("-h,--help", "Print this");
   app.add_option("CORE", options.core, "What gcore or the kernel wrote; also as .zst, .lz4 or .xz")
       ->required();
   app.add_option("--exe", options.search.exe, "The program, if it is not where it was")
@@ -64,19 +62,9 @@ Result<Options> parse(const Args& args) {
   app.add_flag("--strict", options.strict, "Exit with 66 also for what may be wrong (stall)");
   app.add_flag("--redact-argv", options.redact_argv,
                "Keep the arguments of the program out of the report");
-  try {
-    std::vector<std::string> reversed(args.rbegin(), args.rend());
-    app.parse(reversed);
-  } catch (const CLI::CallForHelp&) {
-    options.help = true;
-    options.help_text = app.help();
-    const std::string_view theirs = "Usage: gordian core [OPTIONS] CORE";
-    if (const size_t at = options.help_text.find(theirs); at != std::string::npos)
-      options.help_text.replace(at, theirs.size(), std::string("usage: ") + kUsage);
-    return options;
-  } catch (const CLI::ParseError& error) {
-    return Error(error.what(), "gordian core --help lists the options");
-  }
+  GORDIAN_TRY(options.help_text =,
+              parse_options(app, args, {.name = "gordian core", .usage = kUsage}));
+  if (!options.help_text.empty()) return options;
   while (options.search.sysroot.size() > 1 && options.search.sysroot.ends_with('/'))
     options.search.sysroot.pop_back();
   return options;
@@ -157,7 +145,7 @@ report::Report make_report(const process::CoreProcess& core, const Options& opti
 
 Result<int> run(const Args& args) {
   GORDIAN_TRY(const Options options, parse(args));
-  if (options.help) {
+  if (!options.help_text.empty()) {
     std::fputs(options.help_text.c_str(), stdout);
     return static_cast<int>(Exit::Clean);
   }

@@ -4,6 +4,7 @@
 #include "base/file.h"
 #include "base/text.h"
 #include "cli/command.h"
+#include "cli/parse_options.h"
 #include "dump/reading.h"
 #include "report/fingerprint.h"
 #include "report/json.h"
@@ -42,24 +43,13 @@ Result<Options> parse(const Args& args) {
       "Reads a pasted backtrace and says which threads wait for each other: gdb's thread apply all "
       "bt, info threads and p *mutex, gstack, eu-stack, a core dump's entry in the journal, Go's "
       "goroutines, jstack, faulthandler.");
-  app.name("gordian explain");
-  app.set_help_flag("-h,--help", "Print this");
   app.add_option("file", options.file, "The text; - reads standard input")->option_text("FILE");
   app.add_option("--json", options.json, "Write the findings to FILE as JSON")->option_text("FILE");
   app.add_flag("--strict", options.strict, "Exit with 66 also for what may be wrong (stall)");
   app.add_flag("--threads", options.threads, "List all threads, also when something was found");
-  try {
-    std::vector<std::string> reversed(args.rbegin(), args.rend());
-    app.parse(reversed);
-  } catch (const CLI::CallForHelp&) {
-    options.help_text = app.help();
-    const std::string_view theirs = "Usage: gordian explain [OPTIONS] [FILE]";
-    if (const size_t at = options.help_text.find(theirs); at != std::string::npos)
-      options.help_text.replace(at, theirs.size(), std::string("usage: ") + kUsage);
-    return options;
-  } catch (const CLI::ParseError& error) {
-    return Error(error.what(), "gordian explain --help lists the options");
-  }
+  GORDIAN_TRY(options.help_text =,
+              parse_options(app, args, {.name = "gordian explain", .usage = kUsage}));
+  if (!options.help_text.empty()) return options;
   if (options.file.empty())
     return Error("no file to read", "paste the backtrace into a file, or give - and paste it");
   return options;

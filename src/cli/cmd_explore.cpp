@@ -4,6 +4,7 @@
 #include "base/text.h"
 #include "cli/command.h"
 #include "cli/confirming.h"
+#include "cli/parse_options.h"
 #include "cli/program_line.h"
 #include "report/fingerprint.h"
 #include "report/json.h"
@@ -36,7 +37,6 @@ struct Options {
   std::string json;
   bool keep_going = false;
   bool quiet = false;
-  bool help = false;
   std::string help_text;
 };
 
@@ -48,8 +48,6 @@ Result<Options> parse(const Args& args) {
   CLI::App app(
       "Runs a program again and again, each time with other priorities of its threads at their\n"
       "synchronisation points, and stops at the first deadlock. Exits with 66 if there is one.");
-  app.name("gordian explore");
-  app.set_help_flag("-h,--help", "Print this");
   CLI::Option* const runs = app.add_option("--runs", options.runs, "How many runs (default: 100)")
                                 ->check(CLI::Range(uint64_t{1}, uint64_t{1'000'000'000}))
                                 ->option_text("N");
@@ -73,16 +71,9 @@ Result<Options> parse(const Args& args) {
   const size_t program =
       find_program(args, {"--runs", "--time", "--seed", "--depth", "--limit", "--json"});
   const Args own = own_part(args, program);
-  try {
-    std::vector<std::string> reversed(own.rbegin(), own.rend());
-    app.parse(reversed);
-  } catch (const CLI::CallForHelp&) {
-    options.help = true;
-    options.help_text = std::string("usage: ") + kUsage + "\n\n" + app.help();
-    return options;
-  } catch (const CLI::ParseError& error) {
-    return Error(error.what(), "gordian explore --help lists the options");
-  }
+  GORDIAN_TRY(options.help_text =,
+              parse_options(app, own, {.name = "gordian explore", .usage = kUsage}));
+  if (!options.help_text.empty()) return options;
   options.command.assign(args.begin() + static_cast<ptrdiff_t>(std::min(program, args.size())),
                          args.end());
   if (options.command.empty()) return Error("no program to run", std::string("usage: ") + kUsage);
@@ -210,7 +201,7 @@ class Exploration {
 
 Result<int> run(const Args& args) {
   GORDIAN_TRY(const Options options, parse(args));
-  if (options.help) {
+  if (!options.help_text.empty()) {
     std::fputs(options.help_text.c_str(), stdout);
     return static_cast<int>(Exit::Clean);
   }

@@ -3,6 +3,7 @@
 #include "base/file.h"
 #include "base/text.h"
 #include "cli/command.h"
+#include "cli/parse_options.h"
 #include "cli/recorded_words.h"
 #include "report/std_text.h"
 #include "report/timeline_json.h"
@@ -30,7 +31,6 @@ struct Options {
   std::string out = "-";
   int pid = 0;
   bool perfetto = false;
-  bool help = false;
   std::string help_text;
 };
 
@@ -40,8 +40,6 @@ Result<Options> parse(const Args& args) {
   CLI::App app(
       "Turns a recording of gordian run --record into STD text (for gordian predict and\n"
       "other analysers) or into a time line for Perfetto and Chrome.");
-  app.name("gordian export");
-  app.set_help_flag("-h,--help", "Print this");
   app.add_option("FILE", options.file, "The recording")->required();
   auto* const text = app.add_flag("--std", std_text, "STD text, one event a line (the default)");
   app.add_flag("--perfetto", options.perfetto,
@@ -50,23 +48,14 @@ Result<Options> parse(const Args& args) {
   app.add_option("--pid", options.pid, "Only this process of the recording")->option_text("PID");
   app.add_option("-o,--output", options.out, "Write to OUT instead of standard output")
       ->option_text("OUT");
-  try {
-    std::vector<std::string> reversed(args.rbegin(), args.rend());
-    app.parse(reversed);
-  } catch (const CLI::CallForHelp&) {
-    options.help = true;
-    options.help_text = app.help();
-    const std::string_view theirs = "Usage: gordian export [OPTIONS] FILE";
-    if (const size_t at = options.help_text.find(theirs); at != std::string::npos)
-      options.help_text.replace(at, theirs.size(), std::string("usage: ") + kUsage);
-    return options;
-  } catch (const CLI::ParseError& error) {
-    return Error(error.what(), "gordian export --help lists the options");
-  }
+  GORDIAN_TRY(options.help_text =,
+              parse_options(app, args, {.name = "gordian export", .usage = kUsage}));
+  if (!options.help_text.empty()) return options;
   return options;
 }
 
-// Text on its way to a file, which appears under its name only when it is whole.
+// Text on its way to a file or standard output, in large pieces. A file is begun anew, and stays
+// as far as it came if writing ends with an error.
 class Output {
  public:
   static Result<std::unique_ptr<Output>> open(const std::string& path) {
@@ -156,7 +145,7 @@ void export_timeline(const trace::RecordingFile& file, std::vector<trace::Record
 
 Result<int> run(const Args& args) {
   GORDIAN_TRY(const Options options, parse(args));
-  if (options.help) {
+  if (!options.help_text.empty()) {
     std::fputs(options.help_text.c_str(), stdout);
     return static_cast<int>(Exit::Clean);
   }

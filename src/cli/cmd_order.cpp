@@ -3,6 +3,8 @@
 #include "analysis/check_order.h"
 #include "base/file.h"
 #include "cli/command.h"
+#include "cli/parse_options.h"
+#include "cli/program_line.h"
 #include "cli/run_options.h"
 #include "cli/run_reporter.h"
 #include "report/name_pairs.h"
@@ -34,6 +36,7 @@ namespace {
 constexpr char kDefaultFile[] = "gordian.order";
 constexpr char kUsage[] =
     "gordian order learn|check [FILE] [options] -- PROGRAM [ARGS...] | show [--dot] [FILE]";
+constexpr char kProcessUsage[] = "gordian order check [FILE] --pid PID [--state FILE] [--strict]";
 constexpr char kHelp[] =
     "In which order a program takes its locks, in a file that is kept with its sources.\n"
     "\n"
@@ -50,13 +53,13 @@ constexpr char kHelp[] =
     "makes what is not in the file an error. More: man gordian-order\n";
 
 constexpr RunWords kLearnWords{
-    .name = "gordian order learn",
-    .usage = "gordian order learn [FILE] [options] -- PROGRAM [ARGS...]",
+    .command = {.name = "gordian order learn",
+                .usage = "gordian order learn [FILE] [options] -- PROGRAM [ARGS...]"},
     .summary = "Runs a program and adds the order in which it takes its locks to a file.",
 };
 constexpr RunWords kCheckWords{
-    .name = "gordian order check",
-    .usage = "gordian order check [FILE] [options] -- PROGRAM [ARGS...]",
+    .command = {.name = "gordian order check",
+                .usage = "gordian order check [FILE] [options] -- PROGRAM [ARGS...]"},
     .summary =
         "Runs a program and exits with 66 if it takes locks against a file; with --strict also if "
         "it takes them in an order that the file does not have.",
@@ -69,14 +72,14 @@ struct OrderCommandLine {
 
 Result<OrderCommandLine> parse(Args args, const RunWords& words) {
   OrderCommandLine line;
-  size_t program = find_program(args);
+  size_t program = find_run_program(args);
   const bool is_behind_dashes = program > 0 && args[program - 1] == "--";
   if (program < args.size() && !is_behind_dashes) {
     line.file = args[program];
     args.erase(args.begin() + static_cast<ptrdiff_t>(program));
-    program = find_program(args);
+    program = find_run_program(args);
     if (program < args.size() && args[program - 1] != "--")
-      return Error("no -- in front of the program", std::string("usage: ") + words.usage);
+      return Error("no -- in front of the program", std::string("usage: ") + words.command.usage);
   }
   GORDIAN_TRY(line.run =, parse_run_options(args, words));
   line.run.run.order = true;
@@ -122,16 +125,19 @@ Result<int> check_process(const Args& args) {
   std::string state;
   int pid = 0;
   bool strict = false;
-  CLI::App app("Looks at a running process.");
-  app.add_option("FILE", file);
-  app.add_option("--pid", pid)->required();
-  app.add_option("--state", state);
-  app.add_flag("--strict", strict);
-  try {
-    app.parse(std::vector<std::string>(args.rbegin(), args.rend()));
-  } catch (const CLI::ParseError& error) {
-    return Error(error.what(),
-                 "usage: gordian order check [FILE] --pid PID [--state FILE] [--strict]");
+  CLI::App app("Says what a running process did against the order, or against what it did before.");
+  app.add_option("FILE", file, "The order; without it only the process's own counts");
+  app.add_option("--pid", pid, "The process; it must run under gordian run")
+      ->required()
+      ->option_text("PID");
+  app.add_option("--state", state, "Tell only what is new since the last look with this file")
+      ->option_text("FILE");
+  app.add_flag("--strict", strict, "Exit with 66 also for orders that are not in the file");
+  GORDIAN_TRY(const std::string help,
+              parse_options(app, args, {.name = "gordian order check", .usage = kProcessUsage}));
+  if (!help.empty()) {
+    std::fputs(help.c_str(), stdout);
+    return static_cast<int>(Exit::Clean);
   }
   // Without a file it is held to what it did itself.
   report::OrderFile law(kDefaultFile);
@@ -183,7 +189,7 @@ Result<void> save(const report::OrderFile& file, const std::string& path) {
 
 Result<int> run_program(const Args& args, bool learns) {
   GORDIAN_TRY(const OrderCommandLine line, parse(args, learns ? kLearnWords : kCheckWords));
-  if (line.run.help) {
+  if (!line.run.help_text.empty()) {
     std::fputs(line.run.help_text.c_str(), stdout);
     return static_cast<int>(Exit::Clean);
   }

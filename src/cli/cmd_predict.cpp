@@ -3,6 +3,7 @@
 #include "base/file.h"
 #include "base/text.h"
 #include "cli/command.h"
+#include "cli/parse_options.h"
 #include "cli/predicting.h"
 #include "cli/progress_bar.h"
 #include "report/json.h"
@@ -32,7 +33,6 @@ struct Options {
   bool refuted = false;
   bool strict = false;
   bool quiet = false;
-  bool help = false;
   std::string help_text;
 };
 
@@ -42,8 +42,7 @@ Result<Options> parse(const Args& args) {
   bool no_swaps = false;
   CLI::App app(
       "Reads recorded runs and reports the deadlocks that another order of the same steps\n"
-      "would have hit. Exits with 66 if one is proved.",
-      "gordian predict");
+      "would have hit. Exits with 66 if one is proved.");
   app.add_option("FILE", options.files,
                  "Recordings of gordian run --record, or traces as STD text or in its binary form");
   app.add_option("--json", options.json, "Write the findings to FILE as JSON")->option_text("FILE");
@@ -58,19 +57,9 @@ Result<Options> parse(const Args& args) {
   app.add_flag("--no-swaps", no_swaps,
                "Do not look for orders in which critical sections are swapped");
   app.add_flag("-q,--quiet", options.quiet, "Print findings only");
-  try {
-    std::vector<std::string> reversed(args.rbegin(), args.rend());
-    app.parse(reversed);
-  } catch (const CLI::CallForHelp&) {
-    options.help = true;
-    options.help_text = app.help();
-    const std::string_view theirs = "Usage: gordian predict [OPTIONS] [FILE...]";
-    if (const size_t at = options.help_text.find(theirs); at != std::string::npos)
-      options.help_text.replace(at, theirs.size(), std::string("usage: ") + kUsage);
-    return options;
-  } catch (const CLI::ParseError& error) {
-    return Error(error.what(), "gordian predict --help lists the options");
-  }
+  GORDIAN_TRY(options.help_text =,
+              parse_options(app, args, {.name = "gordian predict", .usage = kUsage}));
+  if (!options.help_text.empty()) return options;
   if (options.files.empty()) return Error("no trace to read", std::string("usage: ") + kUsage);
   options.predict.memory = memory == "complete" ? MemoryRecorded::Complete
                            : memory == "none"   ? MemoryRecorded::None
@@ -111,7 +100,7 @@ bool counts(const model::Finding& finding, const Options& options) {
 
 Result<int> run(const Args& args) {
   GORDIAN_TRY(const Options options, parse(args));
-  if (options.help) {
+  if (!options.help_text.empty()) {
     std::fputs(options.help_text.c_str(), stdout);
     return static_cast<int>(Exit::Clean);
   }

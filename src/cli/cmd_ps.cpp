@@ -2,6 +2,7 @@
 // gordian ps: which processes have threads that have waited for a lock for long.
 #include "base/text.h"
 #include "cli/command.h"
+#include "cli/parse_options.h"
 #include "watch/blocked_processes.h"
 
 #include <CLI/CLI.hpp>
@@ -19,22 +20,13 @@ Result<int> run(const Args& args) {
   std::string duration = "1s";
   CLI::App app(
       "Lists the processes whose threads have waited for a lock for long, the worst first.");
-  app.name("gordian ps");
-  app.set_help_flag("-h,--help", "Print this");
   app.add_option("--for", duration, "How long a wait counts: 500ms, 30s (default 1s)")
       ->option_text("DURATION");
-  try {
-    std::vector<std::string> reversed(args.rbegin(), args.rend());
-    app.parse(reversed);
-  } catch (const CLI::CallForHelp&) {
-    std::string text = app.help();
-    const std::string_view theirs = "Usage: gordian ps [OPTIONS]";
-    if (const size_t at = text.find(theirs); at != std::string::npos)
-      text.replace(at, theirs.size(), std::string("usage: ") + kUsage);
-    std::fputs(text.c_str(), stdout);
+  GORDIAN_TRY(const std::string help,
+              parse_options(app, args, {.name = "gordian ps", .usage = kUsage}));
+  if (!help.empty()) {
+    std::fputs(help.c_str(), stdout);
     return static_cast<int>(Exit::Clean);
-  } catch (const CLI::ParseError& error) {
-    return Error(error.what(), "gordian ps --help lists the options");
   }
   GORDIAN_TRY(const std::chrono::nanoseconds at_least, parse_duration(duration).in("--for"));
   const watch::BlockedProcesses found = watch::find_blocked_processes(at_least);

@@ -15,8 +15,7 @@ namespace {
 constexpr char kUsage[] = "gordian run [options] [--] PROGRAM [ARGS...]";
 
 constexpr RunWords kWords{
-    .name = "gordian run",
-    .usage = kUsage,
+    .command = {.name = "gordian run", .usage = kUsage},
     .summary =
         "Watches a program: reports a deadlock the moment it happens, and at the end those that "
         "did not.",
@@ -25,7 +24,7 @@ constexpr RunWords kWords{
 
 Result<int> run(const Args& args) {
   GORDIAN_TRY(const RunCommandLine options, parse_run_options(args, kWords));
-  if (options.help) {
+  if (!options.help_text.empty()) {
     std::fputs(options.help_text.c_str(), stdout);
     return static_cast<int>(Exit::Clean);
   }

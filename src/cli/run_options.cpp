@@ -2,33 +2,17 @@
 #include "cli/run_options.h"
 
 #include "base/text.h"
+#include "cli/program_line.h"
 
 #include <CLI/CLI.hpp>
-#include <algorithm>
 #include <chrono>
 #include <cstddef>
-#include <string_view>
 #include <vector>
 
 namespace gordian::cli {
-namespace {
-
-// Options end at the first word that is none: behind the program's name everything is its own.
-constexpr const char* kWithValue[] = {"--on-deadlock", "--stall",  "--json",       "--suppress",
-                                      "--log",         "--record", "--record-full"};
-
-}  // namespace
-
-size_t find_program(const Args& args) {
-  for (size_t i = 0; i < args.size(); ++i) {
-    if (args[i] == "--") return i + 1;
-    if (!args[i].starts_with("-") || args[i] == "-") return i;
-    for (const char* const option : kWithValue) {
-      if (args[i] == option) ++i;
-      if (i >= args.size()) break;
-    }
-  }
-  return args.size();
+size_t find_run_program(const Args& args) {
+  return find_program(args, {"--on-deadlock", "--stall", "--json", "--suppress", "--log",
+                             "--record", "--record-full"});
 }
 
 Result<RunCommandLine> parse_run_options(const Args& args, const RunWords& words) {
@@ -39,8 +23,6 @@ Result<RunCommandLine> parse_run_options(const Args& args, const RunWords& words
   std::string record_full = "drop";
 
   CLI::App app(words.summary);
-  app.name(words.name);
-  app.set_help_flag("-h,--help", "Print this");
   app.add_option("--on-deadlock", on_deadlock,
                  "kill (report, then end the program), keep, or core (let it dump core)")
       ->check(CLI::IsMember({"kill", "keep", "core"}))
@@ -74,27 +56,12 @@ Result<RunCommandLine> parse_run_options(const Args& args, const RunWords& words
   app.add_flag("--redact-argv", options.redact_argv,
                "Keep the arguments of programs out of the report");
 
-  const size_t command = find_program(args);
-  Args own(args.begin(), args.begin() + static_cast<ptrdiff_t>(std::min(command, args.size())));
-  if (!own.empty() && own.back() == "--") own.pop_back();
-  try {
-    std::vector<std::string> reversed(own.rbegin(), own.rend());
-    app.parse(reversed);
-  } catch (const CLI::CallForHelp&) {
-    options.help = true;
-    options.help_text = app.help();
-    // CLI11 knows nothing of the program behind the options.
-    const std::string theirs = std::string("Usage: ") + words.name + " [OPTIONS]";
-    if (const size_t at = options.help_text.find(theirs); at != std::string::npos) {
-      options.help_text.replace(at, theirs.size(), std::string("usage: ") + words.usage);
-    }
-    return options;
-  } catch (const CLI::ParseError& error) {
-    return Error(error.what(), std::string(words.name) + " --help lists the options");
-  }
-  options.run.command.assign(args.begin() + static_cast<ptrdiff_t>(command), args.end());
+  const size_t program = find_run_program(args);
+  GORDIAN_TRY(options.help_text =, parse_options(app, own_part(args, program), words.command));
+  if (!options.help_text.empty()) return options;
+  options.run.command.assign(args.begin() + static_cast<ptrdiff_t>(program), args.end());
   if (options.run.command.empty())
-    return Error("no program to run", std::string("usage: ") + words.usage);
+    return Error("no program to run", std::string("usage: ") + words.command.usage);
 
   options.run.children = !no_children;
   options.run.record.blocks = record_full == "block";

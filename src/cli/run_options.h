@@ -3,6 +3,7 @@
 #pragma once
 
 #include "cli/command.h"
+#include "cli/parse_options.h"
 #include "watch/run.h"
 
 #include <cstddef>
@@ -20,20 +21,18 @@ struct RunCommandLine {
   bool quiet = false;
   bool summary = false;
   bool redact_argv = false;
-  bool help = false;
   std::string help_text;
 };
 
 // What a command says of itself in messages and --help, and which options it has beyond the common.
 struct RunWords {
-  const char* name;     // "gordian run"
-  const char* usage;    // "gordian run [options] [--] PROGRAM [ARGS...]"
+  CommandWords command;
   const char* summary;  // the first line of --help
   bool can_confirm = false;
 };
 
-// Where the program begins among the words; their number if there is none.
-size_t find_program(const Args& args);
+// Where the program begins behind the options of gordian run; see program_line.h.
+size_t find_run_program(const Args& args);
 
 // Options end at the first word that is none, or at "--".
 Result<RunCommandLine> parse_run_options(const Args& args, const RunWords& words);

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/parse_options.h"
+
+#include <CLI/CLI.hpp>
+#include <string_view>
+#include <vector>
+
+namespace gordian::cli {
+namespace {
+
+// CLI11 knows nothing of the words behind the options, so its line is replaced by ours.
+std::string help_of(const CLI::App& app, const char* usage) {
+  constexpr std::string_view kTheirs = "Usage: ";
+  std::string text = app.help();
+  const size_t begin = text.find(kTheirs);
+  if (begin == std::string::npos) return text;
+  const size_t end = text.find('\n', begin);
+  return text.replace(begin, end == std::string::npos ? end : end - begin,
+                      std::string("usage: ") + usage);
+}
+
+}  // namespace
+
+Result<std::string> parse_options(CLI::App& app, const Args& words, const CommandWords& command) {
+  app.name(command.name);
+  app.set_help_flag("-h,--help", "Print this");
+  try {
+    std::vector<std::string> reversed(words.rbegin(), words.rend());
+    app.parse(reversed);
+  } catch (const CLI::CallForHelp&) {
+    return help_of(app, command.usage);
+  } catch (const CLI::ParseError& error) {
+    std::string hint = std::string(command.name) + " --help lists the options";
+    if (command.more_help != nullptr) hint += std::string("; ") + command.more_help;
+    return Error(error.what(), hint);
+  }
+  return std::string();
+}
+
+}  // namespace gordian::cli

@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+// Options of ours, read by CLI11, in the words that all commands share.
+#pragma once
+
+#include "cli/command.h"
+
+#include <string>
+
+namespace CLI {
+class App;
+}
+
+namespace gordian::cli {
+
+// How a command speaks of itself.
+struct CommandWords {
+  const char* name;   // "gordian run"
+  const char* usage;  // "gordian run [options] [--] PROGRAM [ARGS...]"
+  const char* more_help =
+      nullptr;  // hint for a wrong option, behind "NAME --help lists the options"
+};
+
+// Puts `words`, which hold no program of the user's, where `app` was told to. The text of --help if
+// that was asked for, else empty. `app` needs a description and options only.
+Result<std::string> parse_options(CLI::App& app, const Args& words, const CommandWords& command);
+
+}  // namespace gordian::cli

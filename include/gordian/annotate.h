@@ -19,6 +19,10 @@
  * may be called from any thread, from signal handlers too, before main and after it; none of them
  * fails, blocks, allocates or changes errno. The lock is named by its address; it is only compared,
  * never read through. A lie told here makes Gordian lie: these words count as evidence.
+ *
+ * A lock on a server (Redis, etcd, a database), which others can delete and which ends by itself
+ * unless it is renewed, is a lease: use the *_LEASE forms, so that a report says under which
+ * assumption it is stuck. Only one that is renewed for as long as it is held may be announced.
  */
 #ifndef GORDIAN_ANNOTATE_H
 #define GORDIAN_ANNOTATE_H
@@ -32,6 +36,8 @@ extern "C" {
 
 #define GORDIAN_EXCLUSIVE 0
 #define GORDIAN_SHARED 1
+/* Added to a mode: the lock is a lease. */
+#define GORDIAN_LEASE 2
 
 /* What the runtime offers. Grows at the end only; `size` tells how far this runtime goes. */
 struct gordian_annotations {
@@ -47,6 +53,7 @@ struct gordian_annotations {
   void (*wakers_complete)(const volatile void* object);
   void (*never_report)(const volatile void* a, const volatile void* b);
   void (*assert_none_held)(const volatile void* where);
+  void (*kept_at)(const volatile void* lock, const volatile void* object);
 };
 
 #ifndef GORDIAN_RUNTIME /* the runtime itself only needs the structure */
@@ -97,6 +104,26 @@ __attribute__((constructor(101), unused)) static void gordian_find_annotations(v
 #define GORDIAN_TRIED(lock) GORDIAN_ANNOTATE_(acquired(lock, GORDIAN_EXCLUSIVE, 1))
 #define GORDIAN_TRIED_SHARED(lock) GORDIAN_ANNOTATE_(acquired(lock, GORDIAN_SHARED, 1))
 #define GORDIAN_RELEASED(lock) GORDIAN_ANNOTATE_(released(lock))
+
+/* The same for a lease; `mode` is GORDIAN_EXCLUSIVE or GORDIAN_SHARED. It is released, abandoned
+ * and named as any other lock. A lease that is lost is released by whoever learns of it. */
+#define GORDIAN_WANTS_LEASE(lock, mode) GORDIAN_ANNOTATE_(wants(lock, (mode) | GORDIAN_LEASE, 0))
+#define GORDIAN_WANTS_LEASE_TIMED(lock, mode) \
+  GORDIAN_ANNOTATE_(wants(lock, (mode) | GORDIAN_LEASE, 1))
+#define GORDIAN_ACQUIRED_LEASE(lock, mode) \
+  GORDIAN_ANNOTATE_(acquired(lock, (mode) | GORDIAN_LEASE, 0))
+#define GORDIAN_TRIED_LEASE(lock, mode) GORDIAN_ANNOTATE_(acquired(lock, (mode) | GORDIAN_LEASE, 1))
+
+/* The calling thread, which holds the lock, keeps the object that will release it (a guard that can
+ * be moved) at this address. Unless that is in its own stack another thread may release the lock:
+ * the thread then counts as its likely holder, no more. */
+#define GORDIAN_KEPT_AT(lock, object)                                                       \
+  do {                                                                                      \
+    if (__builtin_expect(gordian_annotations_in_use != 0, 0) &&                             \
+        gordian_annotations_in_use->size > offsetof(struct gordian_annotations, kept_at)) { \
+      gordian_annotations_in_use->kept_at(lock, object);                                    \
+    }                                                                                       \
+  } while (0)
 
 /* "Only these threads wake it": each waker says WAKES once, somebody says WAKERS_COMPLETE. From
  * then on a wait for the condition variable, semaphore or lock is hopeless when they are stuck. */

@@ -46,6 +46,7 @@ enum class Kind : uint8_t {
   FcntlLock = 20,  // POSIX record lock, owned by the process
   OfdLock = 21,    // open-file-description lock
   Custom = 22,     // gordian/annotate.h
+  Lease = 23,      // the same, of a lock on a server
 };
 
 enum class Mode : uint8_t { Exclusive = 0, Shared = 1 };

@@ -3,6 +3,7 @@
 
 #include "process/debug_info.h"
 #include "process/glibc_layout.h"
+#include "process/lease_wait.h"
 #include "process/libc_locks.h"
 #include "process/priority_mutex.h"
 #include "process/python.h"
@@ -105,6 +106,7 @@ class Decoder {
     uint32_t tid;
     bool shared;
     bool definite;
+    bool certain;
   };
   struct PendingJoin {
     ResourceId resource;
@@ -161,6 +163,8 @@ class Decoder {
       decoded.private_futex = call->is_private;
       if (python_ && python_->is_known() && python_->is_gil_word(call->address))
         add_gil_wait(process, facts, thread, decoded);
+      else if (const auto lease = read_lease_wait(*processes_[process].memory, call->address))
+        add_lease_wait(process, facts, *lease, *call, thread, decoded);
       else
         add_wait(process, facts, *call, thread, decoded);
     } else if (facts.spins_on != 0) {
@@ -242,6 +246,20 @@ class Decoder {
       result_.threads[unseen.thread].may_poll =
           owner && result_.snapshot.threads[static_cast<size_t>(*owner)].wait.has_value();
     }
+  }
+
+  void add_lease_wait(size_t process, const ThreadFacts& facts, const LeaseWait& lease,
+                      const FutexCall& call, model::Thread& thread, DecodedThread& decoded) {
+    decoded.call = "acquire";
+    model::Wait wait;
+    wait.resource = resource(process, ResourceKind::Lease, lease.lease, false);
+    wait.timed = call.timed || lease.gives_up;
+    wait.since = facts.since;
+    result_.snapshot.resources[static_cast<size_t>(wait.resource)].name = lease.name;
+    if (lease.owner != 0)
+      own(wait.resource, process, lease.owner, false, false, !lease.owner_likely);
+    thread.activity = Activity::Waiting;
+    thread.wait = std::move(wait);
   }
 
   // It runs, so nothing shows that it was there all the time between two looks.
@@ -488,12 +506,15 @@ class Decoder {
     }
   }
 
-  void own(ResourceId id, size_t process, uint32_t tid, bool shared, bool robust) {
+  // Not `certain`: another thread may release it.
+  void own(ResourceId id, size_t process, uint32_t tid, bool shared, bool robust,
+           bool certain = true) {
     const auto known = std::find_if(owners_.begin(), owners_.end(), [&](const PendingOwner& owner) {
       return owner.resource == id;
     });
     // A robust mutex of a dead owner goes to the next who asks: that wait is about to end.
-    if (known == owners_.end()) owners_.push_back({id, process, tid, shared, !robust});
+    if (known == owners_.end())
+      owners_.push_back({id, process, tid, shared, !robust && certain, certain});
   }
 
   ResourceId resource(size_t process, ResourceKind kind, uint64_t address, bool shared) {
@@ -537,7 +558,7 @@ class Decoder {
     Resource& resource = result_.snapshot.resources[static_cast<size_t>(owner.resource)];
     if (const auto thread = find_thread(owner.process, owner.tid, owner.shared)) {
       result_.snapshot.threads[static_cast<size_t>(*thread)].holds.push_back(
-          {.resource = owner.resource});
+          {.resource = owner.resource, .definite = owner.certain});
       return;
     }
     const ProcessFacts& process = processes_[owner.process];

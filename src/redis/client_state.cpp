@@ -104,8 +104,12 @@ ClientState::ClientState(client_options options) : options_(std::move(options)) 
   if (getrandom(&incarnation_, sizeof incarnation_, 0) != sizeof incarnation_)
     throw std::system_error(errno, std::generic_category(), "getrandom");
   fork_generation_ = watch_forks();
+  std::vector<Address> addresses = addresses_of(options_);
+  for (const Address& address : addresses)
+    realm_ += address.label() + '/' + std::to_string(address.database) + ' ';
+  realm_ += options_.key_prefix;
   servers_ = std::make_unique<Servers>(
-      loop_, options_, addresses_of(options_),
+      loop_, options_, std::move(addresses),
       Node::Events{.changed = [this](std::optional<std::string_view> key) { changed(key); },
                    .settled = [this](Node&, bool reachable) { servers_->settled(reachable); }});
   watch_ = std::make_unique<DeadlockWatch>(loop_, *servers_, table_, options_, incarnation_,
@@ -274,8 +278,9 @@ std::shared_ptr<Hold> ClientState::acquire(std::string_view name, const wait_lim
   waiter->since_ms = std::chrono::duration_cast<std::chrono::milliseconds>(
                          std::chrono::system_clock::now().time_since_epoch())
                          .count();
-  const void* const resource = lease_resource(options_.key_prefix, name);
-  if (want == Want::Force) return force(name, *waiter, resource);
+  const void* const resource = lease_resource(realm_, name);
+  waiter->resource = resource;
+  if (want == Want::Force) return force(name, *waiter);
 
   std::shared_ptr<Gate> gate;
   bool first = false;
@@ -299,10 +304,11 @@ std::shared_ptr<Hold> ClientState::acquire(std::string_view name, const wait_lim
     if (first) {
       gate->claimed = true;
     } else {
+      waiter->parker.announce(gate->words, ends_by_itself(*waiter));
       gate->waiters.push_back(waiter);
     }
   }
-  if (!first) return wait_for(gate, waiter, limit, resource);
+  if (!first) return wait_for(gate, waiter, limit);
 
   const TimePoint asked_at = Clock::now();
   const Value value = new_value(waiter->owner);
@@ -315,18 +321,21 @@ std::shared_ptr<Hold> ClientState::acquire(std::string_view name, const wait_lim
     {
       const std::lock_guard lock(table_.mutex);
       gate->claimed = false;
-      gate->hold = hold;
+      gate->set_hold(hold);
       table_.renew_at(hold, renewal);
     }
     loop_.wake_before(renewal);
-    if (resource != nullptr && waiter->once) GORDIAN_TRIED(resource);
-    if (resource != nullptr && !waiter->once) GORDIAN_ACQUIRED(resource);
+    if (resource != nullptr && waiter->once) GORDIAN_TRIED_LEASE(resource, GORDIAN_EXCLUSIVE);
+    if (resource != nullptr && !waiter->once) GORDIAN_ACQUIRED_LEASE(resource, GORDIAN_EXCLUSIVE);
     return hold;
   }
   const bool is_over = outcome.kind == TryOutcome::Kind::Refused && waiter->once;
   {
     const std::lock_guard lock(table_.mutex);
-    if (!is_over) gate->waiters.push_front(waiter);
+    if (!is_over) {
+      waiter->parker.announce(gate->words, ends_by_itself(*waiter));
+      gate->waiters.push_front(waiter);
+    }
     if (gate->waiters.empty()) {
       gate->claimed = false;
       table_.drop_if_idle(gate);
@@ -340,18 +349,24 @@ std::shared_ptr<Hold> ClientState::acquire(std::string_view name, const wait_lim
     start_contending(gate, outcome);
   });
   if (is_over) return nullptr;
-  return wait_for(gate, waiter, limit, resource);
+  return wait_for(gate, waiter, limit);
+}
+
+// Also where a deadlock of leases makes the request fail.
+bool ClientState::ends_by_itself(const Waiter& waiter) const {
+  return waiter.gives_up || options_.deadlocks == deadlock_mode::raise;
 }
 
 // Published for Gordian's runtime as a want of the lease, in a frame that stays as long as the
 // wait.
 std::shared_ptr<Hold> ClientState::wait_for(const std::shared_ptr<Gate>& gate,
                                             const std::shared_ptr<Waiter>& waiter,
-                                            const wait_limit& limit, const void* resource) {
-  const bool gives_up = waiter->gives_up;
+                                            const wait_limit& limit) {
+  const void* const resource = waiter->resource;
+  const bool gives_up = ends_by_itself(*waiter);
   watch_->wake();
-  if (resource != nullptr && gives_up) GORDIAN_WANTS_TIMED(resource);
-  if (resource != nullptr && !gives_up) GORDIAN_WANTS(resource);
+  if (resource != nullptr && gives_up) GORDIAN_WANTS_LEASE_TIMED(resource, GORDIAN_EXCLUSIVE);
+  if (resource != nullptr && !gives_up) GORDIAN_WANTS_LEASE(resource, GORDIAN_EXCLUSIVE);
   const auto cancelled = std::make_shared<std::atomic<bool>>(false);
   {
     const std::stop_callback on_stop(limit.stop, [cancelled, waiter] {
@@ -367,8 +382,7 @@ std::shared_ptr<Hold> ClientState::wait_for(const std::shared_ptr<Gate>& gate,
     if (!settled) LockTable::leave(*gate, waiter);
   }
   if (waiter->state == Waiter::State::Granted) {
-    waiter->grant->resource = resource;
-    if (resource != nullptr) GORDIAN_ACQUIRED(resource);
+    if (resource != nullptr) GORDIAN_ACQUIRED_LEASE(resource, GORDIAN_EXCLUSIVE);
     return std::move(waiter->grant);
   }
   if (resource != nullptr) GORDIAN_ABANDONED(resource);
@@ -381,8 +395,7 @@ std::shared_ptr<Hold> ClientState::wait_for(const std::shared_ptr<Gate>& gate,
   raise({errc::deadline, {}, {}}, gate->name);
 }
 
-std::shared_ptr<Hold> ClientState::force(std::string_view name, const Waiter& waiter,
-                                         const void* resource) {
+std::shared_ptr<Hold> ClientState::force(std::string_view name, const Waiter& waiter) {
   struct Forced {
     Parker parker;
     TryOutcome outcome;
@@ -403,7 +416,7 @@ std::shared_ptr<Hold> ClientState::force(std::string_view name, const Waiter& wa
     raise({errc::transport, forced->outcome.failure, {}}, name);
   std::shared_ptr<Hold> hold = make_hold(name, value, forced->outcome.token, forced->asked_at);
   hold->owner = waiter.owner;
-  hold->resource = resource;
+  hold->resource = waiter.resource;
   std::shared_ptr<Hold> former;
   {
     const std::lock_guard lock(table_.mutex);
@@ -413,11 +426,11 @@ std::shared_ptr<Hold> ClientState::force(std::string_view name, const Waiter& wa
   {
     const std::lock_guard lock(table_.mutex);
     const std::shared_ptr<Gate> gate = table_.find_or_make(name, options_.handover_limit);
-    gate->hold = hold;
+    gate->set_hold(hold);
     table_.renew_at(hold, forced->asked_at + options_.extend_interval);
   }
   loop_.wake_before(forced->asked_at + options_.extend_interval);
-  if (resource != nullptr) GORDIAN_TRIED(resource);
+  if (waiter.resource != nullptr) GORDIAN_TRIED_LEASE(waiter.resource, GORDIAN_EXCLUSIVE);
   return hold;
 }
 
@@ -448,13 +461,14 @@ void ClientState::release(const std::shared_ptr<Hold>& hold, bool wait) {
       hold->depth -= 1;
       return;
     }
+    // A lost one too: until now the thread was known as its holder.
+    if (hold->resource != nullptr) GORDIAN_RELEASED(hold->resource);
     if (hold->state == Hold::State::Held) {
-      if (hold->resource != nullptr) GORDIAN_RELEASED(hold->resource);
       hold->state = Hold::State::Releasing;
       table_.renew_never(hold);
       gate = table_.find(hold->name);
       if (gate && gate->hold == hold) {
-        gate->hold = nullptr;
+        gate->set_hold(nullptr);
         limit_reached = !gate->waiters.empty() && gate->handovers >= gate->handover_limit;
         if (may_hand_over(*gate, *hold)) {
           next = hand_over(*gate, *hold);

@@ -62,11 +62,11 @@ class ClientState : public std::enable_shared_from_this<ClientState> {
   // --- the calling thread (client_state.cpp)
   void check_usable(std::string_view name) const;
   std::shared_ptr<Hold> wait_for(const std::shared_ptr<Gate>& gate,
-                                 const std::shared_ptr<Waiter>& waiter, const wait_limit& limit,
-                                 const void* resource);
+                                 const std::shared_ptr<Waiter>& waiter, const wait_limit& limit);
+  [[nodiscard]] bool ends_by_itself(const Waiter& waiter) const;
   TryOutcome ask_directly(std::string_view name, const Value& value, const Waiter& waiter,
                           bool can_stop);
-  std::shared_ptr<Hold> force(std::string_view name, const Waiter& waiter, const void* resource);
+  std::shared_ptr<Hold> force(std::string_view name, const Waiter& waiter);
   enum class Released : uint8_t { Yes, WasLost, Unknown };
   Released release_directly(const Hold& hold);
   [[nodiscard]] bool may_hand_over(const Gate& gate, const Hold& hold) const;
@@ -121,6 +121,7 @@ class ClientState : public std::enable_shared_from_this<ClientState> {
   unsigned majority_ = 1;
   unsigned keys_ = 1;
   std::string validity_ms_;
+  std::string realm_;  // which servers and which prefix: two realms share no lock
   uint64_t incarnation_ = 0;
   std::atomic<uint64_t> sequence_{0};
   unsigned fork_generation_ = 0;

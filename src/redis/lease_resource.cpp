@@ -20,11 +20,11 @@ struct Resources {
 
 }  // namespace
 
-const void* lease_resource(std::string_view prefix, std::string_view name) {
+const void* lease_resource(std::string_view realm, std::string_view name) {
   if (gordian_annotations_in_use == nullptr) return nullptr;
   // Never destroyed: threads may hold leases while the program ends.
   static Resources& resources = *new Resources;
-  std::string key(prefix);
+  std::string key(realm);
   key.append(1, ':').append(name);
   const std::lock_guard lock(resources.mutex);
   if (const auto found = resources.by_key.find(key); found != resources.by_key.end())

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // The public face: everything behind it is ClientState's.
+#include "gordian/annotate.h"
 #include "redis/client_state.h"
 
 #include <algorithm>
+#include <pthread.h>
 
 namespace gordian::redis {
 
@@ -58,13 +60,48 @@ lease lock_client::force_acquire(std::string_view name) {
 }
 
 lease::lease() noexcept = default;
-lease::lease(std::shared_ptr<Hold> hold) noexcept : hold_(std::move(hold)) {}
-lease::lease(lease&&) noexcept = default;
+
+namespace {
+
+struct Stack {
+  uintptr_t low = 0;
+  uintptr_t high = 0;
+};
+
+Stack find_own_stack() {
+  Stack stack;
+  pthread_attr_t attributes;
+  if (pthread_getattr_np(pthread_self(), &attributes) != 0) return stack;
+  void* low = nullptr;
+  size_t size = 0;
+  if (pthread_attr_getstack(&attributes, &low, &size) == 0)
+    stack = {reinterpret_cast<uintptr_t>(low), reinterpret_cast<uintptr_t>(low) + size};
+  pthread_attr_destroy(&attributes);
+  return stack;
+}
+
+// A lease that does not lie in the stack of its thread may be released by another one.
+void note_place(const std::shared_ptr<Hold>& hold, const lease* place) {
+  if (!hold) return;
+  thread_local const Stack stack = find_own_stack();
+  const auto at = reinterpret_cast<uintptr_t>(place);
+  if (at < stack.low || at >= stack.high || hold->owner != this_thread_id())
+    hold->words.kept_elsewhere = 1;
+  if (hold->resource != nullptr) GORDIAN_KEPT_AT(hold->resource, place);
+}
+
+}  // namespace
+
+lease::lease(std::shared_ptr<Hold> hold) noexcept : hold_(std::move(hold)) {
+  note_place(hold_, this);
+}
+lease::lease(lease&& other) noexcept : hold_(std::move(other.hold_)) { note_place(hold_, this); }
 
 lease& lease::operator=(lease&& other) noexcept {
   if (this == &other) return *this;
   release_async();
   hold_ = std::move(other.hold_);
+  note_place(hold_, this);
   return *this;
 }
 

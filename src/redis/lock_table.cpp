@@ -8,6 +8,12 @@
 
 namespace gordian::redis {
 
+void Gate::set_hold(std::shared_ptr<Hold> now) {
+  if (now) now->words.owner = now->owner;
+  words.hold = now ? reinterpret_cast<uint64_t>(&now->words) : 0;
+  hold = std::move(now);
+}
+
 std::shared_ptr<Gate> LockTable::find(std::string_view name) {
   const auto found = gates.find(std::string(name));
   return found == gates.end() ? nullptr : found->second;
@@ -50,7 +56,9 @@ std::shared_ptr<Waiter> LockTable::grant_first(Gate& gate, std::shared_ptr<Hold>
   std::shared_ptr<Waiter> waiter = std::move(gate.waiters.front());
   gate.waiters.pop_front();
   hold->owner = waiter->owner;
-  gate.hold = hold;
+  hold->resource = waiter->resource;
+  gate.set_hold(hold);
+  waiter->parker.settle();
   waiter->grant = std::move(hold);
   waiter->state = Waiter::State::Granted;
   return waiter;
@@ -59,6 +67,7 @@ std::shared_ptr<Waiter> LockTable::grant_first(Gate& gate, std::shared_ptr<Hold>
 std::shared_ptr<Waiter> LockTable::fail(Gate& gate, std::shared_ptr<Waiter> waiter,
                                         Failure failure) {
   leave(gate, waiter);
+  waiter->parker.settle();
   waiter->failure = std::move(failure);
   waiter->state = Waiter::State::Failed;
   return waiter;

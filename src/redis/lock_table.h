@@ -9,6 +9,7 @@
 // It is held for a few instructions at a time: no I/O, no user code, no waiting under it.
 #pragma once
 
+#include "gordian/lease_words.h"
 #include "gordian/redis_lock.h"
 #include "redis/event_loop.h"
 #include "redis/parker.h"
@@ -27,6 +28,15 @@ namespace detail {
 
 // One acquisition: what a lease points to.
 struct Hold {
+  Hold() {
+    words.self = reinterpret_cast<uint64_t>(&words);
+    words.magic = hold_words::magic_number;
+  }
+  ~Hold() { words.magic = 0; }
+  Hold(const Hold&) = delete;
+  Hold& operator=(const Hold&) = delete;
+
+  hold_words words;
   std::string name;
   Value value{};
   uint32_t owner = 0;  // kernel thread id
@@ -61,9 +71,10 @@ struct Failure {
 struct Waiter {
   Parker parker;
   uint32_t owner = 0;
-  uint64_t number = 0;    // distinguishes the waits of a process
-  bool once = false;      // a try: fails as soon as the server says no
-  bool gives_up = false;  // by itself: never part of a deadlock
+  const void* resource = nullptr;  // see Hold
+  uint64_t number = 0;             // distinguishes the waits of a process
+  bool once = false;               // a try: fails as soon as the server says no
+  bool gives_up = false;           // by itself: never part of a deadlock
   std::optional<TimePoint> deadline;
   int priority = 0;
   TimePoint since{};
@@ -77,11 +88,21 @@ struct Waiter {
 
 // One lock this client has to do with now.
 struct Gate {
-  explicit Gate(std::string lock_name) : name(std::move(lock_name)) {}
+  explicit Gate(std::string lock_name) : name(std::move(lock_name)) {
+    words.self = reinterpret_cast<uint64_t>(&words);
+    words.name = reinterpret_cast<uint64_t>(name.data());
+    words.name_size = name.size();
+    words.magic = lease_words::magic_number;
+  }
+  ~Gate() { words.magic = 0; }
+  Gate(const Gate&) = delete;
+  Gate& operator=(const Gate&) = delete;
 
   const std::string name;
+  lease_words words;
   std::deque<std::shared_ptr<Waiter>> waiters;
-  std::shared_ptr<Hold> hold;
+  std::shared_ptr<Hold> hold;  // written by set_hold()
+  void set_hold(std::shared_ptr<Hold> now);
   // Somebody is at the server for it: a thread that tries first, one that releases, or the
   // contender.
   bool claimed = false;

@@ -6,6 +6,8 @@
 // lock.
 #pragma once
 
+#include "gordian/lease_words.h"
+
 #include <atomic>
 #include <cerrno>
 #include <chrono>
@@ -25,14 +27,24 @@ class Parker {
   void unpark() {
     // ORDER: release pairs with the acquire in park(): who sees the word sees what was written
     // before.
-    word_.store(1, std::memory_order_release);
+    words_.word.store(1, std::memory_order_release);
     syscall(SYS_futex, address(), FUTEX_WAKE | FUTEX_PRIVATE_FLAG, INT_MAX, nullptr, nullptr, 0);
   }
+
+  // Says what park() waits for, to those who look at the process from outside.
+  void announce(const lease_words& lease, bool gives_up) {
+    words_.gives_up = gives_up ? 1 : 0;
+    words_.self = reinterpret_cast<uint64_t>(&words_);
+    words_.lease = reinterpret_cast<uint64_t>(&lease);
+    words_.magic = parked_words::magic_number;
+  }
+  // From any thread, before unpark(): that wait is over.
+  void settle() { words_.lease = 0; }
 
   // Until unparked; false if the deadline came first. Takes the word.
   bool park(std::optional<std::chrono::steady_clock::time_point> deadline) {
     // ORDER: see unpark().
-    while (word_.exchange(0, std::memory_order_acquire) == 0) {
+    while (words_.word.exchange(0, std::memory_order_acquire) == 0) {
       timespec time{};
       if (deadline) {
         if (*deadline <= std::chrono::steady_clock::now()) return false;
@@ -49,9 +61,8 @@ class Parker {
   }
 
  private:
-  uint32_t* address() { return reinterpret_cast<uint32_t*>(&word_); }
-  std::atomic<uint32_t> word_{0};
-  static_assert(sizeof(std::atomic<uint32_t>) == sizeof(uint32_t));
+  uint32_t* address() { return reinterpret_cast<uint32_t*>(&words_.word); }
+  parked_words words_;
 };
 
 }  // namespace gordian::redis

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The I/O thread's part: keeping locks, seeing that they are lost, and letting go of them.
+#include "gordian/annotate.h"
 #include "redis/client_state.h"
 
 #include <algorithm>
@@ -91,10 +92,13 @@ void ClientState::lose(const std::shared_ptr<Hold>& hold, std::string why) {
     if (hold->state != Hold::State::Held) return;
     hold->state = Hold::State::Lost;
     hold->lost_because = std::move(why);
+    // By another thread than its holder: from now on Gordian's runtime takes nobody for the owner
+    // who alone could end a wait for this lock.
+    if (hold->resource != nullptr) GORDIAN_RELEASED(hold->resource);
     table_.renew_never(hold);
     gate = table_.find(hold->name);
     if (gate && gate->hold == hold) {
-      gate->hold = nullptr;
+      gate->set_hold(nullptr);
       gate->handovers = 0;
       if (!gate->claimed && !gate->waiters.empty()) contend = gate->claimed = true;
       table_.drop_if_idle(gate);

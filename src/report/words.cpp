@@ -256,7 +256,8 @@ std::vector<std::string> assumption_sentences(const model::Finding& finding) {
         sentences.emplace_back("Only the threads the program announced wake these threads.");
         break;
       case AssumptionCode::NoKeyDeleted:
-        sentences.emplace_back("Nobody deletes the keys of the leases on the server.");
+        sentences.emplace_back(
+            "Nobody deletes or forces the key of a lease, and its server goes on answering.");
         break;
       case AssumptionCode::NotCancelled:
         sentences.emplace_back("Nobody cancels one of these threads (pthread_cancel).");

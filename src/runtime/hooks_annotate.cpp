@@ -12,9 +12,33 @@ namespace {
 
 namespace format = gordian::format;
 
-Request custom_request(const volatile void* lock, int mode, uint8_t flags = 0) {
-  if (mode == GORDIAN_SHARED) flags |= kSharedMode;
-  return {.address = address_of(lock), .kind = Kind::Custom, .flags = flags, .recursive = true};
+// Set once a lease was announced: those who name a lock only by its address then look it up.
+constinit uint32_t any_lease = 0;
+
+bool is_announced(Kind kind) { return kind == Kind::Custom || kind == Kind::Lease; }
+
+Kind kind_of(const volatile void* lock) {
+  // ORDER: relaxed: whoever releases a lease has announced it, or was told of it by who has.
+  if (__atomic_load_n(&any_lease, __ATOMIC_RELAXED) == 0) return Kind::Custom;
+  const format::LockEntry* entry = find_lock(address_of(lock));
+  return entry != nullptr && entry->kind == Kind::Lease ? Kind::Lease : Kind::Custom;
+}
+
+Request request_of(const volatile void* lock, int mode, uint8_t flags = 0) {
+  if ((mode & GORDIAN_SHARED) != 0) flags |= kSharedMode;
+  Kind kind = Kind::Custom;
+  if ((mode & GORDIAN_LEASE) != 0) {
+    kind = Kind::Lease;
+    // ORDER: see kind_of().
+    __atomic_store_n(&any_lease, 1, __ATOMIC_RELAXED);
+  }
+  return {.address = address_of(lock), .kind = kind, .flags = flags, .recursive = true};
+}
+
+// Of a lock whose kind was said before. In a HookScope.
+Request request_as_known(const volatile void* lock) {
+  const int lease = kind_of(lock) == Kind::Lease ? GORDIAN_LEASE : 0;
+  return request_of(lock, GORDIAN_EXCLUSIVE | lease);
 }
 
 // An object the annotations speak of may be of any kind; unknown ones become Custom.
@@ -57,7 +81,7 @@ void named(const volatile void* lock, const char* name) {
 void wants(const volatile void* lock, int mode, int gives_up_by_itself) {
   const CallSite site = GORDIAN_CALL_SITE();
   ensure_started();
-  const Request request = custom_request(lock, mode, gives_up_by_itself != 0 ? kTimed : 0);
+  const Request request = request_of(lock, mode, gives_up_by_itself != 0 ? kTimed : 0);
   if (HookScope log(site); log) {
     format::Registers registers;
     capture_registers(registers);
@@ -69,7 +93,7 @@ void wants(const volatile void* lock, int mode, int gives_up_by_itself) {
 // Ends a wait that `wants` began, if it is the current one.
 void end_want(ThreadState& thread, uint64_t address) {
   const format::WaitWord* wait = thread.wait;
-  if (wait != nullptr && (wait->number & 1) != 0 && wait->kind == Kind::Custom &&
+  if (wait != nullptr && (wait->number & 1) != 0 && is_announced(wait->kind) &&
       wait->address == address) {
     thread.end_wait();
   }
@@ -85,13 +109,30 @@ void acquired(const volatile void* lock, int mode, int by_try) {
   const CallSite site = GORDIAN_CALL_SITE();
   ensure_started();
   if (HookScope log(site); log) end_want(*log.operator->(), address_of(lock));
-  note_acquired(custom_request(lock, mode, by_try != 0 ? kTry : 0), site);
+  note_acquired(request_of(lock, mode, by_try != 0 ? kTry : 0), site);
 }
 
 void released(const volatile void* lock) {
   const CallSite site = GORDIAN_CALL_SITE();
   ensure_started();
-  note_released(custom_request(lock, GORDIAN_EXCLUSIVE), site);
+  Request request = request_of(lock, GORDIAN_EXCLUSIVE);
+  if (HookScope log(site); log) request = request_as_known(lock);
+  note_released(request, site);
+}
+
+void kept_at(const volatile void* lock, const volatile void* object) {
+  const CallSite site = GORDIAN_CALL_SITE();
+  ensure_started();
+  HookScope log(site);
+  if (!log) return;
+  const format::Card& card = *log->card;
+  const uint64_t at = address_of(object);
+  const bool is_own = at >= card.stack_low && at < card.stack_high;
+  if (format::Hold* hold = log->find_hold(address_of(lock)); hold != nullptr) {
+    if (!is_own) hold->flags |= format::kUncertain;
+  } else {
+    note_released_by_other(*log.operator->(), request_as_known(lock), site);
+  }
 }
 
 void wakes(const volatile void* object) {
@@ -170,4 +211,5 @@ extern "C" __attribute__((
     .wakers_complete = wakers_complete,
     .never_report = never_report,
     .assert_none_held = assert_none_held,
+    .kept_at = kept_at,
 };

@@ -236,6 +236,7 @@ constexpr bool is_lock(format::Kind kind) {
     case format::Kind::GlibRwLock:
     case format::Kind::GlibBit:
     case format::Kind::Custom:
+    case format::Kind::Lease:
       return true;
     default:
       return false;

@@ -337,6 +337,8 @@ ResourceKind resource_kind(Kind kind) {
       return ResourceKind::FileLock;
     case Kind::Custom:
       return ResourceKind::Custom;
+    case Kind::Lease:
+      return ResourceKind::Lease;
   }
   // A kind of a newer runtime, or a damaged byte: nobody knows who ends such a wait.
   return ResourceKind::Futex;

@@ -30,6 +30,7 @@ NOT_ASKED = ("reason", "summary", "advice", "assumptions", "classes")
 
 # SOURCE(CASE), or the beginning of it -> why a core cannot show it. Then nothing, or less, is right.
 LESS = {
+    "lease/lease(self)": "from outside each client of a server is seen by itself",
     "annotate/annotate(cycle)": "what annotations say is known only while a program is watched",
     "annotate/annotate(with-mutex)": "what annotations say is known only while a program is watched",
     "annotate/annotate(named)": "what annotations say is known only while a program is watched",

@@ -106,6 +106,8 @@ void cross(pthread_mutex_t* a, pthread_mutex_t* b) {
     pthread_mutex_lock(first);
     both_hold_one.meet(2);
     pthread_mutex_lock(second);
+    pthread_mutex_unlock(second);
+    pthread_mutex_unlock(first);
   };
   Thread left("left", [&] { body(a, b); });
   Thread right("right", [&] { body(b, a); });

@@ -9,7 +9,8 @@
 // snapshot() is for queries that hold other locks and must not take one more: it returns the data
 // as they were when last unlocked by a writer. The price: once the program calls snapshot() of a
 // type anywhere, every writer of that type copies the data when it unlocks. Programs that never
-// call it pay nothing.
+// call it pay nothing. If that copy throws, the exception leaves unlock(), unlocked, and the
+// snapshot stays what it was; one that would leave the guard's destructor ends the program.
 #ifndef GORDIAN_GUARDED_H
 #define GORDIAN_GUARDED_H
 
@@ -69,8 +70,8 @@ class guarded {
       if constexpr (Shared) {
         owner->mutex_.unlock_shared();
       } else {
+        const unlocking now{&owner->mutex_};
         if constexpr (!std::is_const_v<Value>) owner->publish();
-        owner->mutex_.unlock();
       }
     }
 
@@ -125,6 +126,14 @@ class guarded {
   }
 
  private:
+  // Unlocks at its end, also when a copy of the data throws.
+  struct unlocking {
+    Mutex* mutex;
+    ~unlocking() GORDIAN_NO_THREAD_SAFETY_ANALYSIS {
+      if (mutex != nullptr) mutex->unlock();
+    }
+  };
+
   template <typename M>
   static void take(M& m, const source_location& where) GORDIAN_NO_THREAD_SAFETY_ANALYSIS {
     if constexpr (detail::has_identity<M>)
@@ -142,7 +151,9 @@ class guarded {
   guarded* prepared() {
     if constexpr (std::is_copy_constructible_v<T>) {
       if (detail::snapshots_of<guarded>::wanted.load(std::memory_order_relaxed) && !published()) {
+        unlocking failed{&mutex_};
         publish();
+        failed.mutex = nullptr;
       }
     }
     return this;

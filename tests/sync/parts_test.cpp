@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 #include <mutex>
 #include <set>
+#include <stdexcept>
 #include <vector>
 
 namespace {
@@ -372,6 +373,25 @@ TEST(BoundedQueue, APushNobodyCanEndIsFoundAtTheMomentItBlocks) {
 
 // --- guarded
 // -----------------------------------------------------------------------------------------
+
+struct Fragile {
+  bool fails = false;
+  Fragile() = default;
+  Fragile(const Fragile& other) : fails(other.fails) {
+    if (fails) throw std::runtime_error("no copy");
+  }
+};
+
+TEST(Guarded, IsUnlockedWhenTheCopyForASnapshotThrows) {
+  gordian::guarded<Fragile> data;
+  EXPECT_FALSE(data.snapshot()->fails);
+  auto held = data.lock();
+  held->fails = true;
+  EXPECT_THROW(held.unlock(), std::runtime_error);
+  auto again = data.try_lock();
+  ASSERT_TRUE(static_cast<bool>(again));
+  again->fails = false;
+}
 
 TEST(Guarded, SnapshotTakesNoLock) {
   gordian::guarded<std::vector<int>> rooms("rooms");

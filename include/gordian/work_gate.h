@@ -96,9 +96,25 @@ class work_gate : private detail::lock_identity {
     std::uint32_t depth;
     detail::mode how;
   };
+  // Of the thread. What is left when it ends stays until its last pass ends: that may be in another
+  // thread-local object.
+  inline static constinit thread_local std::vector<visit>* own_visits = nullptr;
+  inline static constinit thread_local bool visits_are_over = false;
+  static void drop_empty_visits() {
+    if (own_visits->empty()) delete std::exchange(own_visits, nullptr);
+  }
+  struct visits_end {
+    ~visits_end() {
+      visits_are_over = true;
+      drop_empty_visits();
+    }
+  };
   static std::vector<visit>& visits() {
-    static thread_local std::vector<visit> all;
-    return all;
+    if (own_visits == nullptr) {
+      own_visits = new std::vector<visit>;
+      [[maybe_unused]] static thread_local const visits_end end;
+    }
+    return *own_visits;
   }
   visit* find() const {
     for (visit& one : visits()) {
@@ -156,6 +172,7 @@ class work_gate : private detail::lock_identity {
     const detail::mode how = mine->how;
     *mine = visits().back();
     visits().pop_back();
+    if (visits_are_over) drop_empty_visits();
     if (detail::is_attended()) {
       detail::attended_unlock(identity(), word_, how);
     } else {

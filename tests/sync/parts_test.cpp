@@ -239,6 +239,20 @@ TEST(WorkGate, CancelsBothSides) {
   std::thread([&] { EXPECT_TRUE(gate.try_enter()); }).join();  // open again
 }
 
+struct LatePass {
+  gordian::work_gate::pass pass;
+};
+thread_local LatePass late_pass;
+
+TEST(WorkGate, APassMayEndWithTheThread) {
+  gordian::work_gate gate("gate");
+  std::thread([&] {
+    gordian::work_gate::pass& pass = late_pass.pass;  // made before the gate's own list is
+    pass = gate.enter();
+  }).join();
+  EXPECT_TRUE(gate.try_close());
+}
+
 TEST(WorkGate, NeitherSideStarves) {
   gordian::work_gate gate("gate");
   std::atomic<bool> stop{false};

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <numeric>
+#include <unordered_map>
 
 namespace gordian::analysis {
 
@@ -144,6 +145,26 @@ Candidates LockOrderScan::finish(const TraceSize& size) {
   }
   out.is_any = number != Candidates::kNone || joins_while_holding_;
   return out;
+}
+
+bool has_order_cycle(std::span<const std::pair<uint32_t, uint32_t>> nestings) {
+  std::unordered_map<uint32_t, uint32_t> nodes;
+  const auto node_of = [&](uint32_t lock) {
+    return nodes.try_emplace(lock, static_cast<uint32_t>(nodes.size())).first->second;
+  };
+  Adjacency graph;
+  for (const auto& [held, wanted] : nestings) {
+    const uint32_t from = node_of(held);
+    const uint32_t to = node_of(wanted);
+    graph.resize(nodes.size());
+    if (from != to) graph[from].push_back(to);
+  }
+  std::vector<uint32_t> roots(graph.size());
+  std::iota(roots.begin(), roots.end(), 0U);
+  const std::vector<char> allowed(graph.size(), 1);
+  const auto components = strong_components(graph, roots, allowed);
+  return std::any_of(components.begin(), components.end(),
+                     [](const auto& component) { return component.size() > 1; });
 }
 
 }  // namespace gordian::analysis

@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <span>
 #include <unordered_set>
+#include <utility>
 #include <vector>
 
 namespace gordian::analysis {
@@ -40,6 +41,9 @@ struct Candidates {
   [[nodiscard]] bool any() const { return is_any; }
   bool is_any = false;
 };
+
+// Can locks that were nested in these orders (held, asked for) be in a circle at all?
+bool has_order_cycle(std::span<const std::pair<uint32_t, uint32_t>> nestings);
 
 class LockOrderScan {
  public:

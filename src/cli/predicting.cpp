@@ -81,6 +81,15 @@ Result<std::vector<model::Finding>> predict_run(Reader& reader, const Read& read
   return std::move(prediction.findings);
 }
 
+void add(const trace::RunSketch& sketch, bool complete, report::TraceTotals& totals) {
+  totals.events += sketch.events;
+  totals.threads += sketch.threads;
+  totals.locks += sketch.used_locks;
+  totals.acquisitions += sketch.acquisitions;
+  totals.nested += sketch.nested;
+  totals.complete_memory = complete && (totals.files == 1 || totals.complete_memory);
+}
+
 }  // namespace
 
 Result<std::vector<model::Finding>> predict_recording(trace::RecordingFile file,
@@ -96,6 +105,12 @@ Result<std::vector<model::Finding>> predict_recording(trace::RecordingFile file,
       return Result<void>();
     };
     const std::string label = "reading " + escape_for_terminal(path);
+    const trace::RunSketch sketch =
+        run.sketch([&](uint64_t done, uint64_t) { show(label, done, 2 * run.byte_count()); });
+    if (!sketch.needs_order && !analysis::has_order_cycle(sketch.nestings)) {
+      add(sketch, options.memory == MemoryRecorded::Complete, totals);
+      continue;
+    }
     GORDIAN_TRY(std::vector<model::Finding> findings,
                 predict_run(run, read, label, options, totals, show));
     put_into_words(findings, run);

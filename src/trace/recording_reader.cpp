@@ -72,6 +72,20 @@ void RecordingRun::read(Detail detail, const EventSink& sink, const ProgressSink
   for (uint32_t i = 0; i < size_.threads; ++i) size_.acts[i] = facts_.threads[i].tid != 0 ? 1 : 0;
 }
 
+RunSketch RecordingRun::sketch(const ProgressSink& progress) const {
+  RecordingScan scan;
+  std::vector<std::byte> bytes;
+  uint64_t done = 0;
+  for (const RecordingFile::Chunk& chunk : file_->chunks()) {
+    if (chunk.process != process_ || chunk.type != ChunkType::Records) continue;
+    if (!RecordingFile::unpack(chunk, bytes)) return {.needs_order = true};
+    if (!scan.feed(bytes)) break;
+    done += chunk.stored.size();
+    if (progress) progress(done, bytes_);
+  }
+  return scan.finish();
+}
+
 std::vector<RecordingRun> runs_of(RecordingFile file) {
   const auto shared = std::make_shared<const RecordingFile>(std::move(file));
   std::set<uint32_t> processes;

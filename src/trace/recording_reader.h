@@ -8,6 +8,7 @@
 #include "model/trace.h"
 #include "trace/recording_facts.h"
 #include "trace/recording_file.h"
+#include "trace/recording_scan.h"
 #include "trace/std_reader.h"
 
 #include <cstdint>
@@ -24,6 +25,10 @@ class RecordingRun {
   // The events in one legal order; cannot fail: what is damaged or lost is left out, and
   // facts().damage, .lost and .left_out say so.
   void read(Detail detail, const EventSink& sink, const ProgressSink& progress = {});
+
+  // A first look, several times as fast as read(): enough if the run needs no order and its
+  // nestings make no circle.
+  [[nodiscard]] RunSketch sketch(const ProgressSink& progress = {}) const;
 
   // As of StdReader. Never claims to have memory.
   [[nodiscard]] const model::TraceSize& size() const { return size_; }

@@ -13,6 +13,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   for (const trace::RecordingFile::Chunk& chunk : file->chunks())
     trace::read_timeline(*file, chunk.process, [](const gordian::model::TimedEvent&) {});
   for (trace::RecordingRun& run : trace::runs_of(std::move(*file))) {
+    static_cast<void>(run.sketch());
     run.read(trace::Detail::Locks, [](auto) {});
     run.read(trace::Detail::Sites, [](auto) {});
   }

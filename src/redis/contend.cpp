@@ -54,6 +54,10 @@ struct ClientState::Try {
   unsigned acquired = 0;
   unsigned failed = 0;
   bool decided = false;
+  uint64_t least_token = UINT64_MAX;
+  bool raising = false;  // enough keys are ours, their counters are not yet equal
+  unsigned raised = 0;
+  unsigned not_raised = 0;
   TryOutcome outcome;
   EventLoop::TimerId timer{};
 };
@@ -104,14 +108,18 @@ void ClientState::key_answered(const std::shared_ptr<Try>& attempt, unsigned ind
   switch (outcome.kind) {
     case TryOutcome::Kind::Acquired:
       attempt->acquired += 1;
+      if (attempt->raising) return;
       attempt->outcome.token = std::max(attempt->outcome.token, outcome.token);
+      attempt->least_token = std::min(attempt->least_token, outcome.token);
       break;
     case TryOutcome::Kind::Refused:
+      if (attempt->raising) return;
       attempt->outcome.holder = outcome.holder;
       attempt->outcome.holder_left = outcome.holder_left;
       decide(attempt, TryOutcome::Kind::Refused);
       return;
     default:
+      if (attempt->raising) return;
       attempt->failed += 1;
       attempt->outcome.failure = outcome.failure;
       if (attempt->failed > keys_ - majority_) {
@@ -120,9 +128,39 @@ void ClientState::key_answered(const std::shared_ptr<Try>& attempt, unsigned ind
       }
   }
   if (attempt->acquired >= majority_) {
-    decide(attempt, TryOutcome::Kind::Acquired);
+    if (options_.fencing && attempt->least_token != attempt->outcome.token) {
+      raise_counters(attempt);
+    } else {
+      decide(attempt, TryOutcome::Kind::Acquired);
+    }
   } else if (attempt->answered == attempt->asked) {
     ask_more_keys(attempt);
+  }
+}
+
+// The largest of the counters is the token; the next holder may see only the others. So as many of
+// them as every majority shares one with are brought up to it first. (Equal ones are.)
+void ClientState::raise_counters(const std::shared_ptr<Try>& attempt) {
+  attempt->raising = true;
+  loop_.cancel(attempt->timer);
+  for (unsigned index = 0; index < keys_; ++index) {
+    std::optional<std::string> counter =
+        side_key("fence", lock_key(options_.key_prefix, index, attempt->name));
+    servers_->run(index,
+                  {.script = &kRaise,
+                   .keys = {std::move(*counter)},
+                   .arguments = {std::to_string(attempt->outcome.token),
+                                 std::to_string(options_.fencing_lifetime.count())}},
+                  [this, attempt](const redisReply* reply) {
+                    if (attempt->decided) return;
+                    (is_integer(reply, 1) ? attempt->raised : attempt->not_raised) += 1;
+                    if (attempt->raised >= majority_) {
+                      decide(attempt, TryOutcome::Kind::Acquired);
+                    } else if (attempt->not_raised > keys_ - majority_) {
+                      attempt->outcome.failure = "the fencing counters cannot be raised";
+                      decide(attempt, TryOutcome::Kind::Unknown);
+                    }
+                  });
   }
 }
 

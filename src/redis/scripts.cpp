@@ -26,6 +26,13 @@ const Script kForce{
     .sha1 = "da4ccd6f712865fe6755e5aaf33a1367c55c27a9",
 };
 
+const Script kRaise{
+    .text =
+        "if tonumber(redis.call('GET',KEYS[1]) or '0')<tonumber(ARGV[1]) then "
+        "redis.call('SET',KEYS[1],ARGV[1],'PX',ARGV[2]) end return 1",
+    .sha1 = "69f746f1d42fe28f4b358dd3d84f7962b5e9582d",
+};
+
 const Script kExtend{
     .text =
         "if redis.call('GET',KEYS[1])==ARGV[1] then "

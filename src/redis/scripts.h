@@ -19,6 +19,8 @@ struct Script {
 extern const Script kAcquire;
 // The same, whoever holds it.
 extern const Script kForce;
+// KEYS counter, ARGV number ms. 1: the counter is at least the number now.
+extern const Script kRaise;
 // KEYS lock, ARGV value ms. 1 or 0.
 extern const Script kExtend;
 // KEYS lock, ARGV value. 1 or 0.

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "redis/deadlock_watch.h"
 
+#include "redis/client_place.h"
+
 #include <algorithm>
-#include <climits>
 #include <tuple>
 #include <unistd.h>
 
@@ -10,12 +11,8 @@ namespace gordian::redis {
 namespace {
 
 constexpr size_t kMaxCycle = 64;
-constexpr size_t kMaxOwners = 1000;
-
-std::string host_name() {
-  char name[HOST_NAME_MAX + 1] = {};
-  return gethostname(name, sizeof name - 1) == 0 ? std::string(name) : std::string("?");
-}
+constexpr size_t kMaxWaiters = 10'000;  // looked at
+constexpr size_t kMaxOwners = 1000;     // published
 
 std::string thread_name(uint32_t thread) {
   const Result<std::string> text =
@@ -28,6 +25,7 @@ std::string thread_name(uint32_t thread) {
 
 struct DeadlockWatch::Walk {
   uint32_t thread = 0;  // of this client, where it began
+  unsigned server = 0;
   struct Member {
     uint64_t incarnation = 0;
     uint64_t edition = 0;
@@ -51,8 +49,10 @@ DeadlockWatch::DeadlockWatch(EventLoop& loop, Servers& servers, LockTable& table
       options_(options),
       incarnation_(incarnation),
       on_deadlock_(std::move(on_deadlock)) {
-  record_.host = host_name();
-  record_.pid = getpid();
+  const ClientPlace place = own_place();
+  record_.host = place.host;
+  record_.pid = place.pid;
+  publications_.resize(servers.count());
 }
 
 void DeadlockWatch::wake() {
@@ -70,7 +70,7 @@ std::vector<BlockedOwner> DeadlockWatch::blocked_owners(bool& anybody) const {
   for (const auto& [name, gate] : table_.gates) {
     for (const auto& waiter : gate->waiters) {
       anybody = true;
-      if (waiter->gives_up || waiter->since > long_ago || owners.size() >= kMaxOwners) continue;
+      if (waiter->gives_up || waiter->since > long_ago || owners.size() >= kMaxWaiters) continue;
       owners.push_back({.thread = waiter->owner,
                         .wait = waiter->number,
                         .priority = waiter->priority,
@@ -86,8 +86,10 @@ std::vector<BlockedOwner> DeadlockWatch::blocked_owners(bool& anybody) const {
     for (BlockedOwner& owner : owners)
       if (owner.thread == gate->hold->owner) owner.holds.push_back(name);
   }
-  // Who holds nothing is waited for by nobody.
-  std::erase_if(owners, [](const BlockedOwner& owner) { return owner.holds.empty(); });
+  // Those that somebody may wait for come first.
+  std::stable_partition(owners.begin(), owners.end(),
+                        [](const BlockedOwner& owner) { return !owner.holds.empty(); });
+  if (owners.size() > kMaxOwners) owners.resize(kMaxOwners);
   return owners;
 }
 
@@ -104,34 +106,46 @@ void DeadlockWatch::tick() {
     return;
   }
   timer_ = loop_.at(Clock::now() + options_.deadlock_delay, [this] { tick(); });
-  if (owners.empty() || is_publishing_) return;
+  if (owners.empty()) return;
   for (BlockedOwner& owner : owners) owner.thread_name = thread_name(owner.thread);
   record_.owners = std::move(owners);
-  record_.edition += 1;
-  publish();
+  for (unsigned server = 0; server < servers_.count(); ++server)
+    if (!publications_[server].under_way) publish(server);
 }
 
-void DeadlockWatch::publish() {
-  is_publishing_ = true;
+// An edition that was not confirmed is published again, under the same number: see the header.
+void DeadlockWatch::publish(unsigned server) {
+  Publication& publication = publications_[server];
+  publication.under_way = true;
+  record_.edition = publication.confirmed + 1;
   const auto lives = std::max(options_.deadlock_delay * 4, std::chrono::milliseconds(1000));
-  servers_.ask(0,
-               {"SET", waits_key(options_.key_prefix, incarnation_), to_text(record_), "PX",
-                std::to_string(lives.count())},
-               [this](const redisReply* reply) {
-                 is_publishing_ = false;
-                 if (reply == nullptr || is_error(reply)) return;
-                 for (const BlockedOwner& owner : record_.owners) {
-                   const auto walk = std::make_shared<Walk>();
-                   walk->thread = owner.thread;
-                   walk->next_incarnation = incarnation_;
-                   step(walk);
-                 }
-               });
+  servers_.ask_server(server,
+                      {"SET", waits_key(options_.key_prefix, incarnation_), to_text(record_), "PX",
+                       std::to_string(lives.count())},
+                      [this, server](const redisReply* reply) {
+                        publications_[server].under_way = false;
+                        if (reply == nullptr || is_error(reply)) return;
+                        publications_[server].confirmed += 1;
+                        if (server == servers_.first_ready()) walk(server);
+                      });
+}
+
+void DeadlockWatch::walk(unsigned server) {
+  for (const BlockedOwner& owner : record_.owners) {
+    // Who holds nothing is waited for by nobody; it is published for people.
+    if (owner.holds.empty()) continue;
+    const auto walk = std::make_shared<Walk>();
+    walk->thread = owner.thread;
+    walk->server = server;
+    walk->next_incarnation = incarnation_;
+    step(walk);
+  }
 }
 
 void DeadlockWatch::step(const std::shared_ptr<Walk>& walk) {
-  servers_.ask(0, {"GET", waits_key(options_.key_prefix, walk->next_incarnation)},
-               [this, walk](const redisReply* reply) { found_record(walk, text_of(reply)); });
+  servers_.ask_server(
+      walk->server, {"GET", waits_key(options_.key_prefix, walk->next_incarnation)},
+      [this, walk](const redisReply* reply) { found_record(walk, text_of(reply)); });
 }
 
 void DeadlockWatch::found_record(const std::shared_ptr<Walk>& walk, std::string_view text) {
@@ -159,8 +173,11 @@ void DeadlockWatch::found_record(const std::shared_ptr<Walk>& walk, std::string_
                            .pid = record->pid,
                            .owner = std::move(*owner),
                            .value = {}});
-  servers_.ask(0, {"GET", lock_key(options_.key_prefix, 0, walk->members.back().owner.wants)},
-               [this, walk](const redisReply* reply) { found_value(walk, text_of(reply)); });
+  // With independent servers this is also the number of a key.
+  servers_.ask_server(
+      walk->server,
+      {"GET", lock_key(options_.key_prefix, walk->server, walk->members.back().owner.wants)},
+      [this, walk](const redisReply* reply) { found_value(walk, text_of(reply)); });
 }
 
 void DeadlockWatch::found_value(const std::shared_ptr<Walk>& walk, std::string_view value) {
@@ -175,7 +192,7 @@ void DeadlockWatch::found_value(const std::shared_ptr<Walk>& walk, std::string_v
 void DeadlockWatch::ended(const Walk& walk) { suspicions_.erase(walk.thread); }
 
 void DeadlockWatch::closed(const Walk& walk) {
-  std::string signature;
+  std::string signature = std::to_string(walk.server) + '\n';
   std::vector<uint64_t> editions;
   for (const Walk::Member& member : walk.members) {
     signature += std::to_string(member.incarnation) + ' ' + std::to_string(member.owner.thread) +

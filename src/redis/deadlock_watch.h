@@ -12,7 +12,8 @@
 // second: a client captures an edition only after the server has confirmed the one before, so these
 // were captured after the first walk was over. A wait with the same number, and a key with the same
 // value, was the same all the time; so there was an instant at which all edges stood together, and
-// none of the waits has a time limit. A missing record, a foreign holder or anything unreadable
+// none of the waits has a time limit. Where there are several servers each has its own editions,
+// and all three walks are of one of them. A missing record, a foreign holder or anything unreadable
 // ends the walk: no claim.
 //
 // The I/O thread's alone, but for wake().
@@ -57,7 +58,8 @@ class DeadlockWatch {
 
   void tick();
   std::vector<BlockedOwner> blocked_owners(bool& anybody) const;
-  void publish();
+  void publish(unsigned server);
+  void walk(unsigned server);
   void step(const std::shared_ptr<Walk>& walk);
   void found_record(const std::shared_ptr<Walk>& walk, std::string_view text);
   void found_value(const std::shared_ptr<Walk>& walk, std::string_view value);
@@ -72,8 +74,12 @@ class DeadlockWatch {
   const OnDeadlock on_deadlock_;
   std::atomic<bool> ticking_{false};
   EventLoop::TimerId timer_{};
-  WaitRecord record_;
-  bool is_publishing_ = false;
+  WaitRecord record_;  // without its edition
+  struct Publication {
+    uint64_t confirmed = 0;  // the last edition this server has taken
+    bool under_way = false;
+  };
+  std::vector<Publication> publications_;  // one a server
   std::map<uint32_t, Suspicion> suspicions_;
 };
 

@@ -62,6 +62,10 @@ void Node::greet(Connection& connection, const std::function<void(const std::str
                               : command({"AUTH", address_.user, address_.password}),
                           check, answer_by);
   }
+  // Where it is not allowed it is not needed.
+  if (!options_.name.empty())
+    connection.send_later(
+        command({"CLIENT", "SETNAME", options_.name}), [](const redisReply*) {}, answer_by);
   if (address_.database != 0)
     connection.send_later(command({"SELECT", std::to_string(address_.database)}), check, answer_by);
 }

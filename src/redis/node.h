@@ -25,6 +25,7 @@ struct NodeOptions {
   bool tracking = true;
   bool no_loop = true;
   unsigned max_direct = 4;
+  std::string name;  // of its connections, for people who list them
 };
 
 class Node {

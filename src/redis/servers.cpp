@@ -18,11 +18,12 @@ std::string ScriptCall::bytes(bool with_text) const {
 }
 
 Servers::Servers(EventLoop& loop, const client_options& options, std::vector<Address> addresses,
-                 const Node::Events& events) {
+                 const Node::Events& events, const std::string& connection_name) {
   const NodeOptions node_options{.connect_timeout = options.connect_timeout,
                                  .command_timeout = options.command_timeout,
                                  .tracking = options.tracking,
-                                 .no_loop = options.no_loop};
+                                 .no_loop = options.no_loop,
+                                 .name = connection_name};
   for (Address& address : addresses)
     nodes_.push_back(std::make_unique<Node>(loop, std::move(address), node_options, events));
 }
@@ -43,6 +44,18 @@ void Servers::run(unsigned index, ScriptCall call, Connection::OnReply on_reply)
 void Servers::ask(unsigned index, std::vector<std::string> words, Connection::OnReply on_reply) {
   const std::vector<std::string_view> views(words.begin(), words.end());
   node_of(index).request(command(views), std::move(on_reply));
+}
+
+void Servers::ask_server(unsigned server, std::vector<std::string> words,
+                         Connection::OnReply on_reply) {
+  const std::vector<std::string_view> views(words.begin(), words.end());
+  nodes_[server]->request(command(views), std::move(on_reply));
+}
+
+unsigned Servers::first_ready() const {
+  for (unsigned server = 0; server < count(); ++server)
+    if (nodes_[server]->is_ready()) return server;
+  return 0;
 }
 
 bool Servers::is_unreachable() const {

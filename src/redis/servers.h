@@ -28,12 +28,16 @@ struct ScriptCall {
 class Servers {
  public:
   Servers(EventLoop& loop, const client_options& options, std::vector<Address> addresses,
-          const Node::Events& events);
+          const Node::Events& events, const std::string& connection_name);
 
   // Asks the server of key number `index`. Null if there was no answer.
   void run(unsigned index, ScriptCall call, Connection::OnReply on_reply);
   // The same with a plain command.
   void ask(unsigned index, std::vector<std::string> words, Connection::OnReply on_reply);
+  // The same of a server by its own number, 0 .. count() - 1.
+  void ask_server(unsigned server, std::vector<std::string> words, Connection::OnReply on_reply);
+  // The first that can be reached, or 0.
+  [[nodiscard]] unsigned first_ready() const;
   void flush();
   void shut_down();
   // Tells once whether enough of them answered, and else why not.

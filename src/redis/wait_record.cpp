@@ -100,4 +100,17 @@ std::string waits_key(std::string_view prefix, uint64_t incarnation) {
   return std::string(prefix) + ":waits:" + std::string(digits, end);
 }
 
+std::optional<uint64_t> parse_waits_key(std::string_view prefix, std::string_view key) {
+  constexpr std::string_view kWaits = ":waits:";
+  if (!key.starts_with(prefix)) return std::nullopt;
+  key.remove_prefix(prefix.size());
+  if (!key.starts_with(kWaits)) return std::nullopt;
+  key.remove_prefix(kWaits.size());
+  uint64_t incarnation = 0;
+  const char* const end = key.data() + key.size();
+  const auto [at, failure] = std::from_chars(key.data(), end, incarnation, 16);
+  if (key.empty() || failure != std::errc{} || at != end) return std::nullopt;
+  return incarnation;
+}
+
 }  // namespace gordian::redis

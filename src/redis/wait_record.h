@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a client publishes about its threads that hold locks and wait for others: the text under
-// "<prefix>:waits:<incarnation>". docs/redis-locks.md has its form.
+// What a client publishes about its threads that wait for locks, and those they hold: the text
+// under "<prefix>:waits:<incarnation>". docs/redis-locks.md has its form.
 #pragma once
 
 #include <cstdint>
@@ -11,7 +11,7 @@
 
 namespace gordian::redis {
 
-// One thread that waits for a lock without a time limit, and holds others.
+// One thread that waits for a lock without a time limit; it may hold others.
 struct BlockedOwner {
   uint32_t thread = 0;
   uint64_t wait = 0;  // number of this wait within the client
@@ -34,5 +34,7 @@ std::string to_text(const WaitRecord& record);
 std::optional<WaitRecord> parse_wait_record(std::string_view text);
 
 std::string waits_key(std::string_view prefix, uint64_t incarnation);
+// The incarnation; nothing for any other key.
+std::optional<uint64_t> parse_waits_key(std::string_view prefix, std::string_view key);
 
 }  // namespace gordian::redis

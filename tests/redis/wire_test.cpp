@@ -99,8 +99,9 @@ TEST(Wire, AFencingCounterIsBesideTheKeyAndExpires) {
 TEST(Wire, ScriptsHaveTheHashesTheServerComputes) {
   RedisServer server;
   using gordian::redis::Script;
-  for (const Script* script : {&gordian::redis::kAcquire, &gordian::redis::kForce,
-                               &gordian::redis::kExtend, &gordian::redis::kRelease})
+  for (const Script* script :
+       {&gordian::redis::kAcquire, &gordian::redis::kForce, &gordian::redis::kRaise,
+        &gordian::redis::kExtend, &gordian::redis::kRelease})
     EXPECT_EQ(server.text({"SCRIPT", "LOAD", script->text}), script->sha1);
 }
 

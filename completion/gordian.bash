@@ -72,7 +72,7 @@ _gordian() {
   COMPREPLY=()
 
   if ((COMP_CWORD == 1)); then
-    mapfile -t COMPREPLY < <(compgen -W "run attach ps core predict export confirm explore explain order help --help \
+    mapfile -t COMPREPLY < <(compgen -W "run attach ps core predict export confirm explore explain order redis help --help \
       --version" -- "$word")
     return
   fi
@@ -91,6 +91,11 @@ _gordian() {
   fi
   if [[ ${COMP_WORDS[1]} == ps ]]; then
     mapfile -t COMPREPLY < <(compgen -W "--for= --help" -- "$word")
+    [[ ${COMPREPLY[0]-} == *= ]] && compopt -o nospace 2>/dev/null
+    return
+  fi
+  if [[ ${COMP_WORDS[1]} == redis ]]; then
+    mapfile -t COMPREPLY < <(compgen -W "--prefix= --watch --json --dot --idle= --help" -- "$word")
     [[ ${COMPREPLY[0]-} == *= ]] && compopt -o nospace 2>/dev/null
     return
   fi

@@ -29,5 +29,6 @@ extern const Command kExplainCommand;
 extern const Command kConfirmCommand;
 extern const Command kExploreCommand;
 extern const Command kOrderCommand;
+extern const Command kRedisCommand;
 
 }  // namespace gordian::cli

@@ -12,8 +12,9 @@ namespace gordian::cli {
 namespace {
 
 constexpr const Command* kCommands[] = {
-    &kRunCommand,    &kCoreCommand,    &kAttachCommand,  &kPsCommand,      &kPredictCommand,
-    &kExportCommand, &kConfirmCommand, &kExploreCommand, &kExplainCommand, &kOrderCommand,
+    &kRunCommand,     &kCoreCommand,   &kAttachCommand,  &kPsCommand,
+    &kPredictCommand, &kExportCommand, &kConfirmCommand, &kExploreCommand,
+    &kExplainCommand, &kOrderCommand,  &kRedisCommand,
 };
 
 void print_usage(FILE* to) {

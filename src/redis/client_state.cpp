@@ -4,6 +4,7 @@
 
 #include "base/text.h"
 #include "gordian/annotate.h"
+#include "redis/client_place.h"
 #include "redis/lease_resource.h"
 
 #include <algorithm>
@@ -111,7 +112,8 @@ ClientState::ClientState(client_options options) : options_(std::move(options)) 
   servers_ = std::make_unique<Servers>(
       loop_, options_, std::move(addresses),
       Node::Events{.changed = [this](std::optional<std::string_view> key) { changed(key); },
-                   .settled = [this](Node&, bool reachable) { servers_->settled(reachable); }});
+                   .settled = [this](Node&, bool reachable) { servers_->settled(reachable); }},
+      connection_name(incarnation_, own_place()));
   watch_ = std::make_unique<DeadlockWatch>(loop_, *servers_, table_, options_, incarnation_,
                                            [this](uint32_t thread, uint64_t wait, bool is_victim,
                                                   const std::vector<deadlock_member>& cycle) {

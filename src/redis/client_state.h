@@ -98,6 +98,7 @@ class ClientState : public std::enable_shared_from_this<ClientState> {
   void try_keys(std::string name, const Value& value, bool force, OnTried on_tried);
   void ask_more_keys(const std::shared_ptr<Try>& attempt);
   void key_answered(const std::shared_ptr<Try>& attempt, unsigned index, const redisReply* reply);
+  void raise_counters(const std::shared_ptr<Try>& attempt);
   void decide(const std::shared_ptr<Try>& attempt, TryOutcome::Kind kind);
   void changed(std::optional<std::string_view> key);
   void deadlocked(uint32_t thread, uint64_t wait, bool is_victim,

@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: Apache-2.0
+// gordian redis: who holds and who waits for which lock on a Redis server.
+#include "base/file.h"
+#include "base/text.h"
+#include "cli/command.h"
+#include "cli/redis_words.h"
+#include "redis/client_place.h"
+#include "redis/installation.h"
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <fmt/core.h>
+#include <map>
+#include <set>
+#include <string>
+#include <thread>
+#include <unistd.h>
+#include <utility>
+
+namespace gordian::cli {
+namespace {
+
+using namespace std::chrono_literals;
+using redis::Address;
+using redis::Installation;
+using Clock = std::chrono::steady_clock;
+
+constexpr char kUsage[] =
+    "gordian redis [--prefix TEXT] [--watch] [--json] [--dot] [--idle DURATION] URL...";
+constexpr auto kTimeout = 5s;
+constexpr auto kBetweenReadings = 150ms;
+constexpr auto kPatience = 3s;  // for publishers that are slow
+constexpr auto kWatchInterval = 1s;
+
+// How often the thread was given a processor, or nullopt: it does not exist.
+std::optional<uint64_t> switches_of(int64_t pid, uint32_t thread) {
+  const std::string path = fmt::format("/proc/{}/task/{}/status", pid, thread);
+  const Result<std::string> text = read_file(path, 1 << 16);
+  if (!text) return std::nullopt;
+  uint64_t total = 0;
+  for (const std::string_view field :
+       {"\nvoluntary_ctxt_switches:", "\nnonvoluntary_ctxt_switches:"})
+    if (const size_t at = text->find(field); at != std::string::npos)
+      total += std::strtoull(text->c_str() + at + field.size(), nullptr, 10);
+  return total;
+}
+
+// Leases that are held for nobody, as it seems.
+class Suspicions {
+ public:
+  explicit Suspicions(std::chrono::nanoseconds idle) : idle_(idle) {}
+
+  std::map<std::string, std::string> look(const Installation& all) {
+    std::map<std::string, std::string> found;
+    std::map<std::string, Seen> seen;
+    for (const redis::InstalledLock& lock : all.locks) {
+      if (!lock.holder || lock.holder->shared) continue;
+      const auto client = all.clients.find(lock.holder->incarnation);
+      if (client == all.clients.end()) {
+        if (all.clients_known)
+          found[lock.value] = "its client is not connected any more, nobody renews it";
+        continue;
+      }
+      if (client->second.host != host_) continue;
+      const uint32_t thread = lock.holder->thread;
+      const auto switches = switches_of(client->second.pid, thread);
+      if (!switches) {
+        if (switches_of(client->second.pid, static_cast<uint32_t>(client->second.pid)))
+          found[lock.value] = "it is renewed, but the thread that took it has ended";
+        continue;
+      }
+      Seen now{.switches = *switches, .since = Clock::now()};
+      const auto before = seen_.find(lock.value);
+      if (before != seen_.end() && before->second.switches == now.switches)
+        now.since = before->second.since;
+      const auto idle = Clock::now() - now.since;
+      if (idle >= idle_)
+        found[lock.value] =
+            "it is renewed, but the thread that took it has not run for " + to_text(idle);
+      seen[lock.value] = now;
+    }
+    seen_ = std::move(seen);
+    return found;
+  }
+
+ private:
+  struct Seen {
+    uint64_t switches = 0;
+    Clock::time_point since;
+  };
+  const std::chrono::nanoseconds idle_;
+  const std::string host_ = redis::own_place().host;
+  std::map<std::string, Seen> seen_;  // by lock value
+};
+
+std::set<std::string> signatures(const Installation& all,
+                                 const std::vector<std::vector<size_t>>& rings) {
+  std::set<std::string> result;
+  for (const auto& ring : rings) result.insert(ring_signature(all, ring));
+  return result;
+}
+
+std::map<std::pair<uint64_t, uint32_t>, uint64_t> editions(const Installation& all) {
+  std::map<std::pair<uint64_t, uint32_t>, uint64_t> result;
+  for (const auto& wait : all.waits) result[{wait.incarnation, wait.owner.thread}] = wait.edition;
+  return result;
+}
+
+// A ring is believed when three readings show it, one after the other, and all that the third one
+// reads was published two editions later than in the second. src/redis/deadlock_watch.h says why.
+Result<RedisReport> read_report(const std::vector<Address>& servers, std::string_view prefix) {
+  GORDIAN_TRY(const Installation first, redis::read_installation(servers, prefix, kTimeout));
+  std::set<std::string> candidates = signatures(first, find_rings(first));
+  if (candidates.empty()) return RedisReport{.installation = first, .rings = {}, .suspicions = {}};
+  std::this_thread::sleep_for(kBetweenReadings);
+  GORDIAN_TRY(const Installation second, redis::read_installation(servers, prefix, kTimeout));
+  const std::set<std::string> again = signatures(second, find_rings(second));
+  std::erase_if(candidates, [&](const std::string& one) { return again.count(one) == 0; });
+  const auto before = editions(second);
+  const auto until = Clock::now() + kPatience;
+  while (true) {
+    if (!candidates.empty()) std::this_thread::sleep_for(kBetweenReadings);
+    GORDIAN_TRY(Installation third, redis::read_installation(servers, prefix, kTimeout));
+    RedisReport report{.installation = std::move(third), .rings = {}, .suspicions = {}};
+    const Installation& all = report.installation;
+    bool too_early = false;
+    std::set<std::string> still;
+    for (const auto& ring : find_rings(all)) {
+      const std::string signature = ring_signature(all, ring);
+      if (candidates.count(signature) == 0) continue;
+      still.insert(signature);
+      const bool is_later = std::all_of(ring.begin(), ring.end(), [&](size_t index) {
+        const auto& wait = all.waits[index];
+        const auto old = before.find({wait.incarnation, wait.owner.thread});
+        return old != before.end() && wait.edition >= old->second + 2;
+      });
+      if (is_later)
+        report.rings.push_back(ring);
+      else
+        too_early = true;
+    }
+    candidates = std::move(still);
+    if (!too_early || Clock::now() >= until) return report;
+  }
+}
+
+struct Options {
+  std::vector<std::string> servers;
+  std::string prefix = "rueidislock";
+  std::string idle = "10s";
+  bool watch = false;
+  bool json = false;
+  bool dot = false;
+};
+
+Result<int> look(const Options& options) {
+  if (options.json && options.dot) return Error("--json and --dot are two forms of one answer");
+  std::vector<Address> servers;
+  for (const std::string& text : options.servers) {
+    GORDIAN_TRY(Address address, redis::parse_address(text));
+    servers.push_back(std::move(address));
+  }
+  GORDIAN_TRY(const std::chrono::nanoseconds idle, parse_duration(options.idle).in("--idle"));
+  Suspicions suspicions(idle);
+  while (true) {
+    GORDIAN_TRY(RedisReport report, read_report(servers, options.prefix));
+    report.suspicions = suspicions.look(report.installation);
+    const std::string text = options.json  ? redis_json(report, options.prefix)
+                             : options.dot ? redis_dot(report)
+                                           : redis_text(report);
+    if (options.watch && !options.json && !options.dot && isatty(STDOUT_FILENO) != 0)
+      std::fputs("\x1b[H\x1b[2J", stdout);
+    std::fputs(text.c_str(), stdout);
+    std::fflush(stdout);
+    if (!options.watch || std::ferror(stdout) != 0)
+      return static_cast<int>(report.rings.empty() ? Exit::Clean : Exit::Found);
+    std::this_thread::sleep_for(kWatchInterval);
+  }
+}
+
+Result<int> run(const Args& args) {
+  Options options;
+  CLI::App app("Says who holds which lock on a Redis server, who waits, and who for ever.");
+  app.name("gordian redis");
+  app.set_help_flag("-h,--help", "Print this");
+  app.add_option("--prefix", options.prefix, "Of the keys of the locks (default rueidislock)")
+      ->option_text("TEXT");
+  app.add_flag("--watch", options.watch, "Again every second, until interrupted");
+  app.add_flag("--json", options.json, "As JSON");
+  app.add_flag("--dot", options.dot, "As a graph for Graphviz");
+  app.add_option("--idle", options.idle,
+                 "With --watch: a holder that has not run for so long is suspicious (default 10s)")
+      ->option_text("DURATION");
+  app.add_option("URL", options.servers,
+                 "redis://[USER[:PASSWORD]@]HOST[:PORT][/DATABASE] or unix:///PATH; several for "
+                 "independent servers")
+      ->required()
+      ->option_text(" ");
+  try {
+    std::vector<std::string> reversed(args.rbegin(), args.rend());
+    app.parse(reversed);
+  } catch (const CLI::CallForHelp&) {
+    std::string text = app.help();
+    const std::string_view theirs = "Usage: gordian redis [OPTIONS] URL...";
+    if (const size_t at = text.find(theirs); at != std::string::npos)
+      text.replace(at, theirs.size(), std::string("usage: ") + kUsage);
+    std::fputs(text.c_str(), stdout);
+    return static_cast<int>(Exit::Clean);
+  } catch (const CLI::ParseError& error) {
+    return Error(error.what(), "gordian redis --help lists the options");
+  }
+  return look(options);
+}
+
+}  // namespace
+
+const Command kRedisCommand{
+    .name = "redis",
+    .usage = kUsage,
+    .summary = "say who holds and who waits for the locks on a Redis server",
+    .run = run,
+};
+
+}  // namespace gordian::cli

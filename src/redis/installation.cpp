@@ -1,0 +1,221 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "redis/installation.h"
+
+#include "redis/direct_connection.h"
+
+#include <algorithm>
+#include <memory>
+#include <set>
+
+namespace gordian::redis {
+namespace {
+
+using std::chrono::milliseconds;
+
+constexpr size_t kMaxKeys = 200'000;
+
+// A pattern of SCAN that means the text itself.
+std::string literal_pattern(std::string_view text) {
+  std::string pattern;
+  for (const char c : text) {
+    if (std::string_view("*?[]\\^-").find(c) != std::string_view::npos) pattern += '\\';
+    pattern += c;
+  }
+  return pattern;
+}
+
+// Where in Installation::locks a lock with a value is.
+using Places = std::map<std::pair<std::string, std::string>, size_t>;
+
+class ServerReading {
+ public:
+  ServerReading(std::unique_ptr<DirectConnection> connection, std::string_view prefix,
+                milliseconds timeout, Installation& result, Places& places)
+      : connection_(std::move(connection)),
+        prefix_(prefix),
+        timeout_(timeout),
+        result_(result),
+        places_(places) {}
+
+  Result<void> read() {
+    if (auto done = read_clients(); !done) return std::move(done).error();
+    if (auto done = read_keys(); !done) return std::move(done).error();
+    for (const std::string& key : keys_)
+      if (auto done = read_key(key); !done) return std::move(done).error();
+    return {};
+  }
+
+ private:
+  // An error reply is an answer, too.
+  Result<Reply> ask(std::initializer_list<std::string_view> words) {
+    Reply reply = connection_->ask(command(words), timeout_);
+    if (reply == nullptr) return Error("it does not answer");
+    return reply;
+  }
+
+  Result<void> read_clients() {
+    GORDIAN_TRY(const Reply reply, ask({"CLIENT", "LIST"}));
+    if (is_error(reply.get())) return {};  // not for everybody
+    result_.clients_known = true;
+    std::string_view text = text_of(reply.get());
+    while (!text.empty()) {
+      const std::string_view line = text.substr(0, text.find('\n'));
+      text.remove_prefix(std::min(text.size(), line.size() + 1));
+      const size_t at = line.find(" name=");
+      if (at == std::string_view::npos) continue;
+      const std::string_view name = line.substr(at + 6);
+      if (auto client = parse_connection_name(name.substr(0, name.find(' '))))
+        result_.clients.insert(std::move(*client));
+    }
+    return {};
+  }
+
+  Result<void> read_keys() {
+    const std::string pattern = literal_pattern(prefix_) + ":*";
+    std::string cursor = "0";
+    do {
+      GORDIAN_TRY(const Reply reply, ask({"SCAN", cursor, "MATCH", pattern, "COUNT", "1000"}));
+      const redisReply* const next = element(reply.get(), 0);
+      const redisReply* const keys = element(reply.get(), 1);
+      if (next == nullptr || keys == nullptr || keys->type != REDIS_REPLY_ARRAY)
+        return Error("it does not list its keys: " + std::string(text_of(reply.get())));
+      cursor = text_of(next);
+      for (size_t i = 0; i < keys->elements; ++i) {
+        if (keys_.size() < kMaxKeys)
+          keys_.emplace(text_of(keys->element[i]));
+        else
+          ++result_.left_out;
+      }
+    } while (cursor != "0");
+    return {};
+  }
+
+  Result<void> read_key(const std::string& key) {
+    const auto incarnation = parse_waits_key(prefix_, key);
+    const auto parts = parse_lock_key(prefix_, key);
+    if (!parts && !incarnation) return {};
+    GORDIAN_TRY(const Reply value, ask({"GET", key}));
+    if (value->type != REDIS_REPLY_STRING) return {};  // gone meanwhile, or something else
+    if (parts) {
+      GORDIAN_TRY(const Reply left, ask({"PTTL", key}));
+      add_lock(std::string(parts->name), text_of(value.get()),
+               milliseconds(left->type == REDIS_REPLY_INTEGER ? left->integer : -1));
+      return {};
+    }
+    const auto record = parse_wait_record(text_of(value.get()));
+    if (!record) return {};
+    for (const BlockedOwner& owner : record->owners)
+      result_.waits.push_back({.incarnation = *incarnation,
+                               .edition = record->edition,
+                               .place = {record->host, record->pid},
+                               .owner = owner});
+    return {};
+  }
+
+  void add_lock(std::string name, std::string_view value, milliseconds left) {
+    const auto [known, is_new] =
+        places_.try_emplace({name, std::string(value)}, result_.locks.size());
+    if (is_new) {
+      result_.locks.push_back({.name = std::move(name),
+                               .keys = 0,
+                               .value = std::string(value),
+                               .holder = decode(value),
+                               .left = left});
+    }
+    InstalledLock& lock = result_.locks[known->second];
+    lock.keys += 1;
+    lock.left = std::max(lock.left, left);
+  }
+
+  std::unique_ptr<DirectConnection> connection_;
+  std::string_view prefix_;
+  milliseconds timeout_;
+  Installation& result_;
+  Places& places_;
+  std::set<std::string> keys_;
+};
+
+}  // namespace
+
+Result<Installation> read_installation(const std::vector<Address>& servers, std::string_view prefix,
+                                       milliseconds timeout) {
+  Installation result;
+  Places places;
+  for (const Address& server : servers) {
+    GORDIAN_TRY(const std::vector<SocketAddress> addresses, resolve(server));
+    std::unique_ptr<DirectConnection> connection;
+    for (const SocketAddress& to : addresses) {
+      connection = DirectConnection::open({.to = to,
+                                           .user = server.user,
+                                           .password = server.password,
+                                           .database = server.database,
+                                           .timeout = timeout});
+      if (connection) break;
+    }
+    if (!connection)
+      return Error("cannot connect, or it does not let us in",
+                   "is a server there, and are user, password and database right?")
+          .in(server.label());
+    ServerReading reading(std::move(connection), prefix, timeout, result, places);
+    if (auto done = reading.read().in(server.label()); !done) return std::move(done).error();
+  }
+  std::sort(result.locks.begin(), result.locks.end(),
+            [](const InstalledLock& a, const InstalledLock& b) {
+              return std::pair(std::string_view(a.name), b.keys) <
+                     std::pair(std::string_view(b.name), a.keys);
+            });
+  return result;
+}
+
+std::vector<std::vector<size_t>> find_rings(const Installation& installation) {
+  const size_t count = installation.waits.size();
+  constexpr size_t kNone = SIZE_MAX;
+  std::map<std::string_view, const InstalledLock*> locks;
+  for (const InstalledLock& lock : installation.locks) locks.try_emplace(lock.name, &lock);
+  std::map<std::pair<uint64_t, std::string_view>, size_t> holders;
+  for (size_t i = 0; i < count; ++i)
+    for (const std::string& held : installation.waits[i].owner.holds)
+      holders.try_emplace({installation.waits[i].incarnation, held}, i);
+  // A lock has one holder, so each wait leads to one other at most.
+  std::vector<size_t> next(count, kNone);
+  for (size_t i = 0; i < count; ++i) {
+    const auto lock = locks.find(installation.waits[i].owner.wants);
+    if (lock == locks.end() || !lock->second->holder || lock->second->holder->shared) continue;
+    const auto holder = holders.find({lock->second->holder->incarnation, lock->first});
+    if (holder != holders.end()) next[i] = holder->second;
+  }
+  std::vector<std::vector<size_t>> rings;
+  std::vector<size_t> seen(count, kNone);  // by the walk from which one
+  for (size_t start = 0; start < count; ++start) {
+    size_t at = start;
+    while (at != kNone && seen[at] == kNone) {
+      seen[at] = start;
+      at = next[at];
+    }
+    if (at == kNone || seen[at] != start) continue;
+    std::vector<size_t> ring;
+    const size_t first = at;
+    do {
+      ring.push_back(at);
+      at = next[at];
+    } while (at != first);
+    std::rotate(ring.begin(), std::min_element(ring.begin(), ring.end()), ring.end());
+    rings.push_back(std::move(ring));
+  }
+  return rings;
+}
+
+std::string ring_signature(const Installation& installation, const std::vector<size_t>& ring) {
+  std::string signature;
+  for (const size_t index : ring) {
+    const InstalledWait& wait = installation.waits[index];
+    signature += std::to_string(wait.incarnation) + ' ' + std::to_string(wait.owner.thread) + ' ' +
+                 std::to_string(wait.owner.wait) + ' ' + wait.owner.wants + ' ';
+    for (const InstalledLock& lock : installation.locks)
+      if (lock.name == wait.owner.wants) signature += lock.value;
+    signature += '\n';
+  }
+  return signature;
+}
+
+}  // namespace gordian::redis

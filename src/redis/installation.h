@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+// What stands on the servers at one moment: who holds which lock, and who has published that he
+// waits for which. For people who look; it takes part in nothing and changes nothing.
+#pragma once
+
+#include "base/result.h"
+#include "redis/address.h"
+#include "redis/client_place.h"
+#include "redis/wait_record.h"
+#include "redis/wire.h"
+
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace gordian::redis {
+
+struct InstalledLock {
+  std::string name;
+  unsigned keys = 0;                  // how many of its keys have this value
+  std::string value;                  // of the first of them
+  std::optional<Identity> holder;     // nullopt: a foreign one
+  std::chrono::milliseconds left{0};  // the longest of its keys; negative: for ever
+};
+
+struct InstalledWait {
+  uint64_t incarnation = 0;
+  uint64_t edition = 0;
+  ClientPlace place;
+  BlockedOwner owner;
+};
+
+struct Installation {
+  std::vector<InstalledLock> locks;  // by name
+  std::vector<InstalledWait> waits;
+  std::map<uint64_t, ClientPlace> clients;  // by incarnation: those that are connected
+  bool clients_known = false;               // the server tells who is connected
+  size_t left_out = 0;                      // keys beyond what is read
+};
+
+// All servers together. Error: one of them cannot be reached or does not let us in.
+Result<Installation> read_installation(const std::vector<Address>& servers, std::string_view prefix,
+                                       std::chrono::milliseconds timeout);
+
+// Waits that are a ring: each for a lock whose holder is the next one. Indices of Installation::
+// waits; every ring once, beginning with its smallest index. One reading alone proves nothing, see
+// same_rings().
+std::vector<std::vector<size_t>> find_rings(const Installation& installation);
+
+// What must stay the same of a ring: its waits, and the values of the locks they are for.
+std::string ring_signature(const Installation& installation, const std::vector<size_t>& ring);
+
+}  // namespace gordian::redis

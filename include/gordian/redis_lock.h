@@ -227,6 +227,11 @@ class GORDIAN_REDIS_API lock_client {
   // Waits for the lock. The waiters of one client are served in the order in which they came.
   // Throws deadline_error, cancelled_error, transport_error, deadlock_error, reentry_error.
   [[nodiscard]] lease acquire(std::string_view name, const wait_limit& limit = {});
+  // Together with other readers: waits until nobody holds the lock exclusively. A writer (of this
+  // client library) that waits for the readers to leave comes before readers that come after it;
+  // several writers do not queue up before readers, though. Foreign clients see a lock that is
+  // taken. Such a lease has no fencing token.
+  [[nodiscard]] lease acquire_shared(std::string_view name, const wait_limit& limit = {});
   // All of them or none: in sorted order, whatever order they are named in, so that two such calls
   // never wait for each other; a name given twice counts once. If one cannot be had, those that
   // were are released, and the server has confirmed it, before the error is thrown. One lease for

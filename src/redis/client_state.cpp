@@ -5,6 +5,7 @@
 #include "base/text.h"
 #include "gordian/annotate.h"
 #include "redis/client_place.h"
+#include "redis/failure.h"
 #include "redis/lease_resource.h"
 
 #include <algorithm>
@@ -20,34 +21,6 @@ std::atomic<unsigned> forks{0};
 unsigned watch_forks() {
   [[maybe_unused]] static const int registered = pthread_atfork(nullptr, nullptr, [] { ++forks; });
   return forks;
-}
-
-std::string quoted(std::string_view name) { return '"' + escape_for_terminal(name) + '"'; }
-
-[[noreturn]] void raise(Failure failure, std::string_view name) {
-  const std::string what =
-      "lock " + quoted(name) + (failure.what.empty() ? "" : ": " + failure.what);
-  switch (failure.code) {
-    case errc::not_acquired:
-      throw not_acquired_error(what);
-    case errc::lost:
-      throw lost_error(what);
-    case errc::deadline:
-      throw deadline_error(what);
-    case errc::cancelled:
-      throw cancelled_error(what);
-    case errc::transport:
-      throw transport_error(what);
-    case errc::deadlock:
-      throw deadlock_error(what, std::move(failure.cycle));
-    case errc::reentry:
-      throw reentry_error(what);
-    case errc::closed:
-      throw closed_error(what);
-    case errc::misuse:
-      break;
-  }
-  throw misuse_error(what);
 }
 
 std::vector<Address> addresses_of(const client_options& options) {
@@ -164,11 +137,12 @@ void ClientState::close() {
   if (own_process) {
     const std::lock_guard lock(table_.mutex);
     table_.closing = true;
-    for (const auto& [name, gate] : table_.gates) {
+    for (const auto& gate : table_.all_gates()) {
       while (!gate->waiters.empty())
         woken.push_back(LockTable::fail(*gate, gate->waiters.front(),
                                         {errc::closed, "the client is being destroyed", {}}));
       if (gate->hold) holds.push_back(gate->hold);
+      holds.insert(holds.end(), gate->readers.begin(), gate->readers.end());
     }
   }
   for (const auto& waiter : woken) waiter->parker.unpark();
@@ -208,12 +182,19 @@ void ClientState::check_usable(std::string_view name) const {
                        ": a name with braces that make no hash tag cannot have a fencing counter");
 }
 
-Value ClientState::new_value(uint32_t owner) {
-  return encode({.thread = owner, .incarnation = incarnation_, .sequence = ++sequence_});
+Value ClientState::new_value(uint32_t owner, bool shared) {
+  return encode(
+      {.shared = shared, .thread = owner, .incarnation = incarnation_, .sequence = ++sequence_});
 }
 
 ScriptCall ClientState::acquire_call(unsigned index, std::string_view name, const Value& value,
                                      bool force) const {
+  if (is_shared(view(value))) {
+    const std::string key = lock_key(options_.key_prefix, index, name);
+    return {.script = &kAcquireShared,
+            .keys = {key, *side_key("readers", key), *side_key("writer", key)},
+            .arguments = {std::string(view(value)), validity_ms_}};
+  }
   ScriptCall call{.script = force ? &kForce : &kAcquire,
                   .keys = {lock_key(options_.key_prefix, index, name)},
                   .arguments = {std::string(view(value)), validity_ms_}};
@@ -228,6 +209,12 @@ ScriptCall ClientState::acquire_call(unsigned index, std::string_view name, cons
 
 ScriptCall ClientState::release_call(unsigned index, std::string_view name,
                                      const Value& value) const {
+  if (is_shared(view(value))) {
+    const std::string key = lock_key(options_.key_prefix, index, name);
+    return {.script = &kReleaseShared,
+            .keys = {key, *side_key("readers", key)},
+            .arguments = {std::string(view(value))}};
+  }
   return {.script = &kRelease,
           .keys = {lock_key(options_.key_prefix, index, name)},
           .arguments = {std::string(view(value))}};
@@ -238,7 +225,8 @@ std::shared_ptr<Hold> ClientState::make_hold(std::string_view name, const Value&
   auto hold = std::make_shared<Hold>();
   hold->name = name;
   hold->value = value;
-  hold->token = options_.fencing ? token : 0;
+  hold->shared = is_shared(view(value));
+  hold->token = options_.fencing && !hold->shared ? token : 0;
   hold->client = weak_from_this();
   hold->expires_ns = (asked_at + options_.validity - drift()).time_since_epoch().count();
   return hold;
@@ -266,12 +254,12 @@ TryOutcome ClientState::ask_directly(std::string_view name, const Value& value,
   return read_try(reply.get());
 }
 
-std::shared_ptr<Hold> ClientState::acquire(std::string_view name, const wait_limit& limit,
-                                           Want want) {
-  check_usable(name);
-  const auto waiter = std::make_shared<Waiter>();
+std::shared_ptr<Waiter> ClientState::make_waiter(std::string_view name, const wait_limit& limit,
+                                                 bool once) {
+  auto waiter = std::make_shared<Waiter>();
   waiter->owner = this_thread_id();
-  waiter->once = want == Want::Once;
+  waiter->resource = lease_resource(realm_, name);
+  waiter->once = once;
   waiter->deadline = limit.deadline;
   waiter->priority = options_.priority;
   waiter->number = ++sequence_;
@@ -280,8 +268,14 @@ std::shared_ptr<Hold> ClientState::acquire(std::string_view name, const wait_lim
   waiter->since_ms = std::chrono::duration_cast<std::chrono::milliseconds>(
                          std::chrono::system_clock::now().time_since_epoch())
                          .count();
-  const void* const resource = lease_resource(realm_, name);
-  waiter->resource = resource;
+  return waiter;
+}
+
+std::shared_ptr<Hold> ClientState::acquire(std::string_view name, const wait_limit& limit,
+                                           Want want) {
+  check_usable(name);
+  const std::shared_ptr<Waiter> waiter = make_waiter(name, limit, want == Want::Once);
+  const void* const resource = waiter->resource;
   if (want == Want::Force) return force(name, *waiter);
 
   std::shared_ptr<Gate> gate;
@@ -301,6 +295,11 @@ std::shared_ptr<Hold> ClientState::acquire(std::string_view name, const wait_lim
       gate->hold->depth += 1;
       return gate->hold;
     }
+    if (LockTable::find_reader(table_.find(name, true), waiter->owner))
+      raise({errc::reentry,
+             "the calling thread holds it as a reader and would wait for itself; release it first",
+             {}},
+            name);
     first = !gate->claimed && !gate->hold && gate->waiters.empty();
     if (!first && waiter->once) return nullptr;
     if (first) {
@@ -367,8 +366,9 @@ std::shared_ptr<Hold> ClientState::wait_for(const std::shared_ptr<Gate>& gate,
   const void* const resource = waiter->resource;
   const bool gives_up = ends_by_itself(*waiter);
   watch_->wake();
-  if (resource != nullptr && gives_up) GORDIAN_WANTS_LEASE_TIMED(resource, GORDIAN_EXCLUSIVE);
-  if (resource != nullptr && !gives_up) GORDIAN_WANTS_LEASE(resource, GORDIAN_EXCLUSIVE);
+  const int mode = gate->shared ? GORDIAN_SHARED : GORDIAN_EXCLUSIVE;
+  if (resource != nullptr && gives_up) GORDIAN_WANTS_LEASE_TIMED(resource, mode);
+  if (resource != nullptr && !gives_up) GORDIAN_WANTS_LEASE(resource, mode);
   const auto cancelled = std::make_shared<std::atomic<bool>>(false);
   {
     const std::stop_callback on_stop(limit.stop, [cancelled, waiter] {
@@ -384,7 +384,7 @@ std::shared_ptr<Hold> ClientState::wait_for(const std::shared_ptr<Gate>& gate,
     if (!settled) LockTable::leave(*gate, waiter);
   }
   if (waiter->state == Waiter::State::Granted) {
-    if (resource != nullptr) GORDIAN_ACQUIRED_LEASE(resource, GORDIAN_EXCLUSIVE);
+    if (resource != nullptr) GORDIAN_ACQUIRED_LEASE(resource, mode);
     return std::move(waiter->grant);
   }
   if (resource != nullptr) GORDIAN_ABANDONED(resource);
@@ -419,12 +419,14 @@ std::shared_ptr<Hold> ClientState::force(std::string_view name, const Waiter& wa
   std::shared_ptr<Hold> hold = make_hold(name, value, forced->outcome.token, forced->asked_at);
   hold->owner = waiter.owner;
   hold->resource = waiter.resource;
-  std::shared_ptr<Hold> former;
+  std::vector<std::shared_ptr<Hold>> former;
   {
     const std::lock_guard lock(table_.mutex);
-    former = table_.find_or_make(name, options_.handover_limit)->hold;
+    if (const auto readers = table_.find(name, true)) former = readers->readers;
+    const auto exclusive = table_.find_or_make(name, options_.handover_limit)->hold;
+    if (exclusive) former.push_back(exclusive);
   }
-  if (former) lose(former, "forced by this process");
+  for (const auto& one : former) lose(one, "forced by this process");
   {
     const std::lock_guard lock(table_.mutex);
     const std::shared_ptr<Gate> gate = table_.find_or_make(name, options_.handover_limit);
@@ -454,6 +456,10 @@ ClientState::Released ClientState::release_directly(const Hold& hold) {
 
 void ClientState::release(const std::shared_ptr<Hold>& hold, bool wait) {
   if (fork_generation_ != forks) return;  // the parent's
+  if (hold->shared) {
+    release_reader(hold, wait);
+    return;
+  }
   std::shared_ptr<Gate> gate;
   std::shared_ptr<Waiter> next;
   bool limit_reached = false;
@@ -548,6 +554,7 @@ std::shared_ptr<Waiter> ClientState::hand_over(Gate& gate, Hold& hold) {
 // The lock is free at the server, as far as this client knows: the next in the queue contends for
 // it.
 void ClientState::let_go(const std::shared_ptr<Gate>& gate, bool polite) {
+  wake_other_kind(gate);
   {
     const std::lock_guard lock(table_.mutex);
     if (gate->hold || gate->waiters.empty()) {

@@ -53,6 +53,7 @@ class ClientState : public std::enable_shared_from_this<ClientState> {
   enum class Want : uint8_t { Wait, Once, Force };
   // Null only for Once: somebody else has it.
   std::shared_ptr<Hold> acquire(std::string_view name, const wait_limit& limit, Want want);
+  std::shared_ptr<Hold> acquire_shared(std::string_view name, const wait_limit& limit);
   // May throw only if `wait`.
   void release(const std::shared_ptr<Hold>& hold, bool wait);
 
@@ -64,6 +65,9 @@ class ClientState : public std::enable_shared_from_this<ClientState> {
   std::shared_ptr<Hold> wait_for(const std::shared_ptr<Gate>& gate,
                                  const std::shared_ptr<Waiter>& waiter, const wait_limit& limit);
   [[nodiscard]] bool ends_by_itself(const Waiter& waiter) const;
+  [[nodiscard]] std::shared_ptr<Waiter> make_waiter(std::string_view name, const wait_limit& limit,
+                                                    bool once);
+  void release_reader(const std::shared_ptr<Hold>& hold, bool wait);
   TryOutcome ask_directly(std::string_view name, const Value& value, const Waiter& waiter,
                           bool can_stop);
   std::shared_ptr<Hold> force(std::string_view name, const Waiter& waiter);
@@ -74,7 +78,7 @@ class ClientState : public std::enable_shared_from_this<ClientState> {
   void let_go(const std::shared_ptr<Gate>& gate, bool polite);
   std::shared_ptr<Hold> make_hold(std::string_view name, const Value& value, uint64_t token,
                                   TimePoint asked_at);
-  Value new_value(uint32_t owner);
+  Value new_value(uint32_t owner, bool shared = false);
   [[nodiscard]] ScriptCall acquire_call(unsigned index, std::string_view name, const Value& value,
                                         bool force) const;
   [[nodiscard]] ScriptCall release_call(unsigned index, std::string_view name,
@@ -100,6 +104,10 @@ class ClientState : public std::enable_shared_from_this<ClientState> {
   void key_answered(const std::shared_ptr<Try>& attempt, unsigned index, const redisReply* reply);
   void raise_counters(const std::shared_ptr<Try>& attempt);
   void decide(const std::shared_ptr<Try>& attempt, TryOutcome::Kind kind);
+  void say_that_a_writer_waits(const std::shared_ptr<Gate>& gate);
+  void no_writer_waits(const std::shared_ptr<Gate>& gate);
+  // Somebody of this client let go of the lock: the others in it are not told by the server.
+  void wake_other_kind(const std::shared_ptr<Gate>& gate);
   void changed(std::optional<std::string_view> key);
   void deadlocked(uint32_t thread, uint64_t wait, bool is_victim,
                   const std::vector<deadlock_member>& cycle);
@@ -108,6 +116,7 @@ class ClientState : public std::enable_shared_from_this<ClientState> {
   void renew_due();
   void extend(const std::shared_ptr<Hold>& hold);
   void verify(const std::shared_ptr<Hold>& hold);
+  void verify_reader(const std::shared_ptr<Hold>& hold);
   // Any thread.
   void lose(const std::shared_ptr<Hold>& hold, std::string why);
   void release_at_server(const std::string& name, const Value& value, TimePoint until,

@@ -41,6 +41,15 @@ constexpr auto kPoliteWait = std::chrono::microseconds(300);
 constexpr unsigned kMostHandovers = 4096;
 constexpr unsigned kLateAnswersInARow = 2;
 
+// The lock whose writer's key this is; any other key as it is.
+std::string_view lock_of_writer(std::string_view key) {
+  constexpr std::string_view kWriter = "writer:";
+  if (!key.starts_with(kWriter)) return key;
+  key.remove_prefix(kWriter.size());
+  if (key.starts_with('{') && key.ends_with('}')) key = key.substr(1, key.size() - 2);
+  return key;
+}
+
 }  // namespace
 
 // One try for all keys of a lock.
@@ -221,7 +230,7 @@ void ClientState::contend(const std::shared_ptr<Gate>& gate) {
     stop_contending(gate);
     return;
   }
-  if (!contention.value) contention.value = new_value(owner);
+  if (!contention.value) contention.value = new_value(owner, gate->shared);
   contention.in_flight = true;
   contention.again = false;
   const Value value = *contention.value;
@@ -260,11 +269,13 @@ void ClientState::grant(const std::shared_ptr<Gate>& gate, const Value& value, T
   contention.ambiguous = false;
   contention.active = false;
   contention.holder.clear();
+  no_writer_waits(gate);
   // Nobody else wanted it while we stood back: longer rows cost nobody anything.
   if (std::exchange(contention.was_polite, false))
     gate->handover_limit = std::min(gate->handover_limit * 2, kMostHandovers);
   const std::shared_ptr<Hold> hold = make_hold(gate->name, value, token, asked_at);
   std::shared_ptr<Waiter> waiter;
+  bool more_readers = false;
   std::shared_ptr<Hold> former;
   {
     const std::lock_guard lock(table_.mutex);
@@ -275,12 +286,14 @@ void ClientState::grant(const std::shared_ptr<Gate>& gate, const Value& value, T
     const std::lock_guard lock(table_.mutex);
     if (!gate->waiters.empty()) {
       waiter = LockTable::grant_first(*gate, hold);
-      gate->claimed = false;
+      more_readers = gate->shared && !gate->waiters.empty();
+      gate->claimed = more_readers;
       table_.renew_at(hold, asked_at + options_.extend_interval);
     }
   }
   if (waiter) {
     waiter->parker.unpark();
+    if (more_readers) start_contending(gate, {});
     return;
   }
   // All have given up meanwhile. The gate stays claimed until the server has let go of it.
@@ -294,14 +307,17 @@ void ClientState::refused(const std::shared_ptr<Gate>& gate, const TryOutcome& o
   if (std::exchange(contention.was_polite, false)) gate->handover_limit = options_.handover_limit;
   contention.holder = outcome.holder;
   std::vector<std::shared_ptr<Waiter>> over;
+  bool somebody_waits = false;
   {
     const std::lock_guard lock(table_.mutex);
     const auto waiters = gate->waiters;
     for (const auto& waiter : waiters)
       if (waiter->once)
         over.push_back(LockTable::fail(*gate, waiter, {errc::not_acquired, "held", {}}));
+    somebody_waits = !gate->waiters.empty();
   }
   for (const auto& waiter : over) waiter->parker.unpark();
+  if (somebody_waits && !gate->shared && is_shared(outcome.holder)) say_that_a_writer_waits(gate);
   if (contention.again) {
     contend(gate);
     return;
@@ -353,6 +369,7 @@ void ClientState::stop_contending(const std::shared_ptr<Gate>& gate) {
   loop_.cancel(contention.timer);
   contention.active = false;
   contention.holder.clear();
+  no_writer_waits(gate);
   const std::optional<Value> value = std::exchange(contention.value, std::nullopt);
   if (std::exchange(contention.ambiguous, false) && value) {
     // A try whose outcome is not known may have left it locked for nobody.
@@ -394,13 +411,16 @@ void ClientState::changed(std::optional<std::string_view> key) {
   {
     const std::lock_guard lock(table_.mutex);
     if (!key) {
-      for (const auto& [name, gate] : table_.gates) gates.push_back(gate);
-    } else if (const auto parts = parse_lock_key(options_.key_prefix, *key);
+      gates = table_.all_gates();
+    } else if (const auto parts = parse_lock_key(options_.key_prefix, lock_of_writer(*key));
                parts && parts->index < keys_) {
-      if (auto gate = table_.find(parts->name)) gates.push_back(std::move(gate));
+      for (const bool shared : {false, true})
+        if (auto gate = table_.find(parts->name, shared)) gates.push_back(std::move(gate));
     }
-    for (const auto& gate : gates)
+    for (const auto& gate : gates) {
       if (gate->hold) holds.push_back(gate->hold);
+      holds.insert(holds.end(), gate->readers.begin(), gate->readers.end());
+    }
   }
   for (const auto& gate : gates) contend(gate);
   for (const auto& hold : holds) verify(hold);

@@ -28,6 +28,10 @@ lease lock_client::acquire(std::string_view name, const wait_limit& limit) {
   return lease(state_->acquire(name, limit, ClientState::Want::Wait));
 }
 
+lease lock_client::acquire_shared(std::string_view name, const wait_limit& limit) {
+  return lease(state_->acquire_shared(name, limit));
+}
+
 std::vector<lease> lock_client::acquire_all(std::vector<std::string> names,
                                             const wait_limit& limit) {
   std::sort(names.begin(), names.end());

@@ -14,24 +14,53 @@ void Gate::set_hold(std::shared_ptr<Hold> now) {
   hold = std::move(now);
 }
 
-std::shared_ptr<Gate> LockTable::find(std::string_view name) {
-  const auto found = gates.find(std::string(name));
-  return found == gates.end() ? nullptr : found->second;
+std::shared_ptr<Gate> LockTable::find(std::string_view name, bool shared) {
+  const Gates& among = shared ? reader_gates : gates;
+  const auto found = among.find(std::string(name));
+  return found == among.end() ? nullptr : found->second;
 }
 
-std::shared_ptr<Gate> LockTable::find_or_make(std::string_view name, unsigned handover_limit) {
-  std::shared_ptr<Gate>& gate = gates[std::string(name)];
+std::shared_ptr<Gate> LockTable::find_or_make(std::string_view name, unsigned handover_limit,
+                                              bool shared) {
+  std::shared_ptr<Gate>& gate = (shared ? reader_gates : gates)[std::string(name)];
   if (!gate) {
-    gate = std::make_shared<Gate>(std::string(name));
+    gate = std::make_shared<Gate>(std::string(name), shared);
     gate->handover_limit = handover_limit;
   }
   return gate;
 }
 
 void LockTable::drop_if_idle(const std::shared_ptr<Gate>& gate) {
-  if (gate->claimed || gate->hold || !gate->waiters.empty()) return;
-  const auto found = gates.find(gate->name);
-  if (found != gates.end() && found->second == gate) gates.erase(found);
+  if (gate->claimed || gate->hold || !gate->readers.empty() || !gate->waiters.empty()) return;
+  Gates& among = gate->shared ? reader_gates : gates;
+  const auto found = among.find(gate->name);
+  if (found != among.end() && found->second == gate) among.erase(found);
+}
+
+std::vector<std::shared_ptr<Gate>> LockTable::all_gates() const {
+  std::vector<std::shared_ptr<Gate>> all;
+  for (const Gates* among : {&gates, &reader_gates})
+    for (const auto& [name, gate] : *among) all.push_back(gate);
+  return all;
+}
+
+std::shared_ptr<Hold> LockTable::find_reader(const std::shared_ptr<Gate>& readers, uint32_t owner) {
+  if (!readers) return nullptr;
+  for (const auto& hold : readers->readers)
+    if (hold->owner == owner) return hold;
+  return nullptr;
+}
+
+std::shared_ptr<Gate> LockTable::take_out(const std::shared_ptr<Hold>& hold) {
+  std::shared_ptr<Gate> gate = find(hold->name, hold->shared);
+  if (!gate) return nullptr;
+  if (!hold->shared) {
+    if (gate->hold != hold) return nullptr;
+    gate->set_hold(nullptr);
+  } else if (std::erase(gate->readers, hold) == 0) {
+    return nullptr;
+  }
+  return gate;
 }
 
 void LockTable::renew_at(const std::shared_ptr<Hold>& hold, TimePoint time) {
@@ -57,7 +86,10 @@ std::shared_ptr<Waiter> LockTable::grant_first(Gate& gate, std::shared_ptr<Hold>
   gate.waiters.pop_front();
   hold->owner = waiter->owner;
   hold->resource = waiter->resource;
-  gate.set_hold(hold);
+  if (gate.shared)
+    gate.readers.push_back(hold);
+  else
+    gate.set_hold(hold);
   waiter->parker.settle();
   waiter->grant = std::move(hold);
   waiter->state = Waiter::State::Granted;

@@ -12,6 +12,7 @@
 #include "gordian/lease_words.h"
 #include "gordian/redis_lock.h"
 #include "redis/event_loop.h"
+#include "redis/failure.h"
 #include "redis/parker.h"
 #include "redis/wire.h"
 
@@ -21,6 +22,7 @@
 #include <mutex>
 #include <string>
 #include <unordered_map>
+#include <vector>
 
 namespace gordian::redis {
 
@@ -61,12 +63,6 @@ struct Hold {
 
 using detail::Hold;
 
-struct Failure {
-  errc code = errc::not_acquired;
-  std::string what;
-  std::vector<deadlock_member> cycle;
-};
-
 // One request of a thread.
 struct Waiter {
   Parker parker;
@@ -88,7 +84,7 @@ struct Waiter {
 
 // One lock this client has to do with now.
 struct Gate {
-  explicit Gate(std::string lock_name) : name(std::move(lock_name)) {
+  Gate(std::string lock_name, bool for_readers) : name(std::move(lock_name)), shared(for_readers) {
     words.self = reinterpret_cast<uint64_t>(&words);
     words.name = reinterpret_cast<uint64_t>(name.data());
     words.name_size = name.size();
@@ -99,10 +95,12 @@ struct Gate {
   Gate& operator=(const Gate&) = delete;
 
   const std::string name;
+  const bool shared;  // its waiters and holders are readers
   lease_words words;
   std::deque<std::shared_ptr<Waiter>> waiters;
   std::shared_ptr<Hold> hold;  // written by set_hold()
   void set_hold(std::shared_ptr<Hold> now);
+  std::vector<std::shared_ptr<Hold>> readers;  // `shared`: instead of `hold`
   // Somebody is at the server for it: a thread that tries first, one that releases, or the
   // contender.
   bool claimed = false;
@@ -118,6 +116,7 @@ struct Gate {
     bool polite = false;     // after a row of handovers: others first
     bool was_polite = false;
     std::optional<Value> value;
+    std::optional<Value> writer;  // what tells later readers that it waits for the earlier ones
     unsigned failures = 0;
     std::string last_failure;
     EventLoop::TimerId timer{};
@@ -130,13 +129,21 @@ struct Gate {
 class LockTable {
  public:
   std::mutex mutex;
-  std::unordered_map<std::string, std::shared_ptr<Gate>> gates;
+  using Gates = std::unordered_map<std::string, std::shared_ptr<Gate>>;
+  Gates gates;
+  Gates reader_gates;
   std::multimap<TimePoint, std::shared_ptr<Hold>> renewals;  // when each hold is to be looked at
   bool closing = false;
 
   // All below: with the mutex held.
-  std::shared_ptr<Gate> find(std::string_view name);
-  std::shared_ptr<Gate> find_or_make(std::string_view name, unsigned handover_limit);
+  std::shared_ptr<Gate> find(std::string_view name, bool shared = false);
+  std::shared_ptr<Gate> find_or_make(std::string_view name, unsigned handover_limit,
+                                     bool shared = false);
+  [[nodiscard]] std::vector<std::shared_ptr<Gate>> all_gates() const;
+  // The hold of a thread among the readers of a gate; null for a null gate.
+  static std::shared_ptr<Hold> find_reader(const std::shared_ptr<Gate>& readers, uint32_t owner);
+  // Takes a hold out of its gate. Null if it was there no more.
+  std::shared_ptr<Gate> take_out(const std::shared_ptr<Hold>& hold);
   // Forgets the gate if nobody has to do with it any more.
   void drop_if_idle(const std::shared_ptr<Gate>& gate);
   void renew_at(const std::shared_ptr<Hold>& hold, TimePoint time);

@@ -47,10 +47,13 @@ void ClientState::extend(const std::shared_ptr<Hold>& hold) {
   const auto votes = std::make_shared<Votes>();
   const TimePoint asked_at = Clock::now();
   for (unsigned index = 0; index < keys_; ++index) {
+    const std::string key = lock_key(options_.key_prefix, index, hold->name);
+    std::vector<std::string> keys{key};
+    if (hold->shared) keys.push_back(*side_key("readers", key));
     servers_->run(
         index,
-        {.script = &kExtend,
-         .keys = {lock_key(options_.key_prefix, index, hold->name)},
+        {.script = hold->shared ? &kExtendShared : &kExtend,
+         .keys = std::move(keys),
          .arguments = {std::string(view(hold->value)), validity_ms_}},
         [this, hold, votes, asked_at](const redisReply* reply) {
           if (reply == nullptr || reply->type != REDIS_REPLY_INTEGER) return;
@@ -71,6 +74,10 @@ void ClientState::extend(const std::shared_ptr<Hold>& hold) {
 // Somebody touched a key of ours: is it still ours? A read alone, which changes nothing and makes
 // the server tell us of the next change.
 void ClientState::verify(const std::shared_ptr<Hold>& hold) {
+  if (hold->shared) {
+    verify_reader(hold);
+    return;
+  }
   const auto others = std::make_shared<unsigned>(0);
   for (unsigned index = 0; index < keys_; ++index) {
     servers_->ask(index, {"GET", lock_key(options_.key_prefix, index, hold->name)},
@@ -96,11 +103,10 @@ void ClientState::lose(const std::shared_ptr<Hold>& hold, std::string why) {
     // who alone could end a wait for this lock.
     if (hold->resource != nullptr) GORDIAN_RELEASED(hold->resource);
     table_.renew_never(hold);
-    gate = table_.find(hold->name);
-    if (gate && gate->hold == hold) {
-      gate->set_hold(nullptr);
+    gate = table_.take_out(hold);
+    if (gate) {
       gate->handovers = 0;
-      if (!gate->claimed && !gate->waiters.empty()) contend = gate->claimed = true;
+      if (!gate->shared && !gate->claimed && !gate->waiters.empty()) contend = gate->claimed = true;
       table_.drop_if_idle(gate);
     }
   }

@@ -26,4 +26,15 @@ extern const Script kExtend;
 // KEYS lock, ARGV value. 1 or 0.
 extern const Script kRelease;
 
+// Readers. The lock has the value of the reader that came first, which says that it is one of many;
+// beside it stand all of them, each with the time (of the server) at which it ends. A lock that was
+// free begins with an empty list: a reader that lost it meanwhile finds itself missing.
+// KEYS lock readers writer, ARGV value ms. 1; else {the value in the way, its remaining ms}: that
+// of the exclusive holder, or of a writer who waits for the readers to leave.
+extern const Script kAcquireShared;
+// KEYS lock readers, ARGV value ms. 1 or 0.
+extern const Script kExtendShared;
+// KEYS lock readers, ARGV value. 1 or 0. The last one deletes the lock.
+extern const Script kReleaseShared;
+
 }  // namespace gordian::redis

@@ -54,6 +54,11 @@ std::optional<Identity> decode(std::string_view bytes) {
                   .sequence = get(bytes, 16, 8)};
 }
 
+bool is_shared(std::string_view value) {
+  const std::optional<Identity> identity = decode(value);
+  return identity && identity->shared;
+}
+
 std::string lock_key(std::string_view prefix, unsigned index, std::string_view name) {
   char digits[12];
   const auto end = std::to_chars(digits, digits + sizeof digits, index).ptr;

@@ -37,6 +37,9 @@ Value encode(const Identity& identity);
 // Nothing for the value of a foreign holder.
 std::optional<Identity> decode(std::string_view bytes);
 
+// Whether a value of ours is a reader's.
+bool is_shared(std::string_view value);
+
 // "<prefix>:<index>:<name>"
 std::string lock_key(std::string_view prefix, unsigned index, std::string_view name);
 

@@ -20,7 +20,7 @@ using gordian::redis::lease;
 using gordian::redis::lock_client;
 using redis_test::RedisServer;
 
-class Majority : public ::testing::Test {
+class ThreeServers : public ::testing::Test {
  protected:
   client_options options() {
     client_options options;
@@ -33,7 +33,7 @@ class Majority : public ::testing::Test {
   std::array<RedisServer, 3> servers;
 };
 
-TEST_F(Majority, TokensGrowWhicheverServersAreAsked) {
+TEST_F(ThreeServers, TokensGrowWhicheverServersAreAsked) {
   client_options fenced = options();
   fenced.fencing = true;
   // The first server has seen more than the others; then it is the one that is missing.
@@ -58,7 +58,7 @@ TEST_F(Majority, TokensGrowWhicheverServersAreAsked) {
 }
 
 // Also with the server gone that has the first key of every lock.
-TEST_F(Majority, ADeadlockIsFoundWithOneServerGone) {
+TEST_F(ThreeServers, ADeadlockIsFoundWithOneServerGone) {
   client_options raising = options();
   raising.deadlocks = deadlock_mode::raise;
   lock_client left(raising), right(raising);

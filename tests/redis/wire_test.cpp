@@ -101,7 +101,8 @@ TEST(Wire, ScriptsHaveTheHashesTheServerComputes) {
   using gordian::redis::Script;
   for (const Script* script :
        {&gordian::redis::kAcquire, &gordian::redis::kForce, &gordian::redis::kRaise,
-        &gordian::redis::kExtend, &gordian::redis::kRelease})
+        &gordian::redis::kExtend, &gordian::redis::kRelease, &gordian::redis::kAcquireShared,
+        &gordian::redis::kExtendShared, &gordian::redis::kReleaseShared})
     EXPECT_EQ(server.text({"SCRIPT", "LOAD", script->text}), script->sha1);
 }
 

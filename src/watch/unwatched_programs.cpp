@@ -14,6 +14,20 @@ constexpr char kNoBoard[] =
     "no board came from it (its loader did not preload the runtime, or a limit or seccomp filter "
     "forbade the board)";
 
+// Whether `exe`, as we see it, is the program that sent the board. What it was when we first asked
+// the kernel may be the next program already, if it became that at once; its own log cannot. The
+// log has the path as the process itself sees it, which may be below another root.
+bool is_program_of(WatchedProcess& process, std::string_view exe) {
+  std::string_view own = process.exe();
+  if (trace::BoardReader* const board = process.board(); board != nullptr) {
+    const trace::BoardLog& log = board->read_log();
+    if (!log.modules.empty() && !log.modules.front().path.empty()) own = log.modules.front().path;
+  }
+  constexpr std::string_view kDeleted = " (deleted)";
+  if (own.ends_with(kDeleted)) own.remove_suffix(kDeleted.size());
+  return exe.ends_with(own);
+}
+
 // The program that a watched process has become, or was started as; empty: it is the program that
 // is watched, or a fork of one.
 std::string other_program(int pid, const Judge& judge) {
@@ -25,7 +39,7 @@ std::string other_program(int pid, const Judge& judge) {
     known = status ? status->parent : 0;
   }
   for (const auto& process : judge.processes())
-    if (process->pid() == known && (process->exe() == exe || process->exe().empty())) return {};
+    if (process->pid() == known && is_program_of(*process, exe)) return {};
   return exe;
 }
 

@@ -14,7 +14,7 @@ constexpr auto kPingAfter = std::chrono::milliseconds(1000);
 Node::Node(EventLoop& loop, Address address, NodeOptions options, Events events)
     : loop_(loop),
       address_(std::move(address)),
-      options_(options),
+      options_(std::move(options)),
       events_(std::move(events)),
       listener_(
           loop, [this] { listener_open(); },

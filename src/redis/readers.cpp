@@ -31,7 +31,7 @@ std::shared_ptr<Hold> ClientState::acquire_shared(std::string_view name, const w
              {}},
             name);
     gate = table_.find_or_make(name, options_.handover_limit, true);
-    if (const auto own = LockTable::find_reader(gate, waiter->owner)) {
+    if (auto own = LockTable::find_reader(gate, waiter->owner)) {
       if (!options_.allow_reentry)
         raise({errc::reentry,
                "the calling thread is a reader already, and could wait behind a writer that waits "

@@ -15,7 +15,6 @@ using model::TraceOp;
 
 namespace {
 
-constexpr uint32_t kMaxRings = 1 << 20;
 constexpr uint64_t kMaxPendingWords = uint64_t{256} << 20;
 constexpr size_t kMaxSliceBytes = 256 << 20;
 constexpr uint32_t kMaxStacks = 1 << 20;

@@ -13,6 +13,9 @@
 
 namespace gordian::trace {
 
+// A recording that names a ring beyond is damaged.
+inline constexpr uint32_t kMaxRings = 1 << 20;
+
 struct RingRecord {
   format::Event type{};
   uint32_t flags = 0;

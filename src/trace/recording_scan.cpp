@@ -13,7 +13,6 @@ using format::Event;
 
 namespace {
 
-constexpr uint32_t kMaxRings = 1 << 20;
 constexpr uint32_t kUsed = 1U << 31;
 constexpr uint32_t kTypeMask = (1U << format::kEventTypeBits) - 1;
 

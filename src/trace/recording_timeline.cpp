@@ -17,7 +17,6 @@ using model::TimedOp;
 
 namespace {
 
-constexpr uint32_t kMaxRings = 1 << 20;
 constexpr size_t kMaxUntimed = 1 << 20;  // events between two readings of the clock
 
 class Timeline {

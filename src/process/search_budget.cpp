@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "process/search_budget.h"
 
-#include <ctime>
+#include "process/processor_time.h"
 
 namespace gordian::process {
 namespace {
@@ -11,22 +11,16 @@ constexpr std::chrono::seconds kMaxProcessorTime{20};
 constexpr std::chrono::seconds kMaxTime{60};
 constexpr uint64_t kStepsBetweenLooks = 4096;
 
-std::chrono::nanoseconds processor_time() {
-  timespec time{};
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
-  return std::chrono::seconds(time.tv_sec) + std::chrono::nanoseconds(time.tv_nsec);
-}
-
 }  // namespace
 
 SearchBudget::SearchBudget(uint64_t steps, SearchBudget* whole)
     : steps_(steps),
       whole_(whole),
-      processor_end_(processor_time() + kMaxProcessorTime),
+      processor_end_(own_processor_time() + kMaxProcessorTime),
       end_(std::chrono::steady_clock::now() + kMaxTime) {}
 
 bool SearchBudget::is_late() const {
-  return processor_time() > processor_end_ || std::chrono::steady_clock::now() > end_;
+  return own_processor_time() > processor_end_ || std::chrono::steady_clock::now() > end_;
 }
 
 bool SearchBudget::spend(uint64_t steps) {

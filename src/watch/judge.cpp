@@ -3,6 +3,7 @@
 
 #include "analysis/find_stuck.h"
 #include "process/complete.h"
+#include "process/processor_time.h"
 #include "watch/case_facts.h"
 #include "watch/contradictions.h"
 #include "watch/file_lock_holders.h"
@@ -12,7 +13,6 @@
 #include "watch/wakers.h"
 
 #include <algorithm>
-#include <ctime>
 #include <poll.h>
 #include <utility>
 
@@ -30,12 +30,6 @@ constexpr int kShareDivisor = 250;
 constexpr nanoseconds kMaxCredit = milliseconds(60);
 constexpr milliseconds kFirstBackoff{20};
 constexpr milliseconds kMaxBackoff{500};
-
-nanoseconds processor_time() {
-  timespec time{};
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
-  return std::chrono::seconds(time.tv_sec) + nanoseconds(time.tv_nsec);
-}
 
 nanoseconds now_monotonic() { return Clock::now().time_since_epoch(); }
 
@@ -73,7 +67,7 @@ bool Judge::has_live() const {
 }
 
 std::vector<model::Finding> Judge::look() {
-  const nanoseconds started = processor_time();
+  const nanoseconds started = process::own_processor_time();
   const Clock::time_point now = Clock::now();
   if (last_look_ != Clock::time_point{}) {
     credit_ = std::min(kMaxCredit, credit_ + (now - last_look_) / kShareDivisor);
@@ -101,7 +95,7 @@ std::vector<model::Finding> Judge::look() {
       backoff_ = std::min(kMaxBackoff, std::max(kFirstBackoff, backoff_ * 2));
     }
   }
-  credit_ -= processor_time() - started;
+  credit_ -= process::own_processor_time() - started;
   interval_ = credit_ < -kMaxCredit ? kInterval * 2 : kInterval;
   return findings;
 }

@@ -2,6 +2,7 @@
 #include "watch/unwatched_programs.h"
 
 #include "process/live.h"
+#include "process/processor_time.h"
 #include "watch/target.h"
 
 #include <algorithm>
@@ -10,6 +11,7 @@ namespace gordian::watch {
 namespace {
 
 constexpr std::chrono::seconds kInterval{2};
+constexpr int kLeastShare = 1000;  // of a processor
 constexpr char kNoBoard[] =
     "no board came from it (its loader did not preload the runtime, or a limit or seccomp filter "
     "forbade the board)";
@@ -52,8 +54,8 @@ std::string why_unwatched(int pid) {
 
 std::vector<UnwatchedPrograms::Program> UnwatchedPrograms::find(int root, const Judge& judge) {
   const auto now = std::chrono::steady_clock::now();
-  if (now - last_look_ < kInterval) return {};
-  last_look_ = now;
+  if (now < next_look_) return {};
+  const std::chrono::nanoseconds began = process::own_processor_time();
   std::vector<int> pids = process::list_descendants(root);
   pids.push_back(root);
   std::map<int, std::string> here;
@@ -68,6 +70,8 @@ std::vector<UnwatchedPrograms::Program> UnwatchedPrograms::find(int root, const 
     programs.push_back({.pid = pid, .exe = exe, .why = why_unwatched(pid)});
   }
   seen_ = std::move(here);
+  next_look_ = now + std::max<std::chrono::nanoseconds>(
+                         kInterval, (process::own_processor_time() - began) * kLeastShare);
   return programs;
 }
 

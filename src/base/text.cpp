@@ -119,6 +119,15 @@ std::string to_valid_utf8(std::string_view text) {
 
 std::string_view base_name(std::string_view path) { return path.substr(path.rfind('/') + 1); }
 
+std::string dot_quoted(std::string_view text) {
+  std::string out = "\"";
+  for (const char sign : text) {
+    if (sign == '"' || sign == '\\') out += '\\';
+    out += sign;
+  }
+  return out + "\"";
+}
+
 std::string count_of(uint64_t count, std::string_view noun) {
   std::string text = std::to_string(count);
   text += ' ';

@@ -23,6 +23,9 @@ std::string to_valid_utf8(std::string_view text);
 // The last part of a path.
 std::string_view base_name(std::string_view path);
 
+// In quotes, for a file of Graphviz. `text` is escaped for terminals already.
+std::string dot_quoted(std::string_view text);
+
 // "1 thread", "2 threads", "0 threads".
 std::string count_of(uint64_t count, std::string_view noun);
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dump/names.h"
 
+#include "base/text.h"
+
 #include <algorithm>
 #include <array>
 #include <cctype>
@@ -169,7 +171,7 @@ bool is_plumbing(const Frame& frame, std::string_view plain, Dialect dialect) {
     if (plain.starts_with(prefix)) return true;
   if (std::find(kPlumbingNames.begin(), kPlumbingNames.end(), plain) != kPlumbingNames.end())
     return true;
-  const std::string_view library = frame.module.substr(frame.module.rfind('/') + 1);
+  const std::string_view library = base_name(frame.module);
   for (const std::string_view prefix : kPlumbingLibraries)
     if (library.starts_with(prefix)) return true;
   // Not by a header of std:: as file: there stands what was inlined into the program's function.

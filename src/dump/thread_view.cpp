@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dump/thread_view.h"
 
+#include "base/text.h"
 #include "dump/lines.h"
 #include "dump/names.h"
 
@@ -160,9 +161,8 @@ std::vector<ThreadView> view_threads(const Dump& dump) {
       view.plain.push_back(plain_name(frame.function));
       // gdb's name for every lambda: where it stands tells them apart.
       if (view.plain.back() == "operator()" && frame.line > 0)
-        view.plain.back() = "lambda at " +
-                            std::string(frame.file.substr(frame.file.rfind('/') + 1)) + ":" +
-                            std::to_string(frame.line);
+        view.plain.back() =
+            "lambda at " + std::string(base_name(frame.file)) + ":" + std::to_string(frame.line);
     }
     for (size_t i = view.wait.site; i < thread.frames.size(); ++i)
       if (!is_plumbing(thread.frames[i], view.plain[i], thread.dialect)) view.own.push_back(i);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dump/waits.h"
 
+#include "base/text.h"
 #include "dump/frame_text.h"
 #include "dump/lines.h"
 #include "dump/names.h"
@@ -282,8 +283,6 @@ const std::unordered_map<std::string_view, const Known*>& known_functions() {
   return table;
 }
 
-std::string_view last_part_of(std::string_view path) { return path.substr(path.rfind('/') + 1); }
-
 const Known* find_known(std::string_view plain) {
   const auto found = known_functions().find(plain);
   if (found != known_functions().end()) return found->second;
@@ -295,7 +294,7 @@ const Known* find_known(std::string_view plain) {
 }
 
 bool is_libc(std::string_view module) {
-  const std::string_view name = last_part_of(module);
+  const std::string_view name = base_name(module);
   return name.empty() || name.starts_with("libc.") || name.starts_with("libc-2") ||
          name.starts_with("libpthread") || name.starts_with("libglib-2.0") ||
          name.starts_with("ld-");

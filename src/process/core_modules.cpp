@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "process/core_modules.h"
 
+#include "base/text.h"
+
 #include <algorithm>
 #include <cstdio>
 #include <elf.h>
@@ -113,7 +115,7 @@ struct Road {
 std::vector<Road> list_roads(const Module& module, bool is_program, const CoreSearch& search) {
   std::vector<Road> roads;
   if (is_program && !search.exe.empty()) roads.push_back({search.exe, true});
-  const std::string name = module.path.substr(module.path.rfind('/') + 1);
+  const std::string name(base_name(module.path));
   std::string by_id;
   if (module.build_id.size() > 1)
     by_id = "/usr/lib/debug/.build-id/" + hex(module.build_id.substr(0, 1)) + "/" +

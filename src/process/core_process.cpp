@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "process/core_process.h"
 
+#include "base/text.h"
 #include "process/glibc_layout.h"
 
 #include <algorithm>
@@ -38,7 +39,7 @@ uint32_t own_tid(const CoreThread& thread, const MemoryReader& memory, const Gli
 // Whether the module could have set a signal handler, as far as its imports tell. glibc sets its
 // own for signals 32 and 33, which do nothing for the program.
 bool may_set_handlers(const Module& module) {
-  const std::string_view name = std::string_view(module.path).substr(module.path.rfind('/') + 1);
+  const std::string_view name = base_name(module.path);
   for (const std::string_view own : {"libc.so", "libc-2.", "libpthread.so", "libpthread-2.", "ld-",
                                      "libm.so", "libm-2.", "librt", "libdl", "[vdso]"})
     if (name.starts_with(own)) return false;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "process/glibc_layout.h"
 
+#include "base/text.h"
 #include "process/debug_info.h"
 
 #include <charconv>
@@ -22,12 +23,12 @@ constexpr std::string_view kBanner = "GNU C Library (";
 constexpr std::string_view kBannerVersion = "release version ";
 
 bool is_libc(const Module& module) {
-  const std::string_view name = std::string_view(module.path).substr(module.path.rfind('/') + 1);
+  const std::string_view name = base_name(module.path);
   return name.starts_with("libc.so.") || name.starts_with("libc-2.");
 }
 
 bool is_libpthread(const Module& module) {
-  const std::string_view name = std::string_view(module.path).substr(module.path.rfind('/') + 1);
+  const std::string_view name = base_name(module.path);
   return name.starts_with("libpthread.so.") || name.starts_with("libpthread-2.");
 }
 

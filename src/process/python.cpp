@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "process/python.h"
 
+#include "base/text.h"
 #include "process/call_site.h"
 #include "process/debug_info.h"
 
@@ -53,7 +54,7 @@ constexpr uint8_t kCallInstruction = 0xe8;  // call rel32
 constexpr size_t kCallSize = 5;
 
 bool is_interpreter_file(std::string_view path) {
-  const std::string_view name = path.substr(path.rfind('/') + 1);
+  const std::string_view name = base_name(path);
   return name.find("python") != std::string_view::npos &&
          (name.starts_with("python") || name.starts_with("libpython"));
 }

@@ -139,14 +139,7 @@ std::string added_text(const OrderReport& order, const TextOptions& options) {
   return out;
 }
 
-std::string dot_quoted(std::string_view text) {
-  std::string out = "\"";
-  for (const char sign : clean(text, 200)) {
-    if (sign == '"' || sign == '\\') out += '\\';
-    out += sign;
-  }
-  return out + "\"";
-}
+std::string dot_word(std::string_view text) { return dot_quoted(clean(text, 200)); }
 
 }  // namespace
 
@@ -177,11 +170,11 @@ std::string order_listing(const model::LockOrder& order) {
 std::string order_dot(const model::LockOrder& order) {
   std::string out = "digraph lock_order {\n  rankdir=LR;\n  node [shape=box];\n";
   for (const model::OrderRule& rule : order.order)
-    out += "  " + dot_quoted(rule.before) + " -> " + dot_quoted(rule.after) +
-           (rule.reason.empty() ? "" : " [label=" + dot_quoted(rule.reason) + "]") + ";\n";
+    out += "  " + dot_word(rule.before) + " -> " + dot_word(rule.after) +
+           (rule.reason.empty() ? "" : " [label=" + dot_word(rule.reason) + "]") + ";\n";
   for (const model::OrderRule& rule : order.any)
-    out += "  " + dot_quoted(rule.before) + " -> " + dot_quoted(rule.after) +
-           " [dir=both, style=dashed, label=" + dot_quoted(rule.reason) + "];\n";
+    out += "  " + dot_word(rule.before) + " -> " + dot_word(rule.after) +
+           " [dir=both, style=dashed, label=" + dot_word(rule.reason) + "];\n";
   return out + "}\n";
 }
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "trace/board_history.h"
 
+#include "base/text.h"
+
 #include <algorithm>
 #include <map>
 #include <set>
@@ -107,7 +109,7 @@ class HistoryBuilder {
     // It ends with the process and leaves no last record: it is called what the program is.
     if (thread.is_main && thread.name.empty()) {
       const std::string& exe = source_->process.exe;
-      thread.name = exe.substr(exe.rfind('/') + 1).substr(0, 15);
+      thread.name = base_name(exe).substr(0, 15);
     }
     if (record.parent_uid != 0 && record.parent_uid != record.header.uid) {
       history_.order.push_back({.from = this->thread(record.parent_uid),

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "watch/case_facts.h"
 
+#include "base/text.h"
 #include "watch/owner_gone.h"
 
 #include <chrono>
@@ -37,7 +38,7 @@ std::string file_name(int pid, uint64_t fd) {
   const ssize_t size = readlink(descriptor_path(pid, fd).c_str(), text, sizeof(text));
   if (size <= 0) return {};
   const std::string full(text, static_cast<size_t>(size));
-  return full.substr(full.rfind('/') + 1);
+  return std::string(base_name(full));
 }
 
 // A thousand threads may wait for one object, which is read once.

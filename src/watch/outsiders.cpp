@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "watch/outsiders.h"
 
+#include "base/text.h"
 #include "process/live.h"
 
 #include <algorithm>
@@ -98,7 +99,7 @@ std::vector<Outsider> find_outsiders(const std::vector<int>& watched,
                       .argv = process::read_argv(pid),
                       .name = {},
                       .memory_of = memory != memories.end() ? *memory : 0};
-    outsider.name = outsider.exe.substr(outsider.exe.rfind('/') + 1);
+    outsider.name = std::string(base_name(outsider.exe));
     outsiders.push_back(std::move(outsider));
   }
   return outsiders;

@@ -3,6 +3,7 @@
 
 #include "analysis/find_stuck.h"
 #include "base/file.h"
+#include "base/text.h"
 #include "process/live.h"
 #include "watch/socket_peer.h"
 
@@ -147,7 +148,7 @@ struct ProcessWait {
 std::string name_of_child(const std::set<int>& children) {
   if (children.size() != 1) return "any child process";
   const std::string exe = process::read_exe(*children.begin());
-  return "child process " + exe.substr(exe.rfind('/') + 1);
+  return "child process " + std::string(base_name(exe));
 }
 
 // A process that has a thread at work can go on.

@@ -7,7 +7,6 @@
 #include "watch/case_facts.h"
 #include "watch/contradictions.h"
 #include "watch/file_lock_holders.h"
-#include "watch/run_hazards.h"
 #include "watch/testimonies.h"
 #include "watch/unclaimed_locks.h"
 #include "watch/wakers.h"
@@ -186,9 +185,5 @@ process::FindingCompleter Judge::completer() {
 }
 
 void Judge::complete(model::Finding& finding) { completer().complete(finding); }
-
-analysis::Hazards Judge::find_hazards(bool refuted) {
-  return find_run_hazards(processes_, refuted);
-}
 
 }  // namespace gordian::watch

@@ -7,7 +7,6 @@
 // when the solver finds stuck threads, /proc is.
 #pragma once
 
-#include "analysis/find_hazards.h"
 #include "model/finding.h"
 #include "watch/candidates.h"
 #include "watch/case.h"
@@ -46,8 +45,6 @@ class Judge {
 
   // Stacks, and names of all locks.
   void complete(model::Finding& finding);
-  // What the run did not hit but could have, over all processes seen.
-  analysis::Hazards find_hazards(bool refuted);
 
   [[nodiscard]] uint64_t examinations() const { return examinations_; }
 

@@ -33,17 +33,9 @@ void complete_all(model::Nestings& nestings, const process::FindingCompleter& co
 
 }  // namespace
 
-model::Nestings find_run_nestings(const std::vector<std::unique_ptr<WatchedProcess>>& processes) {
-  std::vector<trace::ProcessLog> logs;
-  logs.reserve(processes.size());
-  for (const auto& process : processes) logs.push_back(process->history_source());
-  model::Nestings nestings = analysis::find_nestings(trace::read_history(logs));
-  complete_all(nestings, process::FindingCompleter(
-                             [&processes](const model::Process& process) -> process::ProcessView* {
-                               const auto index = static_cast<size_t>(process.id);
-                               return index < processes.size() ? &processes[index]->view()
-                                                               : nullptr;
-                             }));
+model::Nestings find_run_nestings(const RunProcesses& processes, const model::History& history) {
+  model::Nestings nestings = analysis::find_nestings(history);
+  complete_all(nestings, run_completer(processes));
   return nestings;
 }
 

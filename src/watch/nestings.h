@@ -4,15 +4,12 @@
 
 #include "base/result.h"
 #include "model/lock_order.h"
-#include "watch/watched_process.h"
-
-#include <memory>
-#include <vector>
+#include "watch/run_history.h"
 
 namespace gordian::watch {
 
-// At the end of a run, over all processes seen, with stacks and names.
-model::Nestings find_run_nestings(const std::vector<std::unique_ptr<WatchedProcess>>& processes);
+// At the end of a run, over all processes seen, with stacks and names. `history` is theirs.
+model::Nestings find_run_nestings(const RunProcesses& processes, const model::History& history);
 
 // The same, so far. The process was started with the runtime preloaded; nothing is stopped.
 Result<model::Nestings> read_nestings(int pid);

@@ -8,6 +8,8 @@
 #include "watch/launcher.h"
 #include "watch/listener.h"
 #include "watch/nestings.h"
+#include "watch/run_hazards.h"
+#include "watch/run_history.h"
 #include "watch/steersman.h"
 #include "watch/target.h"
 #include "watch/unwatched_programs.h"
@@ -330,8 +332,7 @@ std::string Session::why_unwatched() const {
     return {};
   }
   if (!refused_.empty()) return refused_;
-  return "no board came from it (its loader did not preload the runtime, or a limit or seccomp "
-         "filter forbade the board)";
+  return kNoBoardCame;
 }
 
 Recorder::Totals Session::finish_recording() {
@@ -416,12 +417,15 @@ RunOutcome Session::outcome() {
     break;
   }
   if (options_.steering) note_nestings(outcome);
-  if (options_.hazards) {
-    analysis::Hazards hazards = judge_.find_hazards(options_.refuted);
-    outcome.hazards = std::move(hazards.findings);
-    outcome.totals.capped_searches = hazards.capped ? 1 : 0;
+  if (options_.hazards || options_.order) {
+    const model::History history = read_run_history(judge_.processes());
+    if (options_.hazards) {
+      analysis::Hazards hazards = find_run_hazards(judge_.processes(), history, options_.refuted);
+      outcome.hazards = std::move(hazards.findings);
+      outcome.totals.capped_searches = hazards.capped ? 1 : 0;
+    }
+    if (options_.order) outcome.lock_order = find_run_nestings(judge_.processes(), history);
   }
-  if (options_.order) outcome.lock_order = find_run_nestings(judge_.processes());
 
   rusage usage{};
   getrusage(RUSAGE_SELF, &usage);

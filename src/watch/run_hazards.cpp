@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "watch/run_hazards.h"
 
-#include "process/complete.h"
-#include "trace/board_history.h"
-
 #include <cstdint>
 #include <set>
 #include <string>
@@ -31,13 +28,8 @@ bool is_trampoline(const process::Symbols& symbols, uint64_t start_routine) {
 
 }  // namespace
 
-analysis::Hazards find_run_hazards(const std::vector<std::unique_ptr<WatchedProcess>>& processes,
+analysis::Hazards find_run_hazards(const RunProcesses& processes, const model::History& history,
                                    bool refuted) {
-  std::vector<trace::ProcessLog> logs;
-  logs.reserve(processes.size());
-  for (const auto& process : processes) logs.push_back(process->history_source());
-  const model::History history = trace::read_history(logs);
-
   analysis::HazardOptions options;
   options.refuted = refuted;
   std::set<uint64_t> routines;
@@ -49,11 +41,7 @@ analysis::Hazards find_run_hazards(const std::vector<std::unique_ptr<WatchedProc
       options.trampolines.push_back(thread.start_routine);
   }
   analysis::Hazards hazards = analysis::find_hazards(history, options);
-  const process::FindingCompleter completer(
-      [&](const model::Process& process) -> process::ProcessView* {
-        const auto index = static_cast<size_t>(process.id);
-        return index < processes.size() ? &processes[index]->view() : nullptr;
-      });
+  const process::FindingCompleter completer = run_completer(processes);
   for (model::Finding& finding : hazards.findings) completer.complete(finding);
   return hazards;
 }

@@ -3,15 +3,13 @@
 #pragma once
 
 #include "analysis/find_hazards.h"
-#include "watch/watched_process.h"
-
-#include <memory>
-#include <vector>
+#include "watch/run_history.h"
 
 namespace gordian::watch {
 
-// The findings come complete: with stacks and names. `refuted`: also what cannot happen.
-analysis::Hazards find_run_hazards(const std::vector<std::unique_ptr<WatchedProcess>>& processes,
+// `history` is that of the processes. The findings come complete: with stacks and names. `refuted`:
+// also what cannot happen.
+analysis::Hazards find_run_hazards(const RunProcesses& processes, const model::History& history,
                                    bool refuted);
 
 }  // namespace gordian::watch

@@ -12,9 +12,6 @@ namespace {
 
 constexpr std::chrono::seconds kInterval{2};
 constexpr int kLeastShare = 1000;  // of a processor
-constexpr char kNoBoard[] =
-    "no board came from it (its loader did not preload the runtime, or a limit or seccomp filter "
-    "forbade the board)";
 
 // Whether `exe`, as we see it, is the program that sent the board. What it was when we first asked
 // the kernel may be the next program already, if it became that at once; its own log cannot. The
@@ -47,7 +44,7 @@ std::string other_program(int pid, const Judge& judge) {
 
 std::string why_unwatched(int pid) {
   const Result<Target> target = find_target("/proc/" + std::to_string(pid) + "/exe", "");
-  return target && !target->unwatchable.empty() ? target->unwatchable : kNoBoard;
+  return target && !target->unwatchable.empty() ? target->unwatchable : kNoBoardCame;
 }
 
 }  // namespace

@@ -13,6 +13,11 @@
 
 namespace gordian::watch {
 
+// Where the program itself gives no reason.
+inline constexpr char kNoBoardCame[] =
+    "no board came from it (its loader did not preload the runtime, or a limit or seccomp filter "
+    "forbade the board)";
+
 class UnwatchedPrograms {
  public:
   static constexpr std::chrono::seconds kInterval{2};

@@ -39,6 +39,15 @@ void name(model::Finding& finding, const trace::StdReader& reader) {
     step.thread_name = reader.thread_name(step.thread);
 }
 
+void add(const trace::RunSketch& sketch, bool complete, report::TraceTotals& totals) {
+  totals.events += sketch.events;
+  totals.threads += sketch.threads;
+  totals.locks += sketch.used_locks;
+  totals.acquisitions += sketch.acquisitions;
+  totals.nested += sketch.nested;
+  totals.complete_memory = complete && (totals.files == 1 || totals.complete_memory);
+}
+
 // What both kinds of files have: read twice, judged once. `Read` is called as
 // read(detail, sink, progress) and returns Result<void>.
 template <typename Reader, typename Read>
@@ -57,12 +66,12 @@ Result<std::vector<model::Finding>> predict_run(Reader& reader, const Read& read
   const bool reads_memory = options.memory != MemoryRecorded::None && reader.size().has_memory;
   const bool complete = options.memory == MemoryRecorded::Complete ||
                         (reads_memory && !reader.size().has_partial_memory);
-  totals.events += reader.size().events;
-  totals.threads += reader.size().threads;
-  totals.locks += candidates.used_locks;
-  totals.acquisitions += candidates.acquisitions;
-  totals.nested += candidates.nested;
-  totals.complete_memory = complete && (totals.files == 1 || totals.complete_memory);
+  add({.events = reader.size().events,
+       .acquisitions = candidates.acquisitions,
+       .nested = candidates.nested,
+       .threads = reader.size().threads,
+       .used_locks = candidates.used_locks},
+      complete, totals);
   if (!candidates.any()) return std::vector<model::Finding>();
 
   analysis::TraceIndex index(candidates, reader.size());
@@ -79,15 +88,6 @@ Result<std::vector<model::Finding>> predict_run(Reader& reader, const Read& read
   totals.patterns_cut = totals.patterns_cut || prediction.patterns_cut;
   totals.searches_cut = totals.searches_cut || prediction.searches_cut;
   return std::move(prediction.findings);
-}
-
-void add(const trace::RunSketch& sketch, bool complete, report::TraceTotals& totals) {
-  totals.events += sketch.events;
-  totals.threads += sketch.threads;
-  totals.locks += sketch.used_locks;
-  totals.acquisitions += sketch.acquisitions;
-  totals.nested += sketch.nested;
-  totals.complete_memory = complete && (totals.files == 1 || totals.complete_memory);
 }
 
 }  // namespace

@@ -62,9 +62,13 @@ bool RecordingScan::scan(Ring& ring, std::span<const uint32_t> words) {
   return true;
 }
 
-bool RecordingScan::acquire(Ring& ring, uint32_t slot, bool by_try) {
+uint32_t& RecordingScan::use_of(uint32_t slot) {
   if (slot >= used_.size()) used_.resize(slot + 1 + slot / 2);
-  if ((used_[slot] & kUsed) == 0) used_[slot] |= kUsed;
+  return used_[slot];
+}
+
+bool RecordingScan::acquire(Ring& ring, uint32_t slot, bool by_try) {
+  use_of(slot) |= kUsed;
   ++out_.acquisitions;
   if (ring.held_count > 0) {
     if (ring.held_count == kMaxHeld) return false;
@@ -129,8 +133,7 @@ bool RecordingScan::other(Ring& ring, std::span<const uint32_t> words, uint64_t 
       ring.asks = 0;
       return true;
     case Event::Born:
-      if (record->slot >= used_.size()) used_.resize(record->slot + 1 + record->slot / 2);
-      ++used_[record->slot];
+      ++use_of(record->slot);
       return true;
     case Event::Fork:
       ++out_.events;

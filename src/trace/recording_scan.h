@@ -51,6 +51,7 @@ class RecordingScan {
   };
 
   bool scan(Ring& ring, std::span<const uint32_t> words);
+  uint32_t& use_of(uint32_t slot);
   bool acquire(Ring& ring, uint32_t slot, bool by_try);
   static bool release(Ring& ring, uint32_t slot);
   bool other(Ring& ring, std::span<const uint32_t> words, uint64_t position, size_t& size);

@@ -69,11 +69,11 @@ _gordian_program() {
 
 _gordian() {
   local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} i
+  local commands="run attach ps core predict export confirm explore explain order redis"
   COMPREPLY=()
 
   if ((COMP_CWORD == 1)); then
-    mapfile -t COMPREPLY < <(compgen -W "run attach ps core predict export confirm explore explain order redis help --help \
-      --version" -- "$word")
+    mapfile -t COMPREPLY < <(compgen -W "$commands help --help --version" -- "$word")
     return
   fi
   if [[ ${COMP_WORDS[1]} == core ]]; then
@@ -143,7 +143,7 @@ _gordian() {
   fi
   local first=2 confirm
   if [[ ${COMP_WORDS[1]} == help ]]; then
-    mapfile -t COMPREPLY < <(compgen -W "run attach ps core predict export confirm explore explain order" -- "$word")
+    mapfile -t COMPREPLY < <(compgen -W "$commands" -- "$word")
     return
   fi
   if [[ ${COMP_WORDS[1]} == order ]]; then

@@ -4,6 +4,7 @@
 #include "base/text.h"
 #include "cli/command.h"
 #include "cli/parse_options.h"
+#include "cli/report_head.h"
 #include "report/fingerprint.h"
 #include "report/json.h"
 #include "report/report.h"
@@ -15,8 +16,6 @@
 #include <charconv>
 #include <chrono>
 #include <cstdio>
-#include <cstdlib>
-#include <cstring>
 #include <set>
 #include <string>
 #include <thread>
@@ -67,18 +66,9 @@ Result<Options> parse(const Args& args) {
   if (error != std::errc() || end != pid.data() + pid.size() || options.pid <= 0)
     return Error("not a process number", "gordian ps finds processes whose threads wait").in(pid);
   if (!stall.empty()) {
-    GORDIAN_TRY(options.attach.stall =, parse_duration(stall).in("--stall"));
-    if (options.attach.stall <= std::chrono::nanoseconds(0))
-      return Error("--stall: must be longer than nothing");
+    GORDIAN_TRY(options.attach.stall =, parse_time(stall, "--stall"));
   }
   return options;
-}
-
-bool wants_color() {
-  const char* const terminal = getenv("TERM");
-  const char* const no_color = getenv("NO_COLOR");
-  return isatty(STDOUT_FILENO) == 1 && terminal != nullptr && std::strcmp(terminal, "dumb") != 0 &&
-         (no_color == nullptr || *no_color == '\0');
 }
 
 std::vector<report::ListedThread> to_list(const std::vector<watch::ThreadView>& threads) {
@@ -92,14 +82,9 @@ std::vector<report::ListedThread> to_list(const std::vector<watch::ThreadView>& 
 class Reporter {
  public:
   explicit Reporter(const Options& options) : options_(options) {
-    text_.color = wants_color();
+    text_.color = wants_color(STDOUT_FILENO);
     char folder[4096];
     if (getcwd(folder, sizeof(folder)) != nullptr) text_.folder = folder;
-    report_.command = "attach";
-    report_.version = GORDIAN_VERSION;
-    char host[256] = "";
-    gethostname(host, sizeof(host) - 1);
-    report_.host = host;
   }
 
   // A deadlock ends the watching, so its headline was not told before.
@@ -157,7 +142,7 @@ class Reporter {
 
   const Options& options_;
   report::TextOptions text_;
-  report::Report report_;
+  report::Report report_ = make_report("attach");
   std::set<std::pair<model::Verdict, std::string>> told_;
   std::set<std::string> told_notes_;
   std::vector<report::ListedThread> others_;

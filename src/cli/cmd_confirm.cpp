@@ -8,6 +8,7 @@
 #include "cli/predicting.h"
 #include "cli/program_line.h"
 #include "cli/progress_bar.h"
+#include "cli/report_head.h"
 #include "report/json.h"
 #include "report/read_findings.h"
 #include "trace/mapped_file.h"
@@ -35,13 +36,6 @@ struct Options {
   size_t finding = 0;
   std::string help_text;
 };
-
-Result<std::chrono::nanoseconds> positive(const std::string& text, const char* option) {
-  GORDIAN_TRY(const std::chrono::nanoseconds time, parse_duration(text).in(option));
-  if (time <= std::chrono::nanoseconds(0))
-    return Error(std::string(option) + ": must be longer than nothing");
-  return time;
-}
 
 Result<Options> parse(const Args& args) {
   Options options;
@@ -89,13 +83,13 @@ Result<Options> parse(const Args& args) {
     return Error("no program to run", std::string("usage: ") + kUsage);
   options.confirm.children = !no_children;
   if (!hold.empty()) {
-    GORDIAN_TRY(const std::chrono::nanoseconds time, positive(hold, "--hold"));
+    GORDIAN_TRY(const std::chrono::nanoseconds time, parse_time(hold, "--hold"));
     options.confirm.hold = std::chrono::duration_cast<std::chrono::milliseconds>(time);
     if (options.confirm.hold > std::chrono::seconds(10))
       return Error("--hold: at most 10s, a gate does not hold anybody longer");
   }
   if (!limit.empty()) {
-    GORDIAN_TRY(options.confirm.limit =, positive(limit, "--limit"));
+    GORDIAN_TRY(options.confirm.limit =, parse_time(limit, "--limit"));
   }
   if (!replay.empty()) {
     size_t used = 0;
@@ -134,12 +128,7 @@ Result<int> run(const Args& args) {
   }
   GORDIAN_TRY(const std::vector<model::Finding> findings,
               findings_of(options.file, options.confirm.quiet));
-  report::Report report;
-  report.command = "confirm";
-  report.version = GORDIAN_VERSION;
-  char host[256] = "";
-  gethostname(host, sizeof(host) - 1);
-  report.host = host;
+  report::Report report = make_report("confirm");
   const auto say = [](const std::string& text) {
     // A closed standard error is the caller's wish.
     [[maybe_unused]] const Result<void> written = write_all(STDERR_FILENO, text);

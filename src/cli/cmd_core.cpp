@@ -5,6 +5,7 @@
 #include "base/text.h"
 #include "cli/command.h"
 #include "cli/parse_options.h"
+#include "cli/report_head.h"
 #include "process/complete.h"
 #include "process/core_process.h"
 #include "process/decode_waits.h"
@@ -19,8 +20,6 @@
 #include <CLI/CLI.hpp>
 #include <chrono>
 #include <cstdio>
-#include <cstdlib>
-#include <cstring>
 #include <memory>
 #include <set>
 #include <string>
@@ -68,13 +67,6 @@ Result<Options> parse(const Args& args) {
   while (options.search.sysroot.size() > 1 && options.search.sysroot.ends_with('/'))
     options.search.sysroot.pop_back();
   return options;
-}
-
-bool wants_color() {
-  const char* const terminal = getenv("TERM");
-  const char* const no_color = getenv("NO_COLOR");
-  return isatty(STDOUT_FILENO) == 1 && terminal != nullptr && std::strcmp(terminal, "dumb") != 0 &&
-         (no_color == nullptr || *no_color == '\0');
 }
 
 // A core does not tell for how long anybody waited: threads that another one could still wake may
@@ -127,13 +119,8 @@ std::vector<report::ListedThread> list_others(process::CoreProcess& core,
   return list;
 }
 
-report::Report make_report(const process::CoreProcess& core, const Options& options) {
-  report::Report report;
-  report.command = "core";
-  report.version = GORDIAN_VERSION;
-  char host[256] = "";
-  gethostname(host, sizeof(host) - 1);
-  report.host = host;
+report::Report report_of(const process::CoreProcess& core, const Options& options) {
+  report::Report report = make_report("core");
   report.run.threads = core.facts().threads.size();
   const model::Process& process = core.facts().process;
   report::ReportProcess one{
@@ -160,12 +147,12 @@ Result<int> run(const Args& args) {
     std::fputs(("gordian: " + escape_for_terminal(note) + "\n").c_str(), stderr);
 
   report::TextOptions text;
-  text.color = wants_color();
+  text.color = wants_color(STDOUT_FILENO);
   char folder[4096];
   if (getcwd(folder, sizeof(folder)) != nullptr) text.folder = folder;
   const process::FindingCompleter completer(
       [&core](const model::Process&) { return &core->view(); });
-  report::Report report = make_report(*core, options);
+  report::Report report = report_of(*core, options);
   size_t hidden = 0;
   int status = static_cast<int>(Exit::Clean);
   for (model::Finding& finding : find_findings(decoded.snapshot)) {

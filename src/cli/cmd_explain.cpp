@@ -5,6 +5,7 @@
 #include "base/text.h"
 #include "cli/command.h"
 #include "cli/parse_options.h"
+#include "cli/report_head.h"
 #include "dump/reading.h"
 #include "report/fingerprint.h"
 #include "report/json.h"
@@ -16,8 +17,6 @@
 #include <algorithm>
 #include <array>
 #include <cstdio>
-#include <cstdlib>
-#include <cstring>
 #include <set>
 #include <string>
 #include <unistd.h>
@@ -73,10 +72,7 @@ Result<std::string> read_standard_input() {
 
 report::TextOptions text_options() {
   report::TextOptions text;
-  const char* const terminal = getenv("TERM");
-  const char* const no_color = getenv("NO_COLOR");
-  text.color = isatty(STDOUT_FILENO) == 1 && terminal != nullptr &&
-               std::strcmp(terminal, "dumb") != 0 && (no_color == nullptr || *no_color == '\0');
+  text.color = wants_color(STDOUT_FILENO);
   return text;
 }
 
@@ -130,12 +126,7 @@ Result<int> run(const Args& args) {
         .in(from_input ? "standard input" : options.file);
 
   const report::TextOptions text = text_options();
-  report::Report report;
-  report.command = "explain";
-  report.version = GORDIAN_VERSION;
-  std::array<char, 256> host{};
-  gethostname(host.data(), host.size() - 1);
-  report.host = host.data();
+  report::Report report = make_report("explain");
   std::string out;
   Told told;
   size_t threads = 0;

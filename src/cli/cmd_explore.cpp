@@ -6,6 +6,7 @@
 #include "cli/confirming.h"
 #include "cli/parse_options.h"
 #include "cli/program_line.h"
+#include "cli/report_head.h"
 #include "report/fingerprint.h"
 #include "report/json.h"
 #include "watch/confirm.h"
@@ -79,15 +80,11 @@ Result<Options> parse(const Args& args) {
   if (options.command.empty()) return Error("no program to run", std::string("usage: ") + kUsage);
   options.children = !no_children;
   if (!time.empty()) {
-    GORDIAN_TRY(options.time =, parse_duration(time).in("--time"));
-    if (options.time <= std::chrono::nanoseconds(0))
-      return Error("--time: must be longer than nothing");
+    GORDIAN_TRY(options.time =, parse_time(time, "--time"));
     if (runs->count() == 0) options.runs = UINT64_MAX;
   }
   if (!limit.empty()) {
-    GORDIAN_TRY(options.limit =, parse_duration(limit).in("--limit"));
-    if (options.limit <= std::chrono::nanoseconds(0))
-      return Error("--limit: must be longer than nothing");
+    GORDIAN_TRY(options.limit =, parse_time(limit, "--limit"));
   }
   // Small, so that it can be typed.
   if (seed->count() == 0) options.seed = std::random_device()() % 1'000'000;
@@ -102,13 +99,7 @@ void say(const std::string& text) {
 // What all runs together have shown.
 class Exploration {
  public:
-  explicit Exploration(const Options& options) : options_(options) {
-    report_.command = "explore";
-    report_.version = GORDIAN_VERSION;
-    char host[256] = "";
-    gethostname(host, sizeof(host) - 1);
-    report_.host = host;
-  }
+  explicit Exploration(const Options& options) : options_(options) {}
 
   Result<int> explore() {
     const auto begin = std::chrono::steady_clock::now();
@@ -189,7 +180,7 @@ class Exploration {
 
   const Options& options_;
   const report::TextOptions text_ = text_for_stderr();
-  report::Report report_;
+  report::Report report_ = make_report("explore");
   std::set<std::pair<std::string, std::string>> nestings_;
   std::set<uint64_t> schedules_;
   std::set<std::string> told_;

@@ -6,6 +6,7 @@
 #include "cli/parse_options.h"
 #include "cli/predicting.h"
 #include "cli/progress_bar.h"
+#include "cli/report_head.h"
 #include "report/json.h"
 #include "report/report.h"
 #include "report/text.h"
@@ -13,8 +14,6 @@
 #include <CLI/CLI.hpp>
 #include <chrono>
 #include <cstdio>
-#include <cstdlib>
-#include <cstring>
 #include <set>
 #include <string>
 #include <unistd.h>
@@ -82,11 +81,8 @@ void drop_told(report::Report& shown, std::set<std::string>& told) {
 }
 
 report::TextOptions text_options(const Options& options) {
-  const char* const terminal = getenv("TERM");
-  const char* const no_color = getenv("NO_COLOR");
   report::TextOptions text;
-  text.color = isatty(STDOUT_FILENO) == 1 && terminal != nullptr &&
-               std::strcmp(terminal, "dumb") != 0 && (no_color == nullptr || *no_color == '\0');
+  text.color = wants_color(STDOUT_FILENO);
   text.show_refuted = options.refuted;
   // gordian confirm takes one file, and counts its findings.
   text.numbered = options.files.size() == 1;
@@ -106,12 +102,7 @@ Result<int> run(const Args& args) {
   }
   const auto begin = std::chrono::steady_clock::now();
   const report::TextOptions text = text_options(options);
-  report::Report report;
-  report.command = "predict";
-  report.version = GORDIAN_VERSION;
-  char host[256] = "";
-  gethostname(host, sizeof(host) - 1);
-  report.host = host;
+  report::Report report = make_report("predict");
   report.trace.emplace();
   ProgressBar bar(options.quiet);
   const auto show = [&](const std::string& what, uint64_t done, uint64_t all) {

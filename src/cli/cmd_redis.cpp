@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // gordian redis: who holds and who waits for which lock on a Redis server.
-#include "base/file.h"
 #include "base/text.h"
 #include "cli/command.h"
+#include "cli/parse_options.h"
 #include "cli/redis_words.h"
+#include "process/live.h"
 #include "redis/client_place.h"
 #include "redis/installation.h"
 
@@ -11,8 +12,8 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
-#include <fmt/core.h>
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <thread>
@@ -36,15 +37,9 @@ constexpr auto kWatchInterval = 1s;
 
 // How often the thread was given a processor, or nullopt: it does not exist.
 std::optional<uint64_t> switches_of(int64_t pid, uint32_t thread) {
-  const std::string path = fmt::format("/proc/{}/task/{}/status", pid, thread);
-  const Result<std::string> text = read_file(path, 1 << 16);
-  if (!text) return std::nullopt;
-  uint64_t total = 0;
-  for (const std::string_view field :
-       {"\nvoluntary_ctxt_switches:", "\nnonvoluntary_ctxt_switches:"})
-    if (const size_t at = text->find(field); at != std::string::npos)
-      total += std::strtoull(text->c_str() + at + field.size(), nullptr, 10);
-  return total;
+  if (!std::in_range<int>(pid) || !std::in_range<int>(thread)) return std::nullopt;
+  const auto reading = process::read_thread(static_cast<int>(pid), static_cast<int>(thread));
+  return reading ? std::optional(reading->switches()) : std::nullopt;
 }
 
 // Leases that are held for nobody, as it seems.
@@ -183,8 +178,6 @@ Result<int> look(const Options& options) {
 Result<int> run(const Args& args) {
   Options options;
   CLI::App app("Says who holds which lock on a Redis server, who waits, and who for ever.");
-  app.name("gordian redis");
-  app.set_help_flag("-h,--help", "Print this");
   app.add_option("--prefix", options.prefix, "Of the keys of the locks (default rueidislock)")
       ->option_text("TEXT");
   app.add_flag("--watch", options.watch, "Again every second, until interrupted");
@@ -198,18 +191,11 @@ Result<int> run(const Args& args) {
                  "independent servers")
       ->required()
       ->option_text(" ");
-  try {
-    std::vector<std::string> reversed(args.rbegin(), args.rend());
-    app.parse(reversed);
-  } catch (const CLI::CallForHelp&) {
-    std::string text = app.help();
-    const std::string_view theirs = "Usage: gordian redis [OPTIONS] URL...";
-    if (const size_t at = text.find(theirs); at != std::string::npos)
-      text.replace(at, theirs.size(), std::string("usage: ") + kUsage);
-    std::fputs(text.c_str(), stdout);
+  GORDIAN_TRY(const std::string help,
+              parse_options(app, args, {.name = "gordian redis", .usage = kUsage}));
+  if (!help.empty()) {
+    std::fputs(help.c_str(), stdout);
     return static_cast<int>(Exit::Clean);
-  } catch (const CLI::ParseError& error) {
-    return Error(error.what(), "gordian redis --help lists the options");
   }
   return look(options);
 }

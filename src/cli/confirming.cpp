@@ -2,13 +2,12 @@
 #include "cli/confirming.h"
 
 #include "base/text.h"
+#include "cli/report_head.h"
 #include "report/fingerprint.h"
 #include "watch/confirm.h"
 #include "watch/steer_plan.h"
 
 #include <algorithm>
-#include <cstdlib>
-#include <cstring>
 #include <map>
 #include <unistd.h>
 #include <utility>
@@ -57,11 +56,8 @@ std::string divergences(const std::vector<report::SteeredAttempt>& attempts) {
 }  // namespace
 
 report::TextOptions text_for_stderr() {
-  const char* const terminal = getenv("TERM");
-  const char* const no_color = getenv("NO_COLOR");
   report::TextOptions text;
-  text.color = isatty(STDERR_FILENO) == 1 && terminal != nullptr &&
-               std::strcmp(terminal, "dumb") != 0 && (no_color == nullptr || *no_color == '\0');
+  text.color = wants_color(STDERR_FILENO);
   char folder[4096];
   if (getcwd(folder, sizeof(folder)) != nullptr) text.folder = folder;
   return text;

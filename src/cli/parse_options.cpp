@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/parse_options.h"
 
+#include "base/text.h"
+
 #include <CLI/CLI.hpp>
 #include <string_view>
 #include <vector>
@@ -35,6 +37,13 @@ Result<std::string> parse_options(CLI::App& app, const Args& words, const Comman
     return Error(error.what(), hint);
   }
   return std::string();
+}
+
+Result<std::chrono::nanoseconds> parse_time(const std::string& text, const char* option) {
+  GORDIAN_TRY(const std::chrono::nanoseconds time, parse_duration(text).in(option));
+  if (time <= std::chrono::nanoseconds(0))
+    return Error(std::string(option) + ": must be longer than nothing");
+  return time;
 }
 
 }  // namespace gordian::cli

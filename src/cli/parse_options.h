@@ -4,6 +4,7 @@
 
 #include "cli/command.h"
 
+#include <chrono>
 #include <string>
 
 namespace CLI {  // NOLINT(readability-identifier-naming): the library's name
@@ -23,5 +24,8 @@ struct CommandWords {
 // Puts `words`, which hold no program of the user's, where `app` was told to. The text of --help if
 // that was asked for, else empty. `app` needs a description and options only.
 Result<std::string> parse_options(CLI::App& app, const Args& words, const CommandWords& command);
+
+// A duration (base/text.h) longer than nothing; `option` is for the message.
+Result<std::chrono::nanoseconds> parse_time(const std::string& text, const char* option);
 
 }  // namespace gordian::cli

@@ -2,6 +2,7 @@
 #include "cli/redis_words.h"
 
 #include "base/text.h"
+#include "redis/failure.h"
 
 #include <algorithm>
 #include <fmt/core.h>
@@ -42,16 +43,7 @@ std::string left_text(const InstalledLock& lock) {
   return "expires in " + to_text(lock.left);
 }
 
-std::string in_quotes(std::string_view name) { return '"' + escape_for_terminal(name) + '"'; }
-
-std::string dot_quoted(std::string_view text) {
-  std::string result = "\"";
-  for (const char c : escape_for_terminal(text)) {
-    if (c == '"' || c == '\\') result += '\\';
-    result += c;
-  }
-  return result + '"';
-}
+std::string dot_word(std::string_view text) { return dot_quoted(escape_for_terminal(text)); }
 
 std::string dot_thread(const ClientPlace& place, uint32_t thread, std::string_view name) {
   return fmt::format("{}/{}/{}{}{}", place.host, place.pid, thread, name.empty() ? "" : " ", name);
@@ -69,15 +61,15 @@ std::string redis_text(const RedisReport& report) {
       const InstalledWait& wait = all.waits[index];
       text += fmt::format(
           "  {}{} holds", thread_text(wait.place, wait.owner.thread),
-          wait.owner.thread_name.empty() ? "" : " " + in_quotes(wait.owner.thread_name));
-      for (const std::string& held : wait.owner.holds) text += ' ' + in_quotes(held);
-      text += fmt::format(", wants {}\n", in_quotes(wait.owner.wants));
+          wait.owner.thread_name.empty() ? "" : " " + redis::quoted(wait.owner.thread_name));
+      for (const std::string& held : wait.owner.holds) text += ' ' + redis::quoted(held);
+      text += fmt::format(", wants {}\n", redis::quoted(wait.owner.wants));
     }
     text += "  Assumed: Nobody deletes or forces the key of a lease.\n\n";
   }
   text += count_of(all.locks.size(), "lock") + " held\n";
   for (const InstalledLock& lock : all.locks) {
-    text += fmt::format("  {} by {}, {}", in_quotes(lock.name), holder_text(all, lock),
+    text += fmt::format("  {} by {}, {}", redis::quoted(lock.name), holder_text(all, lock),
                         left_text(lock));
     if (lock.keys > 1) text += fmt::format(", {} keys", lock.keys);
     text += '\n';
@@ -87,12 +79,12 @@ std::string redis_text(const RedisReport& report) {
   if (all.left_out > 0) text += fmt::format("  ... and {} more keys\n", all.left_out);
   text += count_of(all.waits.size(), "wait") + " published\n";
   for (const InstalledWait& wait : all.waits) {
-    text +=
-        fmt::format("  {}{} wants {}", thread_text(wait.place, wait.owner.thread),
-                    wait.owner.thread_name.empty() ? "" : " " + in_quotes(wait.owner.thread_name),
-                    in_quotes(wait.owner.wants));
+    text += fmt::format(
+        "  {}{} wants {}", thread_text(wait.place, wait.owner.thread),
+        wait.owner.thread_name.empty() ? "" : " " + redis::quoted(wait.owner.thread_name),
+        redis::quoted(wait.owner.wants));
     if (!wait.owner.holds.empty()) text += ", holds";
-    for (const std::string& held : wait.owner.holds) text += ' ' + in_quotes(held);
+    for (const std::string& held : wait.owner.holds) text += ' ' + redis::quoted(held);
     text += '\n';
   }
   return text;
@@ -152,24 +144,24 @@ std::string redis_dot(const RedisReport& report) {
   for (size_t i = 0; i < all.waits.size(); ++i) {
     const InstalledWait& wait = all.waits[i];
     const std::string thread =
-        dot_quoted(dot_thread(wait.place, wait.owner.thread, wait.owner.thread_name));
+        dot_word(dot_thread(wait.place, wait.owner.thread, wait.owner.thread_name));
     const char* const color = stuck.count(i) != 0 ? " [color=red]" : "";
     text += fmt::format("  {} [shape=box];\n", thread);
-    text += fmt::format("  {} -> {}{};\n", thread, dot_quoted(wait.owner.wants), color);
+    text += fmt::format("  {} -> {}{};\n", thread, dot_word(wait.owner.wants), color);
     for (const std::string& held : wait.owner.holds) {
       shown.emplace(wait.incarnation, held);
-      text += fmt::format("  {} -> {}{};\n", dot_quoted(held), thread, color);
+      text += fmt::format("  {} -> {}{};\n", dot_word(held), thread, color);
     }
   }
   for (const InstalledLock& lock : all.locks) {
-    text += fmt::format("  {} [shape=ellipse];\n", dot_quoted(lock.name));
+    text += fmt::format("  {} [shape=ellipse];\n", dot_word(lock.name));
     if (lock.holder && shown.count({lock.holder->incarnation, lock.name}) != 0) continue;
     const auto place =
         lock.holder ? place_of(all, lock.holder->incarnation) : std::optional<ClientPlace>{};
     const std::string holder =
         place ? dot_thread(*place, lock.holder->thread, {}) : holder_text(all, lock);
-    text += fmt::format("  {0} [shape=box];\n  {1} -> {0};\n", dot_quoted(holder),
-                        dot_quoted(lock.name));
+    text +=
+        fmt::format("  {0} [shape=box];\n  {1} -> {0};\n", dot_word(holder), dot_word(lock.name));
   }
   return text + "}\n";
 }

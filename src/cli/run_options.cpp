@@ -1,15 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/run_options.h"
 
-#include "base/text.h"
 #include "cli/program_line.h"
 
 #include <CLI/CLI.hpp>
-#include <chrono>
 #include <cstddef>
 #include <vector>
 
 namespace gordian::cli {
+
 size_t find_run_program(const Args& args) {
   return find_program(args, {"--on-deadlock", "--stall", "--json", "--suppress", "--log",
                              "--record", "--record-full"});
@@ -69,9 +68,7 @@ Result<RunCommandLine> parse_run_options(const Args& args, const RunWords& words
                             : on_deadlock == "core" ? watch::OnDeadlock::Core
                                                     : watch::OnDeadlock::Kill;
   if (!stall.empty()) {
-    GORDIAN_TRY(options.run.stall =, parse_duration(stall).in("--stall"));
-    if (options.run.stall <= std::chrono::nanoseconds(0))
-      return Error("--stall: must be longer than nothing");
+    GORDIAN_TRY(options.run.stall =, parse_time(stall, "--stall"));
   }
   return options;
 }

@@ -3,6 +3,7 @@
 
 #include "base/text.h"
 #include "cli/confirming.h"
+#include "cli/report_head.h"
 #include "report/fingerprint.h"
 #include "report/json.h"
 #include "report/order_text.h"
@@ -11,8 +12,6 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
-#include <cstdlib>
-#include <cstring>
 #include <fcntl.h>
 #include <filesystem>
 #include <system_error>
@@ -22,13 +21,6 @@
 
 namespace gordian::cli {
 namespace {
-
-bool wants_color() {
-  const char* const terminal = getenv("TERM");
-  const char* const no_color = getenv("NO_COLOR");
-  return isatty(STDERR_FILENO) == 1 && terminal != nullptr && std::strcmp(terminal, "dumb") != 0 &&
-         (no_color == nullptr || *no_color == '\0');
-}
 
 std::chrono::year_month_day today() {
   return std::chrono::floor<std::chrono::days>(std::chrono::system_clock::now());
@@ -81,15 +73,11 @@ Result<void> RunReporter::open() {
         options_.log.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY | follow, 0600));
     if (!log_) return Error::from_errno("cannot write").in(options_.log);
   }
-  text_.color = options_.log.empty() && wants_color();
+  text_.color = options_.log.empty() && wants_color(STDERR_FILENO);
   text_.show_refuted = options_.run.refuted;
   char folder[4096];
   if (getcwd(folder, sizeof(folder)) != nullptr) text_.folder = folder;
-  report_.command = command_;
-  report_.version = GORDIAN_VERSION;
-  char host[256] = "";
-  gethostname(host, sizeof(host) - 1);
-  report_.host = host;
+  report_ = make_report(command_);
   return {};
 }
 

@@ -48,7 +48,7 @@ Result<Installation> read_installation(const std::vector<Address>& servers, std:
 
 // Waits that are a ring: each for a lock whose holder is the next one. Indices of Installation::
 // waits; every ring once, beginning with its smallest index. One reading alone proves nothing, see
-// same_rings().
+// ring_signature().
 std::vector<std::vector<size_t>> find_rings(const Installation& installation);
 
 // What must stay the same of a ring: its waits, and the values of the locks they are for.

@@ -32,8 +32,8 @@ TEST(ChainMemory, CountsUp) {
   EXPECT_EQ(memory->count_up(42), 255U);
 }
 
-// Of chains with something held, or of bare requests.
-uint32_t chains_in_log(bool bare = false) {
+template <typename Wanted>
+uint32_t count_chains(const Wanted& wanted) {
   uint32_t found = 0;
   for (uint64_t at = 0; at < board.header->log_used;) {
     const auto* record = reinterpret_cast<const format::RecordHeader*>(board.log + at);
@@ -41,17 +41,21 @@ uint32_t chains_in_log(bool bare = false) {
       at += format::kRecordAlign;
       continue;
     }
-    if (record->type == format::RecordType::Chain) {
-      const auto* chain = reinterpret_cast<const format::ChainRecord*>(record);
-      found += (chain->hold_count == 0) == bare ? 1 : 0;
-    }
+    if (record->type == format::RecordType::Chain &&
+        wanted(*reinterpret_cast<const format::ChainRecord*>(record)))
+      ++found;
     at += record->size;
   }
   return found;
 }
 
-void take_pair(uint64_t outer, uint64_t inner) {
-  const CallSite site{100, reinterpret_cast<uint64_t>(__builtin_frame_address(0))};
+// Of chains with something held, or of bare requests.
+uint32_t chains_in_log(bool bare = false) {
+  return count_chains(
+      [&](const format::ChainRecord& chain) { return (chain.hold_count == 0) == bare; });
+}
+
+void take_pair_at(const CallSite& site, uint64_t outer, uint64_t inner) {
   for (const uint64_t address : {outer, inner}) {
     HookScope scope(site);
     ASSERT_TRUE(scope);
@@ -65,22 +69,15 @@ void take_pair(uint64_t outer, uint64_t inner) {
   }
 }
 
+void take_pair(uint64_t outer, uint64_t inner) {
+  take_pair_at({100, reinterpret_cast<uint64_t>(__builtin_frame_address(0))}, outer, inner);
+}
+
 // Stacks in the log of requests at `site`.
 uint32_t slices_in_log(uint64_t site) {
-  uint32_t found = 0;
-  for (uint64_t at = 0; at < board.header->log_used;) {
-    const auto* record = reinterpret_cast<const format::RecordHeader*>(board.log + at);
-    if (record->magic != format::kRecordMagic || record->committed == 0) {
-      at += format::kRecordAlign;
-      continue;
-    }
-    if (record->type == format::RecordType::Chain) {
-      const auto* chain = reinterpret_cast<const format::ChainRecord*>(record);
-      found += chain->site == site && chain->hold_count != 0 && chain->slice_size != 0 ? 1 : 0;
-    }
-    at += record->size;
-  }
-  return found;
+  return count_chains([&](const format::ChainRecord& chain) {
+    return chain.site == site && chain.hold_count != 0 && chain.slice_size != 0;
+  });
 }
 
 // As a function would that only wraps the lock and was called from `caller`: the call site is
@@ -92,18 +89,7 @@ void take_pair_by_wrapper(uint64_t site_pc, uint64_t outer, uint64_t inner, uint
   frames[1] = reinterpret_cast<uint64_t>(&take_pair_by_wrapper);
   frames[2] = address(4);
   frames[3] = caller;
-  const CallSite site{site_pc, address(0)};
-  for (const uint64_t lock : {outer, inner}) {
-    HookScope scope(site);
-    ASSERT_TRUE(scope);
-    const Request request{.address = lock, .object = 0, .kind = format::Kind::Mutex};
-    scope->check_chain(request, site);
-    scope->push(request, site);
-  }
-  for (const uint64_t lock : {inner, outer}) {
-    HookScope scope(site);
-    scope->pop({.address = lock, .object = 0, .kind = format::Kind::Mutex}, site);
-  }
+  take_pair_at({site_pc, address(0)}, outer, inner);
 }
 
 // Two threads were at the lock: nothing changes when a third comes.

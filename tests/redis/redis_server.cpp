@@ -131,4 +131,10 @@ long long RedisServer::number(std::initializer_list<std::string_view> words) {
   return run(words)->integer;
 }
 
+gordian::redis::client_options options_for(const RedisServer& server) {
+  gordian::redis::client_options options;
+  options.servers = {server.url()};
+  return options;
+}
+
 }  // namespace redis_test

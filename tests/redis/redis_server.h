@@ -3,6 +3,8 @@
 // stopped and removed at the end. No test shares one.
 #pragma once
 
+#include "gordian/redis_lock.h"
+
 #include <hiredis/hiredis.h>
 #include <initializer_list>
 #include <memory>
@@ -56,5 +58,8 @@ class RedisServer {
   pid_t pid_ = -1;
   std::unique_ptr<redisContext, FreeContext> context_;
 };
+
+// For a client of this server alone.
+gordian::redis::client_options options_for(const RedisServer& server);
 
 }  // namespace redis_test

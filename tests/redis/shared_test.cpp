@@ -19,14 +19,9 @@ using namespace std::chrono_literals;
 using gordian::redis::client_options;
 using gordian::redis::lease;
 using gordian::redis::lock_client;
+using redis_test::options_for;
 using redis_test::RedisServer;
 using Clock = std::chrono::steady_clock;
-
-client_options options_for(const RedisServer& server) {
-  client_options options;
-  options.servers = {server.url()};
-  return options;
-}
 
 // Until the server has a key; the test's own time limit ends it otherwise.
 void wait_for_key(RedisServer& server, std::string_view key) {

@@ -16,13 +16,8 @@ using namespace std::chrono_literals;
 using gordian::redis::client_options;
 using gordian::redis::lease;
 using gordian::redis::lock_client;
+using redis_test::options_for;
 using redis_test::RedisServer;
-
-client_options options_for(const RedisServer& server) {
-  client_options options;
-  options.servers = {server.url()};
-  return options;
-}
 
 std::string byte_string(const std::string& value, size_t at, size_t size) {
   return value.substr(at, size);

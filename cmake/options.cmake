@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
+include(CMakeDependentOption)
+
 # What a preset may choose. Every option here is used by one.
-option(GORDIAN_TESTS "Build the unit tests and the tests of the whole program" ON)
+option(GORDIAN_TESTS "Build the tests of the whole program" ON)
+cmake_dependent_option(GORDIAN_UNIT_TESTS "Build the tests that stand beside the code" ON GORDIAN_TESTS OFF)
 option(GORDIAN_SCENARIOS "Build the programs that deadlock, and their repaired twins" ON)
 option(GORDIAN_BENCH "Build the benchmarks" OFF)
 option(GORDIAN_FUZZ "Build the fuzzers (clang only)" OFF)

@@ -30,12 +30,17 @@ function(gordian_sanitized target)
   endif()
 endfunction()
 
-# Compiles a target's files ten at a time: most of the time goes into the headers they share, and into
-# templates that each would make anew. The products are built file by file, so that each is seen to
-# include what it needs; tests, and what only sanitizers look at, are not. Names in a module's
-# anonymous namespaces must differ for it.
+# Compiles a target's files ten at a time, where that is wanted: most of the time goes into the headers
+# they share, and into templates that each would make anew. What users install is built file by file,
+# so that each is seen to include what it needs. Names in a module's anonymous namespaces must differ
+# for it; only the commands (cmd_*.cpp) each have their own Options, parse and run.
 function(gordian_together target)
-  set_target_properties(${target} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 10)
+  if(GORDIAN_TOGETHER)
+    set_target_properties(${target} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 10)
+    get_target_property(files ${target} SOURCES)
+    list(FILTER files INCLUDE REGEX "/cmd_[a-z_]*\\.cpp$")
+    set_source_files_properties(${files} PROPERTIES SKIP_UNITY_BUILD_INCLUSION ON)
+  endif()
 endfunction()
 
 # Sets SOURCES, TESTS, BENCHES, FUZZERS of src/NAME in the caller.
@@ -103,7 +108,7 @@ function(gordian_companions name library)
 endfunction()
 
 function(gordian_module name)
-  cmake_parse_arguments(ARG "THREADED" "" "DEPS;LIBS" ${ARGN})
+  cmake_parse_arguments(ARG "THREADED" "" "DEPS;LIBS;PRECOMPILE" ${ARGN})
   gordian_find_files(${name})
   # The program's main is a thing of its own: tests of the module bring another.
   list(FILTER SOURCES EXCLUDE REGEX "/main\\.cpp$")
@@ -116,8 +121,9 @@ function(gordian_module name)
     add_library(gordian_${name} STATIC ${SOURCES})
     gordian_common(gordian_${name})
     gordian_sanitized(gordian_${name})
-    if(GORDIAN_SANITIZE)
-      gordian_together(gordian_${name})
+    gordian_together(gordian_${name})
+    if(ARG_PRECOMPILE)
+      target_precompile_headers(gordian_${name} PRIVATE ${ARG_PRECOMPILE})
     endif()
     target_link_libraries(gordian_${name} PUBLIC ${dependencies} Threads::Threads)
     if(GORDIAN_FUZZ)

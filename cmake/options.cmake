@@ -7,6 +7,7 @@ cmake_dependent_option(GORDIAN_UNIT_TESTS "Build the tests that stand beside the
 option(GORDIAN_SCENARIOS "Build the programs that deadlock, and their repaired twins" ON)
 option(GORDIAN_BENCH "Build the benchmarks" OFF)
 option(GORDIAN_FUZZ "Build the fuzzers (clang only)" OFF)
+option(GORDIAN_TOGETHER "Compile ten files of a target as one" OFF)
 set(GORDIAN_SANITIZE "" CACHE STRING "Sanitizers for the tools, as after -fsanitize=; never for the runtime")
 
 if(NOT CMAKE_BUILD_TYPE)

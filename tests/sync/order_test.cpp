@@ -8,7 +8,7 @@
 
 namespace {
 
-enum class level { rooms, handles, streams, log };
+enum class layer { rooms, handles, streams, log };
 enum class part { cache, index, disk };
 
 }  // namespace
@@ -105,7 +105,7 @@ TEST(Order, ADestroyedLockTakesItsOrderWithIt) {
 
 TEST(Order, LevelsAreCheckedAtTheFirstNesting) {
   const Checked checked;
-  gordian::mutex handles("handles", level::handles), streams("streams", level::streams);
+  gordian::mutex handles("handles", layer::handles), streams("streams", layer::streams);
   EXPECT_EQ(error_of([&] {
               hold one(handles);
               hold two(streams);
@@ -123,7 +123,7 @@ TEST(Order, LevelsAreCheckedAtTheFirstNesting) {
 
 TEST(Order, EveryHeldLockCountsNotOnlyTheLast) {
   const Checked checked;
-  gordian::mutex log("log", level::log), plain("plain"), rooms("rooms", level::rooms);
+  gordian::mutex log("log", layer::log), plain("plain"), rooms("rooms", layer::rooms);
   hold one(log);
   hold two(plain);
   EXPECT_NE(error_of([&] { hold three(rooms); }), nullptr);
@@ -150,7 +150,7 @@ TEST(Order, LevelsMayBeUnorderedButNotBothWays) {
 
 TEST(Order, OneLevelIsTakenByKeyThenByAddress) {
   const Checked checked;
-  gordian::mutex seven("seven", level::streams, 7), three("three", level::streams, 3);
+  gordian::mutex seven("seven", layer::streams, 7), three("three", layer::streams, 3);
   EXPECT_EQ(error_of([&] {
               hold a(three);
               hold b(seven);
@@ -161,7 +161,7 @@ TEST(Order, OneLevelIsTakenByKeyThenByAddress) {
               hold a(three);
             }),
             nullptr);
-  std::array<gordian::mutex, 2> row{{{"row", level::rooms}, {"row", level::rooms}}};
+  std::array<gordian::mutex, 2> row{{{"row", layer::rooms}, {"row", layer::rooms}}};
   EXPECT_EQ(error_of([&] {
               hold a(row[0]);
               hold b(row[1]);
@@ -205,7 +205,7 @@ TEST(Order, ARecursiveMutexMayBeTakenAgainUnderLaterLocks) {
 
 TEST(Order, AUniqueLockThatThrewOwnsNothing) {
   const Checked checked;
-  gordian::mutex handles("handles", level::handles), streams("streams", level::streams);
+  gordian::mutex handles("handles", layer::handles), streams("streams", layer::streams);
   hold two(streams);
   std::unique_lock lock(handles, std::defer_lock);
   EXPECT_THROW(lock.lock(), gordian::deadlock_error);
@@ -229,8 +229,8 @@ TEST(Order, LockAllHasNoOrderInsideButOneToTheOutside) {
 
 TEST(Order, WithLockPassesTheOrderOn) {
   const Checked checked;
-  gordian::at_level<level::handles> handles("handles");
-  gordian::at_level<level::streams, gordian::shared_mutex> streams("streams");
+  gordian::at_level<layer::handles> handles("handles");
+  gordian::at_level<layer::streams, gordian::shared_mutex> streams("streams");
   gordian::order_token<> nothing_held;
   const int result = gordian::with_lock(nothing_held, handles, [&](auto& token) {
     return gordian::with_lock(token, streams, [&] {

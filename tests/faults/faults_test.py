@@ -103,29 +103,28 @@ def expect_cycle_found(world, *words, options=(), **more):
 # --- death
 
 
+def running(world, program):
+    """The pids of those that have become `program`."""
+    found = []
+    for pid in world.processes():
+        try:
+            if os.readlink(f"/proc/{pid}/exe") == program:
+                found.append(pid)
+        except OSError:
+            pass
+    return found
+
+
 def test_program_killed_at_any_moment(world):
     program = busy(world)
     dice = random.Random(SEED)
     for i in range(40):
         process = world.start([world.gordian, "run", "--", program, "1000000"])
-        delay = dice.uniform(0, 0.08)
-        time.sleep(delay)
-        for pid in world.processes():
-            if pid == process.pid:
-                continue
-            try:
-                if os.readlink(f"/proc/{pid}/exe") == program:
-                    os.kill(pid, signal.SIGKILL)
-            except OSError:
-                pass
-        try:
-            out, err = process.communicate(timeout=10 if delay > 0.03 else 3)
-        except subprocess.TimeoutExpired:
-            # The kill came before the program was there: end it now.
-            for pid in world.processes():
-                if pid != process.pid:
-                    os.kill(pid, signal.SIGKILL)
-            out, err = process.communicate(timeout=10)
+        world.wait_for(lambda: running(world, program), "the program", 10)
+        time.sleep(dice.uniform(0, 0.08))
+        for pid in running(world, program):
+            os.kill(pid, signal.SIGKILL)
+        out, err = process.communicate(timeout=10)
         expect(process.returncode == -signal.SIGKILL, f"round {i}: {process.returncode} {err}")
         expect(b"DEADLOCK" not in err, f"round {i}: {err}")
 

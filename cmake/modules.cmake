@@ -33,13 +33,10 @@ endfunction()
 # Compiles a target's files ten at a time, where that is wanted: most of the time goes into the headers
 # they share, and into templates that each would make anew. What users install is built file by file,
 # so that each is seen to include what it needs. Names in a module's anonymous namespaces must differ
-# for it; only the commands (cmd_*.cpp) each have their own Options, parse and run.
+# for it.
 function(gordian_together target)
   if(GORDIAN_TOGETHER)
     set_target_properties(${target} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 10)
-    get_target_property(files ${target} SOURCES)
-    list(FILTER files INCLUDE REGEX "/cmd_[a-z_]*\\.cpp$")
-    set_source_files_properties(${files} PROPERTIES SKIP_UNITY_BUILD_INCLUSION ON)
   endif()
 endfunction()
 

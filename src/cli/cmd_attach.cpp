@@ -25,10 +25,10 @@
 namespace gordian::cli {
 namespace {
 
-constexpr char kUsage[] = "gordian attach [options] PID";
+constexpr char kAttachUsage[] = "gordian attach [options] PID";
 constexpr std::chrono::milliseconds kWatchInterval{500};
 
-struct Options {
+struct AttachCommandLine {
   watch::AttachOptions attach;
   int pid = 0;
   std::string json;
@@ -37,8 +37,8 @@ struct Options {
   std::string help_text;
 };
 
-Result<Options> parse(const Args& args) {
-  Options options;
+Result<AttachCommandLine> parse_attach(const Args& args) {
+  AttachCommandLine options;
   std::string pid;
   std::string stall;
   CLI::App app(
@@ -59,7 +59,7 @@ Result<Options> parse(const Args& args) {
   GORDIAN_TRY(options.help_text =,
               parse_options(app, args,
                             {.name = "gordian attach",
-                             .usage = kUsage,
+                             .usage = kAttachUsage,
                              .more_help = "gordian ps finds processes whose threads wait"}));
   if (!options.help_text.empty()) return options;
   const auto [end, error] = std::from_chars(pid.data(), pid.data() + pid.size(), options.pid);
@@ -81,7 +81,7 @@ std::vector<report::ListedThread> to_list(const std::vector<watch::ThreadView>& 
 
 class Reporter {
  public:
-  explicit Reporter(const Options& options) : options_(options) {
+  explicit Reporter(const AttachCommandLine& options) : options_(options) {
     text_.color = wants_color(STDOUT_FILENO);
     char folder[4096];
     if (getcwd(folder, sizeof(folder)) != nullptr) text_.folder = folder;
@@ -140,7 +140,7 @@ class Reporter {
  private:
   static void say(const std::string& text) { std::fputs(text.c_str(), stdout); }
 
-  const Options& options_;
+  const AttachCommandLine& options_;
   report::TextOptions text_;
   report::Report report_ = make_report("attach");
   std::set<std::pair<model::Verdict, std::string>> told_;
@@ -150,8 +150,8 @@ class Reporter {
   bool certain_ = false;
 };
 
-Result<int> run(const Args& args) {
-  GORDIAN_TRY(const Options options, parse(args));
+Result<int> run_attach(const Args& args) {
+  GORDIAN_TRY(const AttachCommandLine options, parse_attach(args));
   if (!options.help_text.empty()) {
     std::fputs(options.help_text.c_str(), stdout);
     return static_cast<int>(Exit::Clean);
@@ -175,9 +175,9 @@ Result<int> run(const Args& args) {
 
 const Command kAttachCommand{
     .name = "attach",
-    .usage = kUsage,
+    .usage = kAttachUsage,
     .summary = "say why a running process hangs",
-    .run = run,
+    .run = run_attach,
 };
 
 }  // namespace gordian::cli

@@ -26,10 +26,10 @@
 namespace gordian::cli {
 namespace {
 
-constexpr char kUsage[] = "gordian confirm [options] FILE -- PROGRAM [ARGS...]";
+constexpr char kConfirmUsage[] = "gordian confirm [options] FILE -- PROGRAM [ARGS...]";
 constexpr uint64_t kLongestReport = uint64_t{256} << 20;
 
-struct Options {
+struct ConfirmCommandLine {
   ConfirmOptions confirm;
   std::string file;
   std::string json;
@@ -37,8 +37,8 @@ struct Options {
   std::string help_text;
 };
 
-Result<Options> parse(const Args& args) {
-  Options options;
+Result<ConfirmCommandLine> parse_confirm(const Args& args) {
+  ConfirmCommandLine options;
   std::string hold;
   std::string limit;
   std::string replay;
@@ -75,12 +75,13 @@ Result<Options> parse(const Args& args) {
   if (program < args.size()) ++program;
   const Args own = own_part(args, program);
   GORDIAN_TRY(options.help_text =,
-              parse_options(app, own, {.name = "gordian confirm", .usage = kUsage}));
+              parse_options(app, own, {.name = "gordian confirm", .usage = kConfirmUsage}));
   if (!options.help_text.empty()) return options;
-  if (options.file.empty()) return Error("no findings to confirm", std::string("usage: ") + kUsage);
+  if (options.file.empty())
+    return Error("no findings to confirm", std::string("usage: ") + kConfirmUsage);
   options.confirm.command.assign(args.begin() + static_cast<ptrdiff_t>(program), args.end());
   if (options.confirm.command.empty())
-    return Error("no program to run", std::string("usage: ") + kUsage);
+    return Error("no program to run", std::string("usage: ") + kConfirmUsage);
   options.confirm.children = !no_children;
   if (!hold.empty()) {
     GORDIAN_TRY(const std::chrono::nanoseconds time, parse_time(hold, "--hold"));
@@ -120,8 +121,8 @@ Result<std::vector<model::Finding>> findings_of(const std::string& path, bool qu
   return report::read_findings(std::string(file->bytes())).in(path);
 }
 
-Result<int> run(const Args& args) {
-  GORDIAN_TRY(const Options options, parse(args));
+Result<int> run_confirm(const Args& args) {
+  GORDIAN_TRY(const ConfirmCommandLine options, parse_confirm(args));
   if (!options.help_text.empty()) {
     std::fputs(options.help_text.c_str(), stdout);
     return static_cast<int>(Exit::Clean);
@@ -146,9 +147,9 @@ Result<int> run(const Args& args) {
 
 const Command kConfirmCommand{
     .name = "confirm",
-    .usage = kUsage,
+    .usage = kConfirmUsage,
     .summary = "drive a program into a deadlock that was predicted",
-    .run = run,
+    .run = run_confirm,
 };
 
 }  // namespace gordian::cli

@@ -30,9 +30,9 @@
 namespace gordian::cli {
 namespace {
 
-constexpr char kUsage[] = "gordian core [options] CORE";
+constexpr char kCoreUsage[] = "gordian core [options] CORE";
 
-struct Options {
+struct CoreCommandLine {
   std::string core;
   process::CoreSearch search;
   std::string json;
@@ -43,8 +43,8 @@ struct Options {
   std::string help_text;
 };
 
-Result<Options> parse(const Args& args) {
-  Options options;
+Result<CoreCommandLine> parse_core(const Args& args) {
+  CoreCommandLine options;
   CLI::App app(
       "Says why the threads of a core file wait: which threads, which locks, which lines.");
   app.add_option("CORE", options.core, "What gcore or the kernel wrote; also as .zst, .lz4 or .xz")
@@ -62,7 +62,7 @@ Result<Options> parse(const Args& args) {
   app.add_flag("--redact-argv", options.redact_argv,
                "Keep the arguments of the program out of the report");
   GORDIAN_TRY(options.help_text =,
-              parse_options(app, args, {.name = "gordian core", .usage = kUsage}));
+              parse_options(app, args, {.name = "gordian core", .usage = kCoreUsage}));
   if (!options.help_text.empty()) return options;
   while (options.search.sysroot.size() > 1 && options.search.sysroot.ends_with('/'))
     options.search.sysroot.pop_back();
@@ -119,7 +119,7 @@ std::vector<report::ListedThread> list_others(process::CoreProcess& core,
   return list;
 }
 
-report::Report report_of(const process::CoreProcess& core, const Options& options) {
+report::Report report_of(const process::CoreProcess& core, const CoreCommandLine& options) {
   report::Report report = make_report("core");
   report.run.threads = core.facts().threads.size();
   const model::Process& process = core.facts().process;
@@ -130,8 +130,8 @@ report::Report report_of(const process::CoreProcess& core, const Options& option
   return report;
 }
 
-Result<int> run(const Args& args) {
-  GORDIAN_TRY(const Options options, parse(args));
+Result<int> run_core(const Args& args) {
+  GORDIAN_TRY(const CoreCommandLine options, parse_core(args));
   if (!options.help_text.empty()) {
     std::fputs(options.help_text.c_str(), stdout);
     return static_cast<int>(Exit::Clean);
@@ -188,9 +188,9 @@ Result<int> run(const Args& args) {
 
 const Command kCoreCommand{
     .name = "core",
-    .usage = kUsage,
+    .usage = kCoreUsage,
     .summary = "say why the threads of a core file wait",
-    .run = run,
+    .run = run_core,
 };
 
 }  // namespace gordian::cli

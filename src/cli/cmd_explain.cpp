@@ -26,9 +26,9 @@
 namespace gordian::cli {
 namespace {
 
-constexpr char kUsage[] = "gordian explain [options] FILE|-";
+constexpr char kExplainUsage[] = "gordian explain [options] FILE|-";
 
-struct Options {
+struct ExplainCommandLine {
   std::string file;
   std::string json;
   bool strict = false;
@@ -36,8 +36,8 @@ struct Options {
   std::string help_text;
 };
 
-Result<Options> parse(const Args& args) {
-  Options options;
+Result<ExplainCommandLine> parse_explain(const Args& args) {
+  ExplainCommandLine options;
   CLI::App app(
       "Reads a pasted backtrace and says which threads wait for each other: gdb's thread apply all "
       "bt, info threads and p *mutex, gstack, eu-stack, a core dump's entry in the journal, Go's "
@@ -47,7 +47,7 @@ Result<Options> parse(const Args& args) {
   app.add_flag("--strict", options.strict, "Exit with 66 also for what may be wrong (stall)");
   app.add_flag("--threads", options.threads, "List all threads, also when something was found");
   GORDIAN_TRY(options.help_text =,
-              parse_options(app, args, {.name = "gordian explain", .usage = kUsage}));
+              parse_options(app, args, {.name = "gordian explain", .usage = kExplainUsage}));
   if (!options.help_text.empty()) return options;
   if (options.file.empty())
     return Error("no file to read", "paste the backtrace into a file, or give - and paste it");
@@ -109,8 +109,8 @@ std::pair<std::string, std::vector<int>> identity(const model::Finding& finding)
   return {finding.fingerprint, tids};
 }
 
-Result<int> run(const Args& args) {
-  GORDIAN_TRY(const Options options, parse(args));
+Result<int> run_explain(const Args& args) {
+  GORDIAN_TRY(const ExplainCommandLine options, parse_explain(args));
   if (!options.help_text.empty()) {
     std::fputs(options.help_text.c_str(), stdout);
     return static_cast<int>(Exit::Clean);
@@ -169,9 +169,9 @@ Result<int> run(const Args& args) {
 
 const Command kExplainCommand{
     .name = "explain",
-    .usage = kUsage,
+    .usage = kExplainUsage,
     .summary = "read a pasted backtrace (gdb, jstack, Go, ...); say who waits for whom",
-    .run = run,
+    .run = run_explain,
 };
 
 }  // namespace gordian::cli

@@ -25,9 +25,9 @@
 namespace gordian::cli {
 namespace {
 
-constexpr char kUsage[] = "gordian explore [options] [--] PROGRAM [ARGS...]";
+constexpr char kExploreUsage[] = "gordian explore [options] [--] PROGRAM [ARGS...]";
 
-struct Options {
+struct ExploreCommandLine {
   std::vector<std::string> command;
   bool children = true;
   uint64_t runs = 100;
@@ -41,8 +41,8 @@ struct Options {
   std::string help_text;
 };
 
-Result<Options> parse(const Args& args) {
-  Options options;
+Result<ExploreCommandLine> parse_explore(const Args& args) {
+  ExploreCommandLine options;
   std::string time;
   std::string limit;
   bool no_children = false;
@@ -73,11 +73,12 @@ Result<Options> parse(const Args& args) {
       find_program(args, {"--runs", "--time", "--seed", "--depth", "--limit", "--json"});
   const Args own = own_part(args, program);
   GORDIAN_TRY(options.help_text =,
-              parse_options(app, own, {.name = "gordian explore", .usage = kUsage}));
+              parse_options(app, own, {.name = "gordian explore", .usage = kExploreUsage}));
   if (!options.help_text.empty()) return options;
   options.command.assign(args.begin() + static_cast<ptrdiff_t>(std::min(program, args.size())),
                          args.end());
-  if (options.command.empty()) return Error("no program to run", std::string("usage: ") + kUsage);
+  if (options.command.empty())
+    return Error("no program to run", std::string("usage: ") + kExploreUsage);
   options.children = !no_children;
   if (!time.empty()) {
     GORDIAN_TRY(options.time =, parse_time(time, "--time"));
@@ -99,7 +100,7 @@ void say(const std::string& text) {
 // What all runs together have shown.
 class Exploration {
  public:
-  explicit Exploration(const Options& options) : options_(options) {}
+  explicit Exploration(const ExploreCommandLine& options) : options_(options) {}
 
   Result<int> explore() {
     const auto begin = std::chrono::steady_clock::now();
@@ -178,7 +179,7 @@ class Exploration {
            " a thread waited too long at a gate and went on by itself");
   }
 
-  const Options& options_;
+  const ExploreCommandLine& options_;
   const report::TextOptions text_ = text_for_stderr();
   report::Report report_ = make_report("explore");
   std::set<std::pair<std::string, std::string>> nestings_;
@@ -190,8 +191,8 @@ class Exploration {
   int signal_ = 0;
 };
 
-Result<int> run(const Args& args) {
-  GORDIAN_TRY(const Options options, parse(args));
+Result<int> run_explore(const Args& args) {
+  GORDIAN_TRY(const ExploreCommandLine options, parse_explore(args));
   if (!options.help_text.empty()) {
     std::fputs(options.help_text.c_str(), stdout);
     return static_cast<int>(Exit::Clean);
@@ -209,9 +210,9 @@ Result<int> run(const Args& args) {
 
 const Command kExploreCommand{
     .name = "explore",
-    .usage = kUsage,
+    .usage = kExploreUsage,
     .summary = "run a program under many schedules until one deadlocks",
-    .run = run,
+    .run = run_explore,
 };
 
 }  // namespace gordian::cli

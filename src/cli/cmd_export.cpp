@@ -23,10 +23,10 @@
 namespace gordian::cli {
 namespace {
 
-constexpr char kUsage[] = "gordian export [--std | --perfetto] [--pid PID] FILE [-o OUT]";
+constexpr char kExportUsage[] = "gordian export [--std | --perfetto] [--pid PID] FILE [-o OUT]";
 constexpr size_t kBuffer = 1 << 20;
 
-struct Options {
+struct ExportCommandLine {
   std::string file;
   std::string out = "-";
   int pid = 0;
@@ -34,8 +34,8 @@ struct Options {
   std::string help_text;
 };
 
-Result<Options> parse(const Args& args) {
-  Options options;
+Result<ExportCommandLine> parse_export(const Args& args) {
+  ExportCommandLine options;
   bool std_text = false;
   CLI::App app(
       "Turns a recording of gordian run --record into STD text (for gordian predict and\n"
@@ -49,7 +49,7 @@ Result<Options> parse(const Args& args) {
   app.add_option("-o,--output", options.out, "Write to OUT instead of standard output")
       ->option_text("OUT");
   GORDIAN_TRY(options.help_text =,
-              parse_options(app, args, {.name = "gordian export", .usage = kUsage}));
+              parse_options(app, args, {.name = "gordian export", .usage = kExportUsage}));
   if (!options.help_text.empty()) return options;
   return options;
 }
@@ -87,7 +87,7 @@ class Output {
   Result<void> written_;
 };
 
-Result<void> export_std(const Options& options, std::vector<trace::RecordingRun>& runs,
+Result<void> export_std(const ExportCommandLine& options, std::vector<trace::RecordingRun>& runs,
                         Output& output) {
   if (runs.size() > 1) {
     std::string pids;
@@ -143,8 +143,8 @@ void export_timeline(const trace::RecordingFile& file, std::vector<trace::Record
   json.finish();
 }
 
-Result<int> run(const Args& args) {
-  GORDIAN_TRY(const Options options, parse(args));
+Result<int> run_export(const Args& args) {
+  GORDIAN_TRY(const ExportCommandLine options, parse_export(args));
   if (!options.help_text.empty()) {
     std::fputs(options.help_text.c_str(), stdout);
     return static_cast<int>(Exit::Clean);
@@ -185,9 +185,9 @@ Result<int> run(const Args& args) {
 
 const Command kExportCommand{
     .name = "export",
-    .usage = kUsage,
+    .usage = kExportUsage,
     .summary = "turn a recording into STD text, or a time line for Perfetto",
-    .run = run,
+    .run = run_export,
 };
 
 }  // namespace gordian::cli

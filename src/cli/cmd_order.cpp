@@ -34,7 +34,7 @@ namespace gordian::cli {
 namespace {
 
 constexpr char kDefaultFile[] = "gordian.order";
-constexpr char kUsage[] =
+constexpr char kOrderUsage[] =
     "gordian order learn|check [FILE] [options] -- PROGRAM [ARGS...] | show [--dot] [FILE]";
 constexpr char kProcessUsage[] = "gordian order check [FILE] --pid PID [--state FILE] [--strict]";
 constexpr char kHelp[] =
@@ -70,7 +70,7 @@ struct OrderCommandLine {
   RunCommandLine run;
 };
 
-Result<OrderCommandLine> parse(Args args, const RunWords& words) {
+Result<OrderCommandLine> parse_order(Args args, const RunWords& words) {
   OrderCommandLine line;
   size_t program = find_run_program(args);
   const bool is_behind_dashes = program > 0 && args[program - 1] == "--";
@@ -188,7 +188,7 @@ Result<void> save(const report::OrderFile& file, const std::string& path) {
 }
 
 Result<int> run_program(const Args& args, bool learns) {
-  GORDIAN_TRY(const OrderCommandLine line, parse(args, learns ? kLearnWords : kCheckWords));
+  GORDIAN_TRY(const OrderCommandLine line, parse_order(args, learns ? kLearnWords : kCheckWords));
   if (!line.run.help_text.empty()) {
     std::fputs(line.run.help_text.c_str(), stdout);
     return static_cast<int>(Exit::Clean);
@@ -251,7 +251,7 @@ Result<int> show(const Args& args) {
   return static_cast<int>(Exit::Clean);
 }
 
-Result<int> run(const Args& args) {
+Result<int> run_order(const Args& args) {
   const std::string action = args.empty() ? "" : args.front();
   const Args rest(args.begin() + (args.empty() ? 0 : 1), args.end());
   if (action == "learn") return run_program(rest, true);
@@ -275,9 +275,9 @@ Result<int> run(const Args& args) {
 
 const Command kOrderCommand{
     .name = "order",
-    .usage = kUsage,
+    .usage = kOrderUsage,
     .summary = "keep the order in which a program takes its locks in a file, and check runs by it",
-    .run = run,
+    .run = run_order,
 };
 
 }  // namespace gordian::cli

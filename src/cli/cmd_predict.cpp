@@ -23,9 +23,9 @@
 namespace gordian::cli {
 namespace {
 
-constexpr const char* kUsage = "gordian predict [options] FILE...";
+constexpr const char* kPredictUsage = "gordian predict [options] FILE...";
 
-struct Options {
+struct PredictCommandLine {
   std::vector<std::string> files;
   std::string json;
   PredictOptions predict;
@@ -35,8 +35,8 @@ struct Options {
   std::string help_text;
 };
 
-Result<Options> parse(const Args& args) {
-  Options options;
+Result<PredictCommandLine> parse_predict(const Args& args) {
+  PredictCommandLine options;
   std::string memory = "auto";
   bool no_swaps = false;
   CLI::App app(
@@ -57,9 +57,10 @@ Result<Options> parse(const Args& args) {
                "Do not look for orders in which critical sections are swapped");
   app.add_flag("-q,--quiet", options.quiet, "Print findings only");
   GORDIAN_TRY(options.help_text =,
-              parse_options(app, args, {.name = "gordian predict", .usage = kUsage}));
+              parse_options(app, args, {.name = "gordian predict", .usage = kPredictUsage}));
   if (!options.help_text.empty()) return options;
-  if (options.files.empty()) return Error("no trace to read", std::string("usage: ") + kUsage);
+  if (options.files.empty())
+    return Error("no trace to read", std::string("usage: ") + kPredictUsage);
   options.predict.memory = memory == "complete" ? MemoryRecorded::Complete
                            : memory == "none"   ? MemoryRecorded::None
                                                 : MemoryRecorded::Auto;
@@ -80,7 +81,7 @@ void drop_told(report::Report& shown, std::set<std::string>& told) {
   shown.findings = std::move(rest);
 }
 
-report::TextOptions text_options(const Options& options) {
+report::TextOptions text_options(const PredictCommandLine& options) {
   report::TextOptions text;
   text.color = wants_color(STDOUT_FILENO);
   text.show_refuted = options.refuted;
@@ -89,13 +90,13 @@ report::TextOptions text_options(const Options& options) {
   return text;
 }
 
-bool counts(const model::Finding& finding, const Options& options) {
+bool counts(const model::Finding& finding, const PredictCommandLine& options) {
   return finding.verdict == model::Verdict::Proved ||
          (options.strict && finding.verdict == model::Verdict::Possible);
 }
 
-Result<int> run(const Args& args) {
-  GORDIAN_TRY(const Options options, parse(args));
+Result<int> run_predict(const Args& args) {
+  GORDIAN_TRY(const PredictCommandLine options, parse_predict(args));
   if (!options.help_text.empty()) {
     std::fputs(options.help_text.c_str(), stdout);
     return static_cast<int>(Exit::Clean);
@@ -135,9 +136,9 @@ Result<int> run(const Args& args) {
 
 const Command kPredictCommand{
     .name = "predict",
-    .usage = kUsage,
+    .usage = kPredictUsage,
     .summary = "find the deadlocks that recorded runs were lucky to miss",
-    .run = run,
+    .run = run_predict,
 };
 
 }  // namespace gordian::cli

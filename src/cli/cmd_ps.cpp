@@ -14,16 +14,16 @@
 namespace gordian::cli {
 namespace {
 
-constexpr char kUsage[] = "gordian ps [--for DURATION]";
+constexpr char kPsUsage[] = "gordian ps [--for DURATION]";
 
-Result<int> run(const Args& args) {
+Result<int> run_ps(const Args& args) {
   std::string duration = "1s";
   CLI::App app(
       "Lists the processes whose threads have waited for a lock for long, the worst first.");
   app.add_option("--for", duration, "How long a wait counts: 500ms, 30s (default 1s)")
       ->option_text("DURATION");
   GORDIAN_TRY(const std::string help,
-              parse_options(app, args, {.name = "gordian ps", .usage = kUsage}));
+              parse_options(app, args, {.name = "gordian ps", .usage = kPsUsage}));
   if (!help.empty()) {
     std::fputs(help.c_str(), stdout);
     return static_cast<int>(Exit::Clean);
@@ -50,9 +50,9 @@ Result<int> run(const Args& args) {
 
 const Command kPsCommand{
     .name = "ps",
-    .usage = kUsage,
+    .usage = kPsUsage,
     .summary = "list processes whose threads have waited for a lock for long",
-    .run = run,
+    .run = run_ps,
 };
 
 }  // namespace gordian::cli

@@ -28,12 +28,12 @@ using redis::Address;
 using redis::Installation;
 using Clock = std::chrono::steady_clock;
 
-constexpr char kUsage[] =
+constexpr char kRedisUsage[] =
     "gordian redis [--prefix TEXT] [--watch] [--json] [--dot] [--idle DURATION] URL...";
 constexpr auto kTimeout = 5s;
 constexpr auto kBetweenReadings = 150ms;
 constexpr auto kPatience = 3s;  // for publishers that are slow
-constexpr auto kWatchInterval = 1s;
+constexpr auto kRedisWatchInterval = 1s;
 
 // How often the thread was given a processor, or nullopt: it does not exist.
 std::optional<uint64_t> switches_of(int64_t pid, uint32_t thread) {
@@ -141,7 +141,7 @@ Result<RedisReport> read_report(const std::vector<Address>& servers, std::string
   }
 }
 
-struct Options {
+struct RedisCommandLine {
   std::vector<std::string> servers;
   std::string prefix = "rueidislock";
   std::string idle = "10s";
@@ -150,7 +150,7 @@ struct Options {
   bool dot = false;
 };
 
-Result<int> look(const Options& options) {
+Result<int> look(const RedisCommandLine& options) {
   if (options.json && options.dot) return Error("--json and --dot are two forms of one answer");
   std::vector<Address> servers;
   for (const std::string& text : options.servers) {
@@ -171,12 +171,12 @@ Result<int> look(const Options& options) {
     std::fflush(stdout);
     if (!options.watch || std::ferror(stdout) != 0)
       return static_cast<int>(report.rings.empty() ? Exit::Clean : Exit::Found);
-    std::this_thread::sleep_for(kWatchInterval);
+    std::this_thread::sleep_for(kRedisWatchInterval);
   }
 }
 
-Result<int> run(const Args& args) {
-  Options options;
+Result<int> run_redis(const Args& args) {
+  RedisCommandLine options;
   CLI::App app("Says who holds which lock on a Redis server, who waits, and who for ever.");
   app.add_option("--prefix", options.prefix, "Of the keys of the locks (default rueidislock)")
       ->option_text("TEXT");
@@ -192,7 +192,7 @@ Result<int> run(const Args& args) {
       ->required()
       ->option_text(" ");
   GORDIAN_TRY(const std::string help,
-              parse_options(app, args, {.name = "gordian redis", .usage = kUsage}));
+              parse_options(app, args, {.name = "gordian redis", .usage = kRedisUsage}));
   if (!help.empty()) {
     std::fputs(help.c_str(), stdout);
     return static_cast<int>(Exit::Clean);
@@ -204,9 +204,9 @@ Result<int> run(const Args& args) {
 
 const Command kRedisCommand{
     .name = "redis",
-    .usage = kUsage,
+    .usage = kRedisUsage,
     .summary = "say who holds and who waits for the locks on a Redis server",
-    .run = run,
+    .run = run_redis,
 };
 
 }  // namespace gordian::cli

@@ -12,18 +12,18 @@
 namespace gordian::cli {
 namespace {
 
-constexpr char kUsage[] = "gordian run [options] [--] PROGRAM [ARGS...]";
+constexpr char kRunUsage[] = "gordian run [options] [--] PROGRAM [ARGS...]";
 
-constexpr RunWords kWords{
-    .command = {.name = "gordian run", .usage = kUsage},
+constexpr RunWords kRunWords{
+    .command = {.name = "gordian run", .usage = kRunUsage},
     .summary =
         "Watches a program: reports a deadlock the moment it happens, and at the end those that "
         "did not.",
     .can_confirm = true,
 };
 
-Result<int> run(const Args& args) {
-  GORDIAN_TRY(const RunCommandLine options, parse_run_options(args, kWords));
+Result<int> run_run(const Args& args) {
+  GORDIAN_TRY(const RunCommandLine options, parse_run_options(args, kRunWords));
   if (!options.help_text.empty()) {
     std::fputs(options.help_text.c_str(), stdout);
     return static_cast<int>(Exit::Clean);
@@ -43,9 +43,9 @@ Result<int> run(const Args& args) {
 
 const Command kRunCommand{
     .name = "run",
-    .usage = kUsage,
+    .usage = kRunUsage,
     .summary = "watch a program; report the deadlock the moment it happens",
-    .run = run,
+    .run = run_run,
 };
 
 }  // namespace gordian::cli

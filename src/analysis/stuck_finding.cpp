@@ -189,6 +189,7 @@ Finding make_stuck_finding(const model::Snapshot& snapshot, const WaitGraph& gra
       wanted.insert(index_of(snapshot.threads[thread].wait->resource));
     }
   }
+  finding.threads.reserve(knot.size() + victims.size());
   const auto add = [&](uint32_t index, model::Role role) {
     const model::Thread& thread = snapshot.threads[index];
     FindingThread entry;

@@ -126,12 +126,16 @@ std::string proc_path(int pid, const char* file) {
 
 }  // namespace
 
+bool ThreadReading::same_call(const ThreadReading& other) const {
+  return tid == other.tid && on_cpu == other.on_cpu && readable && other.readable &&
+         syscall == other.syscall && args == other.args && sp == other.sp && pc == other.pc;
+}
+
 bool ThreadReading::same_moment(const ThreadReading& other) const {
   // Whoever runs all the time between two readings shows the same counts in both.
   if (on_cpu || state == 'R') return false;
-  return tid == other.tid && state == other.state && on_cpu == other.on_cpu && readable &&
-         other.readable && syscall == other.syscall && args == other.args && sp == other.sp &&
-         pc == other.pc && switches() == other.switches();
+  return same_call(other) && state == other.state && !is_brief && !other.is_brief &&
+         switches() == other.switches();
 }
 
 bool is_futex_call(const ThreadReading& reading) {
@@ -205,9 +209,11 @@ std::optional<ThreadReading> TaskDirectory::read(int tid) const {
   return reading;
 }
 
-std::optional<ThreadReading> TaskDirectory::read_syscall(int tid) const {
+std::optional<ThreadReading> TaskDirectory::read_brief(int tid) const {
   ThreadReading reading{.tid = tid, .inner_tid = tid};
-  if (!read_syscall_line(tid, reading)) return std::nullopt;
+  if (!read_syscall_line(tid, reading) || !reading.in_syscall()) return read(tid);
+  reading.is_brief = true;
+  reading.state = 'S';
   return reading;
 }
 

@@ -20,13 +20,15 @@
 namespace gordian::process {
 
 // What one thread does, from its `syscall` and `status` files. Two equal readings mean that the
-// thread did not run in between.
+// thread did not run in between. A brief one is of `syscall` alone, at half the price: it tells who
+// sleeps where, but not who ran meanwhile; its state is S for all that sleep, and it has no name.
 struct ThreadReading {
   int tid = 0;
   int inner_tid = 0;  // as its own pid namespace names it
   char state = '?';   // R, S, D, T, t, Z, X as in proc(5)
   std::string comm = {};
-  bool on_cpu = false;   // "running": the kernel shows neither system call nor registers
+  bool on_cpu = false;  // "running": the kernel shows neither system call nor registers
+  bool is_brief = false;
   bool readable = true;  // false: no right to read the system call, or the thread is going
   int64_t syscall = -1;  // -1: blocked outside a system call, or none known
   std::array<uint64_t, 6> args{};
@@ -37,6 +39,7 @@ struct ThreadReading {
 
   [[nodiscard]] uint64_t switches() const { return voluntary_switches + involuntary_switches; }
   [[nodiscard]] bool in_syscall() const { return !on_cpu && syscall >= 0; }
+  [[nodiscard]] bool same_call(const ThreadReading& other) const;
   [[nodiscard]] bool same_moment(const ThreadReading& other) const;
 };
 
@@ -52,8 +55,8 @@ class TaskDirectory {
   [[nodiscard]] int pid() const { return pid_; }
   [[nodiscard]] std::vector<int> list() const;                     // tids, ascending; empty: gone
   [[nodiscard]] std::optional<ThreadReading> read(int tid) const;  // all fields
-  [[nodiscard]] std::optional<ThreadReading> read_syscall(
-      int tid) const;  // only the system call line: half the price
+  // Brief, unless it sleeps outside system calls: then it may have ended.
+  [[nodiscard]] std::optional<ThreadReading> read_brief(int tid) const;
   [[nodiscard]] std::optional<std::string> comm(int tid) const;
 
  private:

@@ -170,14 +170,18 @@ Result<std::unique_ptr<LiveProcess>> LiveProcess::open(int pid) {
   return process;
 }
 
-const ProcessFacts& LiveProcess::read() {
+const ProcessFacts& LiveProcess::read(bool in_brief) {
   cache_.forget();
   maps_read_ = false;
   clocks_.clear();
   first_.clear();
   facts_.threads.clear();
+  processor_time_ = read_processor_time(pid());
+  const std::optional<ThreadReading> face = tasks_.read(face_);
+  const bool is_stopped = face && (face->state == 'T' || face->state == 't');
+  in_brief = in_brief && processor_time_ && !namespaced_ && !is_stopped;
   for (const int tid : tasks_.list()) {
-    std::optional<ThreadReading> reading = tasks_.read(tid);
+    std::optional<ThreadReading> reading = in_brief ? tasks_.read_brief(tid) : tasks_.read(tid);
     if (!reading) continue;
     ThreadFacts facts = to_facts(*reading);
     const auto known = registers_.find(tid);
@@ -243,12 +247,29 @@ bool LiveProcess::is_stopped(size_t thread) const {
   return first_[thread].state == 'T' || first_[thread].state == 't';
 }
 
-void LiveProcess::read_again(size_t thread) { second_[thread] = tasks_.read(first_[thread].tid); }
+void LiveProcess::read_again(size_t thread) {
+  ThreadReading& first = first_[thread];
+  second_[thread] = tasks_.read(first.tid);
+  if (second_[thread] && first.is_brief && first.same_call(*second_[thread]))
+    first = *second_[thread];
+}
+
+std::string LiveProcess::name(size_t thread) const {
+  const ThreadReading& reading = first_[thread];
+  return reading.is_brief ? tasks_.comm(reading.tid).value_or("") : reading.comm;
+}
+
+bool LiveProcess::has_not_run() const {
+  return processor_time_ && read_processor_time(pid()) == processor_time_;
+}
 
 bool LiveProcess::is_steady(size_t thread) const {
   if (facts_.threads[thread].spins_on != 0) return still_spins(thread);
-  return second_[thread] && facts_.threads[thread].blocked &&
-         first_[thread].same_moment(*second_[thread]);
+  const ThreadReading& first = first_[thread];
+  const std::optional<ThreadReading>& second = second_[thread];
+  if (!second || !facts_.threads[thread].blocked) return false;
+  if (first.is_brief) return second->is_brief;  // repeated: it has not run
+  return (first.state == 'S' || first.state == 'D') && first.same_moment(*second);
 }
 
 bool LiveProcess::stands_still(size_t thread) const {

@@ -32,15 +32,22 @@ class LiveProcess {
   // Why memory or system calls cannot be read, in words with the way out; empty: they can.
   [[nodiscard]] const std::string& obstacle() const { return obstacle_; }
 
-  // Takes all threads down anew. The facts live as long as this, until the next read().
-  const ProcessFacts& read();
+  // Takes all threads down anew. The facts live as long as this, until the next read(). In brief
+  // where that is possible: such facts are true at one instant only if it then has_not_run().
+  const ProcessFacts& read(bool in_brief);
   [[nodiscard]] const ProcessFacts& facts() const { return facts_; }
 
   // Neither runs nor waits: a signal or a debugger has stopped it.
   [[nodiscard]] bool is_stopped(size_t thread) const;
 
-  // The second reading of the thread at this index of the facts.
+  // The second reading of the thread at this index of the facts; of a brief one the first whole
+  // one.
   void read_again(size_t thread);
+  // Takes the first reading for the second one too; for threads of a process that has_not_run().
+  void repeat_reading(size_t thread) { second_[thread] = first_[thread]; }
+  // None of its threads has run since before the first readings.
+  [[nodiscard]] bool has_not_run() const;
+  [[nodiscard]] std::string name(size_t thread) const;
   // Both readings are equal: it slept at the same place all the while.
   [[nodiscard]] bool is_steady(size_t thread) const;
   // Whether a third look shows it where the first one did: it has not moved since.
@@ -86,6 +93,7 @@ class LiveProcess {
   std::unordered_map<int, model::Registers> registers_;                          // by tid
   std::unordered_map<int, std::chrono::steady_clock::time_point> asleep_since_;  // of those
   ProcessFacts facts_;
+  std::optional<std::chrono::nanoseconds> processor_time_;  // before the first readings
   std::vector<ThreadReading> first_;
   std::vector<std::optional<ThreadReading>> second_;
   std::vector<Mapping> maps_;

@@ -197,7 +197,11 @@ class Builder {
       entry->second = resource.id;
       result_.snapshot.resources.push_back(std::move(resource));
     }
-    if (!is_file_lock(kind)) addresses_[process][address].push_back(entry->second);
+    if (!is_file_lock(kind)) {
+      std::vector<ResourceId>& known = addresses_[process][address];
+      if (std::find(known.begin(), known.end(), entry->second) == known.end())
+        known.push_back(entry->second);
+    }
     return entry->second;
   }
 

@@ -10,6 +10,7 @@
 #include "process/taken_locks.h"
 #include "process/unwind.h"
 #include "watch/file_lock_waits.h"
+#include "watch/idle_threads.h"
 #include "watch/merge_board.h"
 #include "watch/process_waits.h"
 
@@ -80,11 +81,11 @@ bool Attachment::add(int pid) {
   return true;
 }
 
-std::vector<process::ProcessFacts> Attachment::read_all() {
+std::vector<process::ProcessFacts> Attachment::read_all(bool in_brief) {
   std::vector<process::ProcessFacts> facts;
   facts.reserve(processes_.size());
   for (const auto& process : processes_) {
-    const size_t threads = process->read().threads.size();
+    const size_t threads = process->read(in_brief).threads.size();
     for (size_t thread = 0; options_.stop && thread < threads; ++thread)
       process->look_for_spin(thread);
     facts.push_back(process->facts());
@@ -92,27 +93,20 @@ std::vector<process::ProcessFacts> Attachment::read_all() {
   return facts;
 }
 
-std::vector<process::ProcessFacts> Attachment::current_facts() const {
-  std::vector<process::ProcessFacts> facts;
-  facts.reserve(processes_.size());
-  for (const auto& process : processes_) facts.push_back(process->facts());
-  return facts;
-}
-
 // Other processes that have a part in these waits: owners of process-shared locks, and whoever has
 // the memory in which a shared semaphore or condition variable lies.
-bool Attachment::follow(const process::DecodedWaits& decoded) {
+bool Attachment::follow(const process::DecodedWaits& decoded,
+                        const std::vector<process::ProcessFacts>& facts) {
   bool more = false;
   for (const uint32_t tid : decoded.foreign_owners) more |= add(process_of(tid));
-  for (const int pid : find_file_lock_holders(current_facts())) more |= add(pid);
-  for (const int pid : find_partners(decoded, current_facts())) more |= add(pid);
+  for (const int pid : find_file_lock_holders(facts)) more |= add(pid);
+  for (const int pid : find_partners(decoded, facts)) more |= add(pid);
   std::set<std::pair<uint64_t, uint64_t>> files;
   for (const model::Thread& thread : decoded.snapshot.threads) {
     if (!thread.wait || thread.wait->timed) continue;
     const model::Resource& resource = decoded.snapshot.resources[index_of(thread.wait->resource)];
     if (!resource.process_shared || model::is_owned(resource.kind)) continue;
-    const process::ProcessFacts& facts = processes_[index_of(resource.process)]->facts();
-    if (const auto place = facts.shared_place(resource.address))
+    if (const auto place = facts[index_of(resource.process)].shared_place(resource.address))
       files.emplace(place->device, place->inode);
   }
   if (files.empty()) return more;
@@ -169,14 +163,18 @@ bool Attachment::may_see_more(const process::DecodedWaits& decoded, int looks) c
   return true;
 }
 
-AttachOutcome Attachment::examine() {
+// Most hung processes stand still, and hang by owners: for these brief readings will do, and that
+// none of their threads ran. If it was otherwise, all is read anew.
+AttachOutcome Attachment::examine() { return examine(true); }
+
+AttachOutcome Attachment::examine(bool in_brief) {
   Examination examination;
-  std::vector<process::ProcessFacts> facts = read_all();
+  std::vector<process::ProcessFacts> facts = read_all(in_brief);
   examination.decoded = process::decode_waits(facts);
-  for (int looks = 0; follow(examination.decoded) || learn_registers(examination.decoded) ||
+  for (int looks = 0; follow(examination.decoded, facts) || learn_registers(examination.decoded) ||
                       may_see_more(examination.decoded, looks);
        ++looks) {
-    facts = read_all();
+    facts = read_all(in_brief);
     examination.decoded = process::decode_waits(facts);
   }
   add_file_lock_waits(examination.decoded, facts);
@@ -197,10 +195,11 @@ AttachOutcome Attachment::examine() {
   analysis::StuckOptions loose;
   loose.stall_min_age = loose.stall_busy_age = nanoseconds(0);
   loose.stall_after = options_.stall;
-  if (!analysis::find_stuck(snapshot, loose).empty()) {
+  const std::vector<model::Finding> first_sight = analysis::find_stuck(snapshot, loose);
+  if (in_brief && depends_on_signals(snapshot, first_sight)) return examine(false);
+  if (!first_sight.empty()) {
     const std::vector<Outsider> outsiders = gather_outsiders(snapshot);
-    for (const auto& [process, thread] : examination.places)
-      processes_[process]->read_again(thread);
+    if (!read_again(examination, in_brief)) return examine(false);
     process::keep_steady(examination.decoded, [&](size_t thread) {
       const auto& [process, index] = examination.places[thread];
       return examination.decoded.threads[thread].polls ? processes_[process]->waits_again(index)
@@ -221,8 +220,9 @@ AttachOutcome Attachment::examine() {
   if (options_.on_headline && !outcome.findings.empty() &&
       outcome.findings.front().verdict == model::Verdict::Deadlock) {
     model::Finding first = outcome.findings.front();
-    for (model::FindingThread& thread : first.threads)
-      if (thread.name.empty()) thread.name = snapshot.threads[index_of(thread.id)].name;
+    for (model::FindingThread& thread : first.threads) {
+      if (thread.role == model::Role::Knot) set_name(examination, thread);
+    }
     completer().name_statics(first);
     options_.on_headline(first);
   }
@@ -244,6 +244,51 @@ AttachOutcome Attachment::examine() {
   outcome.threads = examination.places.size();
   view_others(examination, outcome);
   return outcome;
+}
+
+// Then every thread that waits and could help must be known to sleep, also those that only wait for
+// a signal.
+bool Attachment::depends_on_signals(const model::Snapshot& snapshot,
+                                    const std::vector<model::Finding>& findings) const {
+  if (options_.stall > nanoseconds(0)) return true;
+  return std::any_of(findings.begin(), findings.end(), [&](const model::Finding& finding) {
+    return std::any_of(finding.threads.begin(), finding.threads.end(), [&](const auto& thread) {
+      const auto& wait = snapshot.threads[index_of(thread.id)].wait;
+      return thread.role == model::Role::Knot &&
+             (!wait || !has_one_waker(snapshot.resources[index_of(wait->resource)]));
+    });
+  });
+}
+
+// Idle threads last and, if their process stood still, all of them by that: what the others are
+// seen to do must hold until the idle ones are known to sleep. False: brief readings are worth
+// nothing, for a process did not stand still.
+bool Attachment::read_again(const Examination& examination, bool in_brief) {
+  const model::Snapshot& snapshot = examination.decoded.snapshot;
+  const std::vector<char> matters = threads_whose_age_matters(snapshot);
+  std::vector<size_t> idle;
+  for (size_t i = 0; i < examination.places.size(); ++i) {
+    const auto& [process, thread] = examination.places[i];
+    if (is_idle(snapshot, snapshot.threads[i]) && matters[i] == 0) {
+      idle.push_back(i);
+    } else {
+      processes_[process]->read_again(thread);
+    }
+  }
+  std::vector<char> stood_still(processes_.size());
+  for (size_t i = 0; i < processes_.size(); ++i) {
+    stood_still[i] = processes_[i]->has_not_run();
+    if (in_brief && !stood_still[i]) return false;
+  }
+  for (const size_t i : idle) {
+    const auto& [process, thread] = examination.places[i];
+    if (stood_still[process]) {
+      processes_[process]->repeat_reading(thread);
+    } else {
+      processes_[process]->read_again(thread);
+    }
+  }
+  return true;
 }
 
 // Whoever else could give a signal: asked between the readings, as all that could free a thread.
@@ -380,12 +425,19 @@ void Attachment::find_sites(Examination& examination, model::Finding& finding,
   }
 }
 
+// Brief readings have no names.
+void Attachment::set_name(const Examination& examination, model::FindingThread& thread) const {
+  if (!thread.name.empty()) return;
+  thread.name = examination.decoded.snapshot.threads[index_of(thread.id)].name;
+  const auto& [process, index] = examination.places[index_of(thread.id)];
+  if (thread.name.empty()) thread.name = processes_[process]->name(index);
+}
+
 void Attachment::complete(Examination& examination, model::Finding& finding) {
   std::set<std::pair<size_t, model::ResourceId>> groups;
   size_t stopped = 0;
   for (model::FindingThread& thread : finding.threads) {
-    if (thread.name.empty())
-      thread.name = examination.decoded.snapshot.threads[index_of(thread.id)].name;
+    set_name(examination, thread);
     const bool shown =
         thread.role == model::Role::Knot ||
         (thread.wants && groups.emplace(index_of(thread.process), thread.wants->resource).second);
@@ -410,6 +462,7 @@ void Attachment::view_others(Examination& examination, AttachOutcome& outcome) {
     view.pid = snapshot.processes[process].pid;
     view.tid = snapshot.threads[i].tid;
     view.name = snapshot.threads[i].name;
+    if (view.name.empty()) view.name = processes_[process]->name(index);
     view.call = facts.blocked ? examination.decoded.threads[i].call : "running";
     if (processes_[process]->is_stopped(index)) view.call = "stopped by a signal";
     if (facts.blocked && view.call.empty())

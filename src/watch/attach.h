@@ -63,17 +63,22 @@ class Attachment {
   explicit Attachment(AttachOptions options) : options_(std::move(options)) {}
   struct Examination;
 
-  std::vector<process::ProcessFacts> read_all();
-  [[nodiscard]] std::vector<process::ProcessFacts> current_facts() const;
-  bool follow(const process::DecodedWaits& decoded);
+  AttachOutcome examine(bool in_brief);
+  std::vector<process::ProcessFacts> read_all(bool in_brief);
+  bool follow(const process::DecodedWaits& decoded,
+              const std::vector<process::ProcessFacts>& facts);
   bool learn_registers(const process::DecodedWaits& decoded);
   [[nodiscard]] bool may_see_more(const process::DecodedWaits& decoded, int looks) const;
   bool add(int pid);
   [[nodiscard]] std::vector<Outsider> gather_outsiders(const model::Snapshot& snapshot) const;
   [[nodiscard]] std::vector<char> threads_whose_age_matters(const model::Snapshot& snapshot) const;
+  bool read_again(const Examination& examination, bool in_brief);
+  [[nodiscard]] bool depends_on_signals(const model::Snapshot& snapshot,
+                                        const std::vector<model::Finding>& findings) const;
   void set_ages(Examination& examination);
   void grow_older(Examination& examination);
   void set_late_ages(Examination& examination, model::Finding& finding);
+  void set_name(const Examination& examination, model::FindingThread& thread) const;
   void complete(Examination& examination, model::Finding& finding);
   void find_sites(Examination& examination, model::Finding& finding, model::FindingThread& thread);
   void view_others(Examination& examination, AttachOutcome& outcome);

@@ -19,7 +19,7 @@ namespace {
 // Cheap, and says no of most: a thread asleep in futex without a limit.
 bool could_be_blocked(const process::TaskDirectory& tasks, bool& unreadable) {
   for (const int tid : tasks.list()) {
-    const auto reading = tasks.read_syscall(tid);
+    const auto reading = tasks.read_brief(tid);
     if (!reading) continue;
     if (!reading->readable) {
       unreadable = true;
@@ -34,7 +34,7 @@ std::optional<BlockedProcess> look_at(int pid, std::chrono::nanoseconds at_least
   auto opened = process::LiveProcess::open(pid);
   if (!opened || !(*opened)->obstacle().empty()) return std::nullopt;
   process::LiveProcess& live = **opened;
-  const process::ProcessFacts& facts = live.read();
+  const process::ProcessFacts& facts = live.read(false);
   const process::DecodedWaits decoded = process::decode_waits({&facts, 1});
   BlockedProcess result;
   result.pid = pid;

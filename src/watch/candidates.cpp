@@ -3,6 +3,7 @@
 
 #include "analysis/find_stuck.h"
 #include "watch/file_lock_holders.h"
+#include "watch/idle_threads.h"
 #include "watch/unclaimed_locks.h"
 
 #include <algorithm>
@@ -27,6 +28,7 @@ class Collector {
  private:
   void read(const trace::ReacquiresMutex& reacquires);
   void take(const model::Finding& finding);
+  void find_idle();
   void add_whole_processes();
 
   Case& current_;
@@ -39,6 +41,7 @@ class Collector {
 
 Candidates Collector::collect() {
   read({});
+  find_idle();
   // The same with every condition wait in its second phase: a thread that was signalled and finds
   // its mutex taken is part of a knot that the first view cannot show.
   const bool has_conditions = std::any_of(
@@ -47,6 +50,14 @@ Candidates Collector::collect() {
   if (has_conditions) read([](size_t, uint32_t, const format::WaitWord&) { return true; });
   if (!found_.all.empty()) add_whole_processes();
   return std::move(found_);
+}
+
+void Collector::find_idle() {
+  const model::Snapshot& snapshot = current_.now.snapshot;
+  for (size_t i = 0; i < snapshot.threads.size(); ++i) {
+    if (is_idle(snapshot, snapshot.threads[i]))
+      found_.idle.emplace(current_.now.origins[i].process, snapshot.threads[i].tid);
+  }
 }
 
 void Collector::read(const trace::ReacquiresMutex& reacquires) {

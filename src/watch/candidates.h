@@ -12,6 +12,7 @@ namespace gordian::watch {
 struct Candidates {
   Tasks owned;  // of knots of owners, as far as the cards tell; told before all else
   Tasks all;
+  Tasks idle;  // as far as the cards tell; see idle_threads.h
 };
 
 // `stall_after` as of --stall; zero: off. Leaves in the case what the cards say.

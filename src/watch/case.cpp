@@ -2,6 +2,7 @@
 #include "watch/case.h"
 
 #include "process/memory.h"
+#include "watch/idle_threads.h"
 
 namespace gordian::watch {
 namespace {
@@ -20,15 +21,12 @@ bool stands_still(const Case& current, size_t process) {
          process::read_processor_time(current.processes[process]->pid()) == first->second;
 }
 
-// Those that hold nothing and wait for what anybody may give, as far as the cards tell.
 Tasks find_idle(const Case& current, const Tasks& tasks) {
   Tasks idle;
   const model::Snapshot& snapshot = current.now.snapshot;
   for (size_t i = 0; i < snapshot.threads.size(); ++i) {
-    const model::Thread& thread = snapshot.threads[i];
-    if (!thread.wait || !thread.holds.empty()) continue;
-    if (has_one_waker(snapshot.resources[static_cast<size_t>(thread.wait->resource)])) continue;
-    const TaskId task{current.now.origins[i].process, thread.tid};
+    if (!is_idle(snapshot, snapshot.threads[i])) continue;
+    const TaskId task{current.now.origins[i].process, snapshot.threads[i].tid};
     if (tasks.contains(task)) idle.insert(task);
   }
   return idle;
@@ -51,18 +49,21 @@ Case open_case(const std::map<int, WatchedProcess*>& processes) {
   return current;
 }
 
-void read_first(Case& current, const Tasks& tasks) {
-  for (const auto& [process, tid] : tasks) {
+void read_first(Case& current, const Tasks& tasks, const Tasks& idle) {
+  for (const TaskId& task : tasks) {
+    const auto& [process, tid] = task;
     WatchedProcess& watched = *current.processes[process];
     const process::TaskDirectory* const directory = watched.tasks();
     if (directory == nullptr) continue;
     const auto [time, is_new] = current.processor_times.try_emplace(process);
     if (is_new) time->second = process::read_processor_time(watched.pid());
-    current.readings[{process, tid}] = {.first = directory->read(tid), .second = {}};
+    const bool in_brief = time->second && tasks.size() > kFewTasks && idle.contains(task);
+    current.readings[task] = {.first = in_brief ? directory->read_brief(tid) : directory->read(tid),
+                              .second = {}};
   }
 }
 
-void read_second(Case& current, const Tasks& tasks) {
+bool read_second(Case& current, const Tasks& tasks) {
   const Tasks idle = tasks.size() > kFewTasks ? find_idle(current, tasks) : Tasks{};
   for (const TaskId& task : tasks) {
     if (!idle.contains(task)) read_again(current, task);
@@ -72,13 +73,16 @@ void read_second(Case& current, const Tasks& tasks) {
   for (const TaskId& task : idle) {
     const auto [still, is_new] = stood_still.try_emplace(task.first);
     if (is_new) still->second = stands_still(current, task.first);
+    Reading& reading = current.readings[task];
     if (still->second) {
-      Reading& reading = current.readings[task];
       reading.second = reading.first;
+    } else if (reading.first && reading.first->is_brief) {
+      return false;
     } else {
       read_again(current, task);
     }
   }
+  return true;
 }
 
 ObjectBytes read_object(const Case& current, size_t process, format::Kind kind, uint64_t address) {
@@ -92,11 +96,6 @@ ObjectBytes read_object(const Case& current, size_t process, format::Kind kind, 
   object.bytes.resize(object_size(kind));
   if (!object.bytes.empty() && !memory.read(object.address, object.bytes)) object.bytes.clear();
   return object;
-}
-
-bool has_one_waker(const model::Resource& resource) {
-  return model::is_owned(resource.kind) && !resource.semaphore_like &&
-         resource.kind != model::ResourceKind::FileLock;
 }
 
 }  // namespace gordian::watch

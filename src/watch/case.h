@@ -1,11 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What one examination gathers of the watched processes: their cards, and what the kernel said of
 // the threads that matter, twice.
-//
-// Where many threads merely wait for signals and hold nothing, they are not read one by one again
-// if the processor time of their process says that none of its threads ran since before the first
-// readings: then the first reading is the second one too. Whoever holds something, or waits for a
-// lock or a thread, is read twice in any case.
 #pragma once
 
 #include "format/board.h"
@@ -47,15 +42,13 @@ struct Case {
 // Of those processes that live and have a board.
 Case open_case(const std::map<int, WatchedProcess*>& processes);
 
-void read_first(Case& current, const Tasks& tasks);
-// After the cards, the objects and all else that is to be true at the same instant.
-void read_second(Case& current, const Tasks& tasks);
+// In brief those of `idle`, if they are many.
+void read_first(Case& current, const Tasks& tasks, const Tasks& idle);
+// After the cards, the objects and all else that is to be true at the same instant. False: the
+// brief readings are worth nothing, for a process did not stand still.
+bool read_second(Case& current, const Tasks& tasks);
 
 // The bytes of what a thread of this process waits for.
 ObjectBytes read_object(const Case& current, size_t process, format::Kind kind, uint64_t address);
-
-// Its owner's threads of the knot are all that matters. Not so where anybody may give a signal; and
-// a file lock belongs to a process: any of its threads can release it, also one without a card.
-bool has_one_waker(const model::Resource& resource);
 
 }  // namespace gordian::watch

@@ -314,7 +314,9 @@ Testimony weigh(const WaitFacts& facts) {
   if (!reading.readable || !facts.first->readable) {
     return doubtful("the kernel does not let us see its system call");
   }
-  if (!facts.first->same_moment(reading)) return moving("it ran between the two readings");
+  // Two brief ones are one, of a process that stood still.
+  if (!reading.is_brief && !facts.first->same_moment(reading))
+    return moving("it ran between the two readings");
 
   const Kind kind = facts.wait.kind;
   if (kind == Kind::Flock || kind == Kind::FcntlLock || kind == Kind::OfdLock)

@@ -118,17 +118,17 @@ std::vector<model::Finding> Judge::examine() {
   // A knot of owners needs the evidence of its own threads alone: a thousand idle threads must not
   // delay its headline. Anything else that this says is said without the evidence of the others.
   if (!candidates.owned.empty()) {
-    std::vector<model::Finding> findings = weigh_up(current, candidates.owned, true);
+    std::vector<model::Finding> findings = weigh_up(current, candidates.owned, {}, true);
     if (!findings.empty()) return findings;
     current = open_case(latest_);
   }
-  return weigh_up(current, candidates.all, false);
+  return weigh_up(current, candidates.all, candidates.idle, false);
 }
 
-std::vector<model::Finding> Judge::weigh_up(Case& current, const Tasks& tasks,
+std::vector<model::Finding> Judge::weigh_up(Case& current, const Tasks& tasks, const Tasks& idle,
                                             bool deadlocks_only) {
   // All first readings, then cards and object words, then all second readings.
-  read_first(current, tasks);
+  read_first(current, tasks, idle);
   for (size_t i = 0; i < current.processes.size(); ++i) {
     current.processes[i]->read_signal_handlers();
     current.boards[i] = current.processes[i]->snapshot_source();
@@ -143,7 +143,10 @@ std::vector<model::Finding> Judge::weigh_up(Case& current, const Tasks& tasks,
   add_file_lock_holders(current);
   const CaseFacts facts = gather_facts(current);
   const std::vector<Outsider> outsiders = find_case_outsiders(current);
-  read_second(current, tasks);
+  if (!read_second(current, tasks)) {
+    current = open_case(latest_);
+    return weigh_up(current, tasks, {}, deadlocks_only);
+  }
 
   apply_testimonies(current, facts);
   find_unclaimed_owners(current);

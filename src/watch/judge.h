@@ -56,7 +56,8 @@ class Judge {
 
   void look_at(WatchedProcess& process, Look& look);
   std::vector<model::Finding> examine();
-  std::vector<model::Finding> weigh_up(Case& current, const Tasks& tasks, bool deadlocks_only);
+  std::vector<model::Finding> weigh_up(Case& current, const Tasks& tasks, const Tasks& idle,
+                                       bool deadlocks_only);
   void name_threads(const Case& current, model::Finding& finding);
   process::FindingCompleter completer();
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "watch/wakers.h"
 
+#include "watch/idle_threads.h"
+
 #include <utility>
 
 namespace gordian::watch {

@@ -237,6 +237,12 @@ std::optional<ThreadReading> read_thread(int pid, int tid) {
   return tasks ? tasks->read(tid) : std::nullopt;
 }
 
+std::string read_comm(int tid) {
+  std::string name = read_whole(proc_path(tid, "comm"), 64).value_or("");
+  if (name.ends_with('\n')) name.pop_back();
+  return name;
+}
+
 std::optional<std::chrono::nanoseconds> read_processor_time(int pid) {
   clockid_t clock{};
   timespec time{};

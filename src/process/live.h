@@ -70,6 +70,7 @@ class TaskDirectory {
 
 std::vector<int> list_threads(int pid);
 std::optional<ThreadReading> read_thread(int pid, int tid);
+std::string read_comm(int tid);  // its name; empty: it has gone
 // Processor time of all threads a process has or had, to the nanosecond, without a look at each.
 // Two equal readings: none of them ran in between. nullopt: the process has gone.
 std::optional<std::chrono::nanoseconds> read_processor_time(int pid);

@@ -3,6 +3,7 @@
 
 #include "analysis/find_stuck.h"
 #include "process/complete.h"
+#include "process/live.h"
 #include "process/processor_time.h"
 #include "watch/case_facts.h"
 #include "watch/contradictions.h"
@@ -171,7 +172,7 @@ std::vector<model::Finding> Judge::weigh_up(Case& current, const Tasks& tasks, c
 void Judge::name_threads(const Case& current, model::Finding& finding) {
   for (model::FindingThread& thread : finding.threads) {
     const auto index = static_cast<size_t>(thread.process);
-    if (index >= current.processes.size()) continue;
+    if (thread.role != model::Role::Knot || index >= current.processes.size()) continue;
     WatchedProcess& process = *current.processes[index];
     if (thread.name.empty() && process.tasks() != nullptr)
       thread.name = process.tasks()->comm(thread.tid).value_or("");
@@ -187,6 +188,11 @@ process::FindingCompleter Judge::completer() {
   });
 }
 
-void Judge::complete(model::Finding& finding) { completer().complete(finding); }
+void Judge::complete(model::Finding& finding) {
+  for (model::FindingThread& thread : finding.threads) {
+    if (thread.name.empty()) thread.name = process::read_comm(thread.tid);
+  }
+  completer().complete(finding);
+}
 
 }  // namespace gordian::watch

@@ -58,6 +58,41 @@ TEST(DecodeWaits, TheOwnerOfAMutexIsInItsBytes) {
   EXPECT_TRUE(decoded.main().holds[0].definite);
 }
 
+TEST(LiveProcess, BriefFactsAreSteadyIfReadAgainOrRepeated) {
+  if (kChildIsAltered) GTEST_SKIP() << "the sanitizer alters the child";
+  const BlockedChild child([](ChildFacts& facts) { block_on(facts, facts.mutex); });
+  const auto opened = LiveProcess::open(child.pid());
+  ASSERT_TRUE(opened);
+  LiveProcess& live = **opened;
+  const ProcessFacts& facts = live.read_in_brief();
+  ASSERT_EQ(facts.threads.size(), 1U);
+  EXPECT_TRUE(facts.threads[0].blocked);
+  EXPECT_EQ(facts.threads[0].name, "");
+  EXPECT_TRUE(live.has_not_run());
+  EXPECT_FALSE(live.is_steady(0));
+  live.repeat_reading(0);
+  EXPECT_TRUE(live.is_steady(0));
+  EXPECT_NE(live.name(0), "");
+
+  live.read_in_brief();
+  live.read_again(0);
+  EXPECT_TRUE(live.is_steady(0));
+  EXPECT_TRUE(live.stands_still(0));
+}
+
+TEST(LiveProcess, AStoppedProcessIsNeverReadInBrief) {
+  const BlockedChild child([](ChildFacts& facts) { block_on(facts, facts.mutex); });
+  kill(child.pid(), SIGSTOP);
+  int status = 0;
+  ASSERT_EQ(waitpid(child.pid(), &status, WUNTRACED), child.pid());
+  const auto opened = LiveProcess::open(child.pid());
+  ASSERT_TRUE(opened);
+  const ProcessFacts& facts = (*opened)->read_in_brief();
+  EXPECT_FALSE(facts.threads.at(0).blocked);
+  (*opened)->repeat_reading(0);
+  EXPECT_FALSE((*opened)->is_steady(0));
+}
+
 TEST(DecodeWaits, AJoinKnowsItsThread) {
   if (kChildIsAltered) GTEST_SKIP() << "the sanitizer alters the child";
   const BlockedChild child([](ChildFacts& facts) {

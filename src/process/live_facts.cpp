@@ -170,7 +170,7 @@ Result<std::unique_ptr<LiveProcess>> LiveProcess::open(int pid) {
   return process;
 }
 
-const ProcessFacts& LiveProcess::read(bool in_brief) {
+const ProcessFacts& LiveProcess::take_down(bool in_brief) {
   cache_.forget();
   maps_read_ = false;
   clocks_.clear();

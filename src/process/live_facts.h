@@ -32,9 +32,10 @@ class LiveProcess {
   // Why memory or system calls cannot be read, in words with the way out; empty: they can.
   [[nodiscard]] const std::string& obstacle() const { return obstacle_; }
 
-  // Takes all threads down anew. The facts live as long as this, until the next read(). In brief
-  // where that is possible: such facts are true at one instant only if it then has_not_run().
-  const ProcessFacts& read(bool in_brief);
+  // Takes all threads down anew. The facts live as long as this, until the next reading.
+  const ProcessFacts& read() { return take_down(false); }
+  // The same in brief, where that is possible: true at one instant only if it then has_not_run().
+  const ProcessFacts& read_in_brief() { return take_down(true); }
   [[nodiscard]] const ProcessFacts& facts() const { return facts_; }
 
   // Neither runs nor waits: a signal or a debugger has stopped it.
@@ -71,6 +72,7 @@ class LiveProcess {
   [[nodiscard]] ProcessView& view() { return *view_; }
 
  private:
+  const ProcessFacts& take_down(bool in_brief);
   LiveProcess(TaskDirectory tasks, int face)
       : tasks_(std::move(tasks)), memory_(face), cache_(memory_), face_(face) {}
   struct Spin {

@@ -35,6 +35,30 @@ TEST(Live, ABlockedThreadShowsItsFutexAndDoesNotMove) {
   EXPECT_NE(first->pc, 0u);
 }
 
+TEST(Live, ABriefReadingSaysWhereItSleepsAndNotIfItRan) {
+  const BlockedChild child(wait_for_ever);
+  const Result<TaskDirectory> tasks = TaskDirectory::open(child.pid());
+  ASSERT_TRUE(tasks);
+  const std::optional<ThreadReading> brief = tasks->read_brief(child.pid());
+  const std::optional<ThreadReading> whole = tasks->read(child.pid());
+
+  ASSERT_TRUE(brief && whole);
+  EXPECT_TRUE(brief->is_brief);
+  EXPECT_EQ(futex_address(*brief), child.facts().address);
+  EXPECT_TRUE(brief->same_call(*whole));
+  EXPECT_FALSE(brief->same_moment(*whole));
+  EXPECT_FALSE(brief->same_moment(*brief));
+}
+
+TEST(Live, WhoRunsIsNotReadInBrief) {
+  const Result<TaskDirectory> tasks = TaskDirectory::open(getpid());
+  ASSERT_TRUE(tasks);
+  const std::optional<ThreadReading> reading = tasks->read_brief(getpid());
+  ASSERT_TRUE(reading);
+  EXPECT_EQ(reading->is_brief, reading->in_syscall());
+  EXPECT_EQ(reading->comm.empty(), reading->is_brief);
+}
+
 TEST(Live, TheCallerItselfIsOnACpuOrReadable) {
   const std::optional<ThreadReading> reading = read_thread(getpid(), getpid());
   ASSERT_TRUE(reading);

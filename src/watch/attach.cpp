@@ -85,7 +85,7 @@ std::vector<process::ProcessFacts> Attachment::read_all(bool in_brief) {
   std::vector<process::ProcessFacts> facts;
   facts.reserve(processes_.size());
   for (const auto& process : processes_) {
-    const size_t threads = process->read(in_brief).threads.size();
+    const size_t threads = (in_brief ? process->read_in_brief() : process->read()).threads.size();
     for (size_t thread = 0; options_.stop && thread < threads; ++thread)
       process->look_for_spin(thread);
     facts.push_back(process->facts());

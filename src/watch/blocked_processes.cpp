@@ -34,7 +34,7 @@ std::optional<BlockedProcess> look_at(int pid, std::chrono::nanoseconds at_least
   auto opened = process::LiveProcess::open(pid);
   if (!opened || !(*opened)->obstacle().empty()) return std::nullopt;
   process::LiveProcess& live = **opened;
-  const process::ProcessFacts& facts = live.read(false);
+  const process::ProcessFacts& facts = live.read();
   const process::DecodedWaits decoded = process::decode_waits({&facts, 1});
   BlockedProcess result;
   result.pid = pid;

@@ -357,11 +357,25 @@ std::vector<int> list_processes() {
 }
 
 std::vector<int> list_children(int pid) {
-  // Each thread has the children it forked. The file needs CONFIG_PROC_CHILDREN, which every
-  // distribution's kernel has; where it is missing, the parents of all processes are asked.
+  const std::vector<int> threads = list_threads(pid);
+  const auto of_parent = [pid](const std::vector<int>& processes) {
+    std::vector<int> children;
+    for (const int other : processes) {
+      const std::optional<ProcessStatus> status = read_status(other);
+      if (status && status->parent == pid) children.push_back(other);
+    }
+    return children;
+  };
+  // Each thread has the children it forked: a process may have more threads than there are
+  // processes.
+  constexpr size_t kFewThreads = 32;
+  if (threads.size() > kFewThreads) {
+    const std::vector<int> processes = list_processes();
+    if (processes.size() < threads.size()) return of_parent(processes);
+  }
   std::vector<int> children;
   bool known = false;
-  for (const int tid : list_threads(pid)) {
+  for (const int tid : threads) {
     const std::string file = "task/" + std::to_string(tid) + "/children";
     const std::optional<std::string> text = read_whole(proc_path(pid, file.c_str()), 1 << 20);
     if (!text) continue;
@@ -373,16 +387,8 @@ std::vector<int> list_children(int pid) {
       take(rest, " ");
     }
   }
-  if (!known) {
-    DIR* dir = opendir("/proc");
-    if (!dir) return children;
-    for (const int other : list_numbers(dir)) {
-      const std::optional<ProcessStatus> status = read_status(other);
-      if (status && status->parent == pid) children.push_back(other);
-    }
-    closedir(dir);
-  }
-  return children;
+  // The file needs CONFIG_PROC_CHILDREN, which every distribution's kernel has.
+  return known ? children : of_parent(list_processes());
 }
 
 std::vector<int> list_descendants(int pid) {

@@ -6,8 +6,11 @@
 #include <algorithm>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <latch>
 #include <string>
 #include <sys/syscall.h>
+#include <thread>
+#include <vector>
 
 namespace gordian::process {
 namespace {
@@ -97,6 +100,19 @@ TEST(Live, WhatHasGoneIsAbsent) {
   EXPECT_EQ(read_exe(gone), "");
   EXPECT_TRUE(read_argv(gone).empty());
   EXPECT_TRUE(list_children(gone).empty());
+}
+
+TEST(Live, ChildrenOfAProcessWithMoreThreadsThanThereAreProcesses) {
+  constexpr size_t kMostThreads = 2000;
+  const size_t count = list_processes().size() + 50;
+  if (count > kMostThreads) GTEST_SKIP() << "too many processes here";
+  const BlockedChild child(wait_for_ever);
+  std::latch over(1);
+  std::vector<std::jthread> threads;
+  for (size_t i = 0; i < count; ++i) threads.emplace_back([&over] { over.wait(); });
+  EXPECT_THAT(list_children(getpid()), ::testing::Contains(child.pid()));
+  EXPECT_THAT(list_children(child.pid()), ::testing::IsEmpty());
+  over.count_down();
 }
 
 TEST(Live, KnowsChildrenSignalsAndArguments) {

@@ -28,6 +28,7 @@ constexpr milliseconds kInterval{20};
 // The judge's share of a core, in the long run; what it saves it may spend when something happens.
 constexpr int kShareDivisor = 250;
 constexpr nanoseconds kMaxCredit = milliseconds(60);
+constexpr std::chrono::microseconds kLongestGlance{500};
 constexpr milliseconds kFirstBackoff{20};
 constexpr milliseconds kMaxBackoff{500};
 
@@ -47,11 +48,11 @@ void Judge::finish(int pid) {
   if (const auto known = latest_.find(pid); known != latest_.end()) known->second->finish();
 }
 
-void Judge::finish_ended() {
+void Judge::finish_ended(int except) {
   std::vector<pollfd> descriptors;
   std::vector<WatchedProcess*> owners;
   for (const auto& [pid, process] : latest_) {
-    if (!process->is_alive() || process->end_descriptor() < 0) continue;
+    if (pid == except || !process->is_alive() || process->end_descriptor() < 0) continue;
     descriptors.push_back({.fd = process->end_descriptor(), .events = POLLIN, .revents = 0});
     owners.push_back(process);
   }
@@ -67,7 +68,6 @@ bool Judge::has_live() const {
 }
 
 std::vector<model::Finding> Judge::look() {
-  const nanoseconds started = process::own_processor_time();
   const Clock::time_point now = Clock::now();
   if (last_look_ != Clock::time_point{}) {
     credit_ = std::min(kMaxCredit, credit_ + (now - last_look_) / kShareDivisor);
@@ -82,6 +82,9 @@ std::vector<model::Finding> Judge::look() {
     process->save_if_remote();
     look_at(*process, result);
   }
+  // Whoever has the other cores may have had this one too for a while; and to ask for the processor
+  // time costs as much as a look at a few threads.
+  credit_ -= std::min<nanoseconds>(Clock::now() - now, kLongestGlance);
   std::vector<model::Finding> findings;
   const bool changed = result.signature != last_signature_;
   if (any_board && result.worth) {
@@ -91,11 +94,12 @@ std::vector<model::Finding> Judge::look() {
     if (affordable && now - last_examination_ >= backoff_) {
       last_signature_ = result.signature;
       last_examination_ = now;
+      const nanoseconds started = process::own_processor_time();
       findings = examine();
+      credit_ -= process::own_processor_time() - started;
       backoff_ = std::min(kMaxBackoff, std::max(kFirstBackoff, backoff_ * 2));
     }
   }
-  credit_ -= process::own_processor_time() - started;
   interval_ = credit_ < -kMaxCredit ? kInterval * 2 : kInterval;
   return findings;
 }

@@ -30,7 +30,8 @@ class Judge {
 
   void add(std::unique_ptr<WatchedProcess> process);
   void finish(int pid);  // it has exited
-  void finish_ended();   // all that have, by their descriptors
+  // All that have, by their descriptors; but for that whose end the caller hears of anyway.
+  void finish_ended(int except = 0);
 
   [[nodiscard]] const std::vector<std::unique_ptr<WatchedProcess>>& processes() const {
     return processes_;

@@ -177,7 +177,7 @@ void Session::take_signals() {
 }
 
 void Session::wait_for_child() {
-  judge_.finish_ended();
+  judge_.finish_ended(child_);
   while (const std::optional<ChildState> state = poll_child(child_)) {
     if (state->ended) {
       end_ = *state;
@@ -248,7 +248,7 @@ void Session::name_unwatched() {
 }
 
 void Session::look() {
-  judge_.finish_ended();
+  judge_.finish_ended(child_);
   bool deadlock = false;
   for (model::Finding& finding : judge_.look()) {
     audience_.on_headline(finding);

@@ -50,7 +50,20 @@ bool is_plain(const pthread_mutex_t* mutex) {
   return (kind & (kNeedsCare | kSharedBit)) == 0 && (kind & kTypeMask) != kRecursiveType;
 }
 
+// Sections are mostly short: whoever is about to leave his is waited for awake, for less time than
+// it takes to publish a wait, and to be woken by the kernel.
+int try_again(pthread_mutex_t* mutex) {
+  constexpr int kPauses = 30;
+  for (int i = 0; i < kPauses; ++i) {
+    __builtin_ia32_pause();
+    if (__atomic_load_n(&mutex->__data.__lock, __ATOMIC_RELAXED) == 0)
+      return real.pthread_mutex_trylock(mutex);
+  }
+  return EBUSY;
+}
+
 __attribute__((noinline)) int finish_lock(pthread_mutex_t* mutex, int result, CallSite site) {
+  if (result == EBUSY && is_plain(mutex)) result = try_again(mutex);
   if (result == EBUSY) return lock_contended(mutex, site);
   if (is_taken(result)) note_acquired(request_of(mutex), site);
   return result;

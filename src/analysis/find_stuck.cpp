@@ -200,6 +200,10 @@ Reason Judge::doubt_of(const std::vector<uint32_t>& members) const {
         (resource.posted_in_handler || resource.posts_from_handler_possible)) {
       return {ReasonCode::SignalHandlerMayPost, resource.id, id, {}};
     }
+    // A signal ends such a call with EINTR (flock(2)): the usual way to give it a time limit.
+    const model::Process& process = snapshot_.processes[index_of(thread(member).process)];
+    if (resource.kind == ResourceKind::FileLock && process.handles_signals)
+      return {ReasonCode::SignalHandlerMayPost, resource.id, id, {}};
     if (thread(member).inexact) return {ReasonCode::InexactCard, {}, id, {}};
     Reason holders = doubt_of_holders(member, members);
     if (holders.code != ReasonCode::None) return holders;

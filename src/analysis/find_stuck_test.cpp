@@ -488,6 +488,20 @@ TEST(FindStuck, AnyThreadOfAProcessCanReleaseItsFileLock) {
   EXPECT_EQ(findings[0].reason.thread, idle);
 }
 
+TEST(FindStuck, ASignalMayEndAWaitForAFileLock) {
+  TestSnapshot it;
+  const auto other = it.process();
+  const ThreadId left = it.thread(), right = it.thread(other);
+  const ResourceId a = it.resource(ResourceKind::FileLock), b = it.resource(ResourceKind::FileLock);
+  it.holds(left, a).wants(left, b).holds(right, b).wants(right, a);
+  it.snapshot.processes[index_of(other)].handles_signals = true;
+  const auto findings = find_stuck(it.snapshot);
+  ASSERT_THAT(findings, SizeIs(1));
+  EXPECT_EQ(findings[0].verdict, Verdict::Stall);
+  EXPECT_EQ(findings[0].reason.code, ReasonCode::SignalHandlerMayPost);
+  EXPECT_EQ(findings[0].reason.thread, right);
+}
+
 TEST(FindStuck, AFileLockHeldByAWorkingProcessIsNoStall) {
   TestSnapshot it;
   const ThreadId at_work = it.thread(it.process()), left = it.thread(), right = it.thread();

@@ -179,7 +179,7 @@ std::string reason_sentence(const model::Finding& finding, const Labels& labels)
     case ReasonCode::NoKernelEvidence:
       return say("the kernel did not confirm the wait of " + thread);
     case ReasonCode::SignalHandlerMayPost:
-      return say("the program catches signals, and a signal handler may post " + lock);
+      return say("the program catches signals, and one of them may end the wait for " + lock);
     case ReasonCode::StuckForLong:
       return say("they have not moved for long, but nothing shows that they never will");
     case ReasonCode::OwnerUnknown:

@@ -10,6 +10,12 @@
 // JSON(flock-self): verdict=deadlock kind=file-lock|self-lock
 // JSON(flock-and-mutex): verdict=deadlock kind=file-lock|mixed knot=left,right
 //
+// A wait for a file lock gets its time limit from a signal.
+// RUN(flock-alarm): gordian run -- %program %case
+// EXIT(flock-alarm): 0
+// JSON(flock-alarm): no verdict=deadlock
+// STDOUT(flock-alarm): Interrupted
+//
 // RUN(consistent, fcntl-refused, try, queue, ranges): gordian run -- %program %case
 // EXIT(consistent, fcntl-refused, try, queue, ranges): 0
 // JSON(consistent, fcntl-refused, try, queue, ranges): no verdict=deadlock
@@ -24,6 +30,7 @@
 #include <fcntl.h>
 #include <new>
 #include <pthread.h>
+#include <signal.h>
 #include <string>
 #include <sys/file.h>
 #include <sys/mman.h>
@@ -85,6 +92,22 @@ void cross(Lock lock) {
 
 void by_flock() {
   cross([](int descriptor) { flock(descriptor, LOCK_EX); });
+}
+
+// Neither is restarted: the first whose alarm rings gives up, and the other gets both.
+void flock_alarm() {
+  cross([](int descriptor) {
+    struct sigaction action = {};
+    action.sa_handler = [](int) {};
+    sigaction(SIGALRM, &action, nullptr);
+    alarm(1);
+    if (flock(descriptor, LOCK_EX) != 0 && errno == EINTR) {
+      std::puts("Interrupted");
+      std::fflush(stdout);
+      std::exit(0);
+    }
+    alarm(0);
+  });
 }
 
 void ofd() {
@@ -233,6 +256,7 @@ void ranges() {
 int main(int argc, char** argv) {
   return scenario::run_case(argc, argv,
                             {{"flock", by_flock},
+                             {"flock-alarm", flock_alarm},
                              {"ofd", ofd},
                              {"fcntl-and-mutex", fcntl_and_mutex},
                              {"flock-self", flock_self},

@@ -36,6 +36,12 @@ Result<std::string> parse_options(CLI::App& app, const Args& words, const Comman
     if (command.more_help != nullptr) hint += std::string("; ") + command.more_help;
     return Error(error.what(), hint);
   }
+  // A script's "$UNSET" must not lose what it asked for.
+  for (const CLI::Option* const option : app.get_options()) {
+    for (const std::string& word : option->results()) {
+      if (word.empty()) return Error(option->get_name() + ": what it is given is empty");
+    }
+  }
   return std::string();
 }
 

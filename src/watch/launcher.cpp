@@ -51,13 +51,15 @@ Result<SignalPort> SignalPort::open() {
     normal.sa_handler = SIG_DFL;
     sigaction(signal, &normal, nullptr);
   }
-  // Writing a report into a closed pipe is an error to handle, not a reason to die.
-  struct sigaction pipe_action {};
-  sigaction(SIGPIPE, nullptr, &pipe_action);
-  port.inherited_.emplace_back(SIGPIPE, pipe_action);
-  struct sigaction ignore {};
-  ignore.sa_handler = SIG_IGN;
-  sigaction(SIGPIPE, &ignore, nullptr);
+  // Writing a report into a closed pipe, or past the limit on file sizes, is an error to handle,
+  // not a reason to die: also when the program is over, and what it was hazarding is written.
+  for (const int signal : {SIGPIPE, SIGXFSZ}) {
+    struct sigaction ignore {};
+    ignore.sa_handler = SIG_IGN;
+    struct sigaction old {};
+    sigaction(signal, &ignore, &old);
+    port.only_in_child_.emplace_back(signal, old);
+  }
 
   if (sigprocmask(SIG_BLOCK, &taken, &port.inherited_mask_) != 0)
     return Error::from_errno("sigprocmask");
@@ -70,11 +72,12 @@ SignalPort& SignalPort::operator=(SignalPort&& other) noexcept {
   std::swap(fd_, other.fd_);
   std::swap(inherited_mask_, other.inherited_mask_);
   std::swap(inherited_, other.inherited_);
+  std::swap(only_in_child_, other.only_in_child_);
   return *this;
 }
 
 SignalPort::~SignalPort() {
-  if (fd_) restore_in_child();
+  if (fd_) restore();
 }
 
 std::vector<SignalPort::Signal> SignalPort::receive() {
@@ -88,6 +91,11 @@ std::vector<SignalPort::Signal> SignalPort::receive() {
 }
 
 void SignalPort::restore_in_child() const {
+  for (const auto& [signal, action] : only_in_child_) sigaction(signal, &action, nullptr);
+  restore();
+}
+
+void SignalPort::restore() const {
   for (const auto& [signal, action] : inherited_) sigaction(signal, &action, nullptr);
   sigprocmask(SIG_SETMASK, &inherited_mask_, nullptr);
 }

@@ -40,8 +40,11 @@ class SignalPort {
   explicit SignalPort(FileDescriptor fd) : fd_(std::move(fd)) {}
 
   FileDescriptor fd_;
+  void restore() const;
+
   sigset_t inherited_mask_{};
   std::vector<std::pair<int, struct sigaction>> inherited_;
+  std::vector<std::pair<int, struct sigaction>> only_in_child_;
 };
 
 struct Launch {

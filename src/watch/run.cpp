@@ -168,8 +168,10 @@ void Session::take_signals() {
             signal.number == SIGQUIT) {
           asked_to_end_ = signal.number;
         }
-        // What the terminal sends, it sends to the whole group: the program has it already.
-        if (signal.from_process) kill(child_, signal.number);
+        // What the terminal sends, it sends to the whole group: the program has it already. But
+        // that it has been closed, it tells the leader of the session alone.
+        if (signal.from_process || (signal.number == SIGHUP && getsid(0) == getpid()))
+          kill(child_, signal.number);
         break;
     }
   }

@@ -184,7 +184,8 @@ void remove_from(BucketScope& bucket, uint64_t low, uint64_t high) {
       if (previous == 0) {
         bucket.set_first(next);
       } else {
-        entry_at(previous).page_link = next;
+        // claim_entry may still read the link of an entry that was free when it looked.
+        __atomic_store_n(&entry_at(previous).page_link, uint64_t{next}, __ATOMIC_RELAXED);
       }
       end_generation(entry.address);
       if (is_recording()) record_end_of(entry.address);

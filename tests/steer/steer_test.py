@@ -15,7 +15,11 @@ from harness import expect
 
 def predict(world, program, *words):
     """What gordian run finds possible in a lucky run, as a file."""
-    result = world.watch(world.kind(program), *words, options=("--json", world.path("found.json")))
+    # Its luck is time alone (luck.h), and on a busy machine it may run out.
+    for _ in range(4):
+        result = world.watch(world.kind(program), *words, options=("--json", world.path("found.json")))
+        if result.status == 0:
+            break
     expect(result.status == 0, "the lucky run ends well", result)
     findings = world.report("found.json")["findings"]
     expect([f["verdict"] for f in findings] == ["possible"], "predicted", result)

@@ -208,6 +208,11 @@ class shared_word {
   bool is_open_for(mode wanted) const noexcept {
     return is_open(word_.load(std::memory_order_relaxed), wanted);
   }
+  // True: whoever waits in this mode has left its mark, and so will be woken.
+  bool has_mark_of(mode wanted) const noexcept {
+    const std::uint64_t mark = wanted == mode::exclusive ? writers_wait : readers_wait;
+    return (word_.load(std::memory_order_relaxed) & mark) != 0;
+  }
   // True: what keeps a reader out now is a waiting writer, not one that holds.
   bool readers_wait_for_writers() const noexcept {
     const std::uint64_t now = word_.load(std::memory_order_relaxed);

@@ -214,12 +214,14 @@ bool eventually(Condition condition) {
   return true;
 }
 
-// Every request registered is one that its lock refuses now: nobody is on the way.
+// Every request registered is one that its lock refuses now, and that has left its mark there:
+// nobody is on the way. Without the mark of a writer a reader would still be let in.
 bool all_really_wait(std::size_t count) {
   auto& books = gordian::detail::the_registry();
   const gordian::detail::leaf_hold hold(books.lock);
   for (const auto* wait = books.waits; wait != nullptr; wait = wait->next, --count) {
     if (count == 0 || wait->shared->is_open_for(wait->wanted)) return false;
+    if (!wait->shared->has_mark_of(wait->wanted)) return false;
   }
   return count == 0;
 }
@@ -283,6 +285,8 @@ void run_random_program(unsigned seed, Counts& counts) {
       ASSERT_TRUE(eventually([&] { return actors[t].state() != State::Busy; })) << "missed";
       ASSERT_EQ(actors[t].state(), State::Refused);
       model.wants_[t] = {};
+      // Whoever gives up wakes the others, who then leave their marks anew.
+      ASSERT_TRUE(settle());
     } else {
       ASSERT_TRUE(settle()) << "stuck, or a false deadlock";
       counts.waits += model.wants_[t].lock >= 0;

@@ -217,16 +217,6 @@ std::optional<ThreadReading> TaskDirectory::read_brief(int tid) const {
   return reading;
 }
 
-std::optional<std::string> TaskDirectory::comm(int tid) const {
-  char name[32];
-  char buffer[64];
-  std::snprintf(name, sizeof name, "%d/comm", tid);
-  std::optional<std::string_view> text = read_short(fd_.get(), name, buffer);
-  if (!text) return std::nullopt;
-  if (text->ends_with('\n')) text->remove_suffix(1);
-  return std::string(*text);
-}
-
 std::vector<int> list_threads(int pid) {
   const Result<TaskDirectory> tasks = TaskDirectory::open(pid);
   return tasks ? tasks->list() : std::vector<int>();

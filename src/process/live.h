@@ -57,7 +57,6 @@ class TaskDirectory {
   [[nodiscard]] std::optional<ThreadReading> read(int tid) const;  // all fields
   // Brief, unless it sleeps outside system calls: then it may have ended.
   [[nodiscard]] std::optional<ThreadReading> read_brief(int tid) const;
-  [[nodiscard]] std::optional<std::string> comm(int tid) const;
 
  private:
   TaskDirectory(int pid, FileDescriptor fd) : pid_(pid), fd_(std::move(fd)) {}

@@ -256,7 +256,7 @@ void LiveProcess::read_again(size_t thread) {
 
 std::string LiveProcess::name(size_t thread) const {
   const ThreadReading& reading = first_[thread];
-  return reading.is_brief ? tasks_.comm(reading.tid).value_or("") : reading.comm;
+  return reading.is_brief ? read_comm(reading.tid) : reading.comm;
 }
 
 bool LiveProcess::has_not_run() const {

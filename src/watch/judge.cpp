@@ -178,8 +178,7 @@ void Judge::name_threads(const Case& current, model::Finding& finding) {
     const auto index = static_cast<size_t>(thread.process);
     if (thread.role != model::Role::Knot || index >= current.processes.size()) continue;
     WatchedProcess& process = *current.processes[index];
-    if (thread.name.empty() && process.tasks() != nullptr)
-      thread.name = process.tasks()->comm(thread.tid).value_or("");
+    if (thread.name.empty()) thread.name = process::read_comm(thread.tid);
     const model::Thread& source = current.now.snapshot.threads[static_cast<size_t>(thread.id)];
     process.remember_name(source.uid, thread.name);
   }

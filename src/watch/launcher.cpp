@@ -52,7 +52,7 @@ Result<SignalPort> SignalPort::open() {
     sigaction(signal, &normal, nullptr);
   }
   // Writing a report into a closed pipe, or past the limit on file sizes, is an error to handle,
-  // not a reason to die: also when the program is over, and what it was hazarding is written.
+  // not a reason to die: also when the program is over, and its hazards are written.
   for (const int signal : {SIGPIPE, SIGXFSZ}) {
     struct sigaction ignore {};
     ignore.sa_handler = SIG_IGN;

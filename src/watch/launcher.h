@@ -39,9 +39,9 @@ class SignalPort {
  private:
   explicit SignalPort(FileDescriptor fd) : fd_(std::move(fd)) {}
 
-  FileDescriptor fd_;
   void restore() const;
 
+  FileDescriptor fd_;
   sigset_t inherited_mask_{};
   std::vector<std::pair<int, struct sigaction>> inherited_;
   std::vector<std::pair<int, struct sigaction>> only_in_child_;

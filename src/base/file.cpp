@@ -52,6 +52,22 @@ Result<std::string> read_file(const std::string& path, size_t max_bytes) {
   }
 }
 
+FileDescriptor create_nameless() {
+  const char* chosen = std::getenv("TMPDIR");
+  for (const char* folder : {chosen, "/var/tmp", "/tmp"}) {
+    if (folder == nullptr || *folder == '\0') continue;
+    FileDescriptor fd(::open(folder, O_TMPFILE | O_RDWR | O_CLOEXEC, kOwnerOnly));
+    if (fd) return fd;
+    // Not every file system can do without a name.
+    std::string name = std::string(folder) + "/gordian.XXXXXX";
+    fd = FileDescriptor(::mkostemp(name.data(), O_CLOEXEC));
+    if (!fd) continue;
+    ::unlink(name.c_str());
+    return fd;
+  }
+  return FileDescriptor();
+}
+
 Result<void> write_all(int fd, std::string_view text) {
   while (!text.empty()) {
     const ssize_t count = ::write(fd, text.data(), text.size());

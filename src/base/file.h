@@ -46,6 +46,10 @@ Result<std::string> read_file(const std::string& path, size_t max_bytes = kMaxFi
 // link at `path` is refused, not followed. A device or a pipe is simply written to.
 Result<void> write_file(const std::string& path, std::string_view text);
 
+// A new, empty file without a name, which is gone with its last descriptor; in TMPDIR, else in
+// /var/tmp, else in /tmp: a large one may not fit into a /tmp in memory. None: no folder takes it.
+FileDescriptor create_nameless();
+
 // All of `text`, through short writes and interruptions.
 Result<void> write_all(int fd, std::string_view text);
 

@@ -34,6 +34,20 @@ TEST_F(FileTest, ReadsBackWhatWasWritten) {
   EXPECT_EQ(*read_file(path("a")), text);
 }
 
+TEST_F(FileTest, ANamelessFileIsWrittenAndLeavesNothing) {
+  ASSERT_EQ(::setenv("TMPDIR", folder_.c_str(), 1), 0);
+  const FileDescriptor file = create_nameless();
+  ::unsetenv("TMPDIR");
+  struct stat found {};
+
+  ASSERT_TRUE(file);
+  EXPECT_TRUE(write_all(file.get(), "text"));
+  ASSERT_EQ(::fstat(file.get(), &found), 0);
+  EXPECT_EQ(found.st_mode & 0777, 0600U);
+  EXPECT_EQ(*read_file("/proc/self/fd/" + std::to_string(file.get())), "text");
+  EXPECT_EQ(entries(), 0U);
+}
+
 TEST_F(FileTest, ReplacesAFileAndLeavesNothingBeside) {
   ASSERT_TRUE(write_file(path("a"), "old and long"));
   ASSERT_TRUE(write_file(path("a"), "new"));

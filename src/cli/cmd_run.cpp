@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // gordian run: watch a program, report the deadlock the moment it happens, warn of those that did
 // not.
+#include "base/file.h"
 #include "cli/command.h"
+#include "cli/recorded_run.h"
 #include "cli/run_options.h"
 #include "cli/run_reporter.h"
 #include "watch/run.h"
@@ -30,10 +32,18 @@ Result<int> run_run(const Args& args) {
   }
   RunReporter reporter(options, "run");
   GORDIAN_TRY(, reporter.open());
-  GORDIAN_TRY(const watch::RunOutcome outcome, watch::run(options.run, reporter));
-  std::optional<int> status = reporter.finish(outcome);
+  watch::RunOptions run = options.run;
+  FileDescriptor recording;
+  if (options.confirm) {
+    GORDIAN_TRY(recording =, record_in_passing(run));
+  }
+  GORDIAN_TRY(watch::RunOutcome outcome, watch::run(run, reporter));
   // A deadlock needs no confirmation, and a user who ended the program wants to see it ended.
-  if (options.confirm && !outcome.ended_by_judge && outcome.asked_to_end == 0) {
+  const bool confirms = options.confirm && !outcome.ended_by_judge && outcome.asked_to_end == 0;
+  if (confirms) reporter.predict(run.record, outcome);
+  recording.reset();
+  std::optional<int> status = reporter.finish(outcome);
+  if (confirms) {
     GORDIAN_TRY(status =, reporter.confirm());
   }
   return end_as(outcome, status);

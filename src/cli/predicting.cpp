@@ -104,6 +104,8 @@ Result<std::vector<model::Finding>> predict_recording(trace::RecordingFile file,
       run.read(detail, sink, progress);
       return Result<void>();
     };
+    totals.missing += run.facts().lost + run.facts().dropped_objects;
+    totals.ends_early = totals.ends_early || !run.facts().has_end || !run.facts().damage.empty();
     const std::string label = "reading " + escape_for_terminal(path);
     const trace::RunSketch sketch =
         run.sketch([&](uint64_t done, uint64_t) { show(label, done, 2 * run.byte_count()); });
@@ -113,6 +115,7 @@ Result<std::vector<model::Finding>> predict_recording(trace::RecordingFile file,
     }
     GORDIAN_TRY(std::vector<model::Finding> findings,
                 predict_run(run, read, label, options, totals, show));
+    totals.missing += run.facts().left_out;
     put_into_words(findings, run);
     for (model::Finding& finding : findings) {
       finding.source = path;

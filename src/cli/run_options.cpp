@@ -34,7 +34,8 @@ Result<RunCommandLine> parse_run_options(const Args& args, const RunWords& words
                "Also show the patterns that cannot happen, with the reason");
   if (words.can_confirm) {
     app.add_flag("--confirm", options.confirm,
-                 "Run it again, steered, to see whether what is possible really happens");
+                 "Record it, predict from that, and run it again, steered, to see whether what is\n"
+                 "possible really happens");
   }
   app.add_flag("--strict", options.strict,
                "Exit with 66 also for what may be wrong (possible, stall)");

@@ -3,6 +3,7 @@
 
 #include "base/text.h"
 #include "cli/confirming.h"
+#include "cli/recorded_run.h"
 #include "cli/report_head.h"
 #include "report/fingerprint.h"
 #include "report/json.h"
@@ -103,10 +104,23 @@ void RunReporter::on_notice(const std::string& notice) {
   if (!options_.quiet) say("gordian: " + escape_for_terminal(notice) + "\n");
 }
 
+void RunReporter::predict(const watch::RecordOptions& record, watch::RunOutcome& outcome) {
+  const Result<report::TraceTotals> totals = add_predictions(record, options_.quiet, outcome);
+  if (!totals) {
+    on_notice("nothing was predicted: " + totals.error().message);
+    return;
+  }
+  if (options_.quiet) return;
+  for (const std::string& line : report::what_is_missing(*totals)) say("gordian: " + line + "\n");
+}
+
 std::optional<int> RunReporter::finish(const watch::RunOutcome& outcome) {
   fill(outcome);
   report::Report hazards = report_;
   hazards.findings.clear();
+  // What is confirmed is named by its number.
+  text_.numbered = options_.confirm;
+  text_.first_number = report_.findings.size() + 1;
   for (model::Finding hazard : outcome.hazards) {
     hazard.fingerprint = report::fingerprint(hazard);
     if (!told_.is_news(hazard) || is_suppressed(hazard)) continue;

@@ -32,6 +32,9 @@ class RunReporter final : public watch::Audience {
   // What the run showed of an order file; before finish().
   void set_order(report::OrderReport order) { report_.order = std::move(order); }
 
+  // What the recording of the run says of its hazards, before finish(). Says so if it cannot.
+  void predict(const watch::RecordOptions& record, watch::RunOutcome& outcome);
+
   // Hazards, the last lines, the files. The exit status of gordian, if it is not the program's.
   std::optional<int> finish(const watch::RunOutcome& outcome);
 

@@ -35,23 +35,6 @@ constexpr std::string_view kXzMagic{
 constexpr std::string_view kGzipMagic = "\x1f\x8b";
 constexpr std::string_view kBzipMagic = "BZh";
 
-// A file without a name, where a large one may lie: cores are larger than a /tmp in memory.
-FileDescriptor create_nameless() {
-  const char* chosen = std::getenv("TMPDIR");
-  for (const char* folder : {chosen, "/var/tmp", "/tmp"}) {
-    if (folder == nullptr || *folder == '\0') continue;
-    FileDescriptor fd(::open(folder, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600));
-    if (fd) return fd;
-    // Not every file system can do without a name.
-    std::string name = std::string(folder) + "/gordian-core.XXXXXX";
-    fd = FileDescriptor(::mkostemp(name.data(), O_CLOEXEC));
-    if (!fd) continue;
-    ::unlink(name.c_str());
-    return fd;
-  }
-  return FileDescriptor();
-}
-
 bool is_zero(std::span<const std::byte> bytes) {
   return bytes.empty() || (bytes[0] == std::byte{0} &&
                            std::memcmp(bytes.data(), bytes.data() + 1, bytes.size() - 1) == 0);

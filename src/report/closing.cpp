@@ -77,20 +77,6 @@ std::string read_line(const TraceTotals& trace) {
   return text;
 }
 
-std::vector<std::string> cut_lines(const TraceTotals& trace) {
-  std::vector<std::string> lines;
-  if (trace.patterns_cut)
-    lines.emplace_back("there are more lock cycles than were looked at; some may be missing");
-  if (trace.unchecked > 0)
-    lines.push_back(counted(trace.unchecked, "lock cycle") + " not judged: there are too many");
-  if (trace.searches_cut)
-    lines.emplace_back(
-        "the search for other orders of critical sections was cut short; a refuted pattern that "
-        "says "
-        "so may be possible after all");
-  return lines;
-}
-
 std::vector<std::string> dropped_lines(const Dropped& dropped) {
   std::vector<std::string> lines;
   const auto say = [&](uint64_t count, std::string_view noun, std::string_view what) {
@@ -114,6 +100,24 @@ std::vector<std::string> dropped_lines(const Dropped& dropped) {
 
 }  // namespace
 
+std::vector<std::string> what_is_missing(const TraceTotals& trace) {
+  std::vector<std::string> lines;
+  if (trace.patterns_cut)
+    lines.emplace_back("there are more lock cycles than were looked at; some may be missing");
+  if (trace.unchecked > 0)
+    lines.push_back(counted(trace.unchecked, "lock cycle") + " not judged: there are too many");
+  if (trace.searches_cut)
+    lines.emplace_back(
+        "the search for other orders of critical sections was cut short; a refuted pattern that "
+        "says so may be possible after all");
+  if (trace.missing > 0)
+    lines.push_back(counted(trace.missing, "record") +
+                    " missing: lost when it was recorded, or of no use without what was lost");
+  if (trace.ends_early)
+    lines.emplace_back("the recording is damaged, or ends before its program did");
+  return lines;
+}
+
 std::string closing(const Report& report, const TextOptions& options) {
   std::string out;
   const auto line = [&](const std::string& text) { out += "gordian: " + text + "\n"; };
@@ -128,7 +132,7 @@ std::string closing(const Report& report, const TextOptions& options) {
   for (const std::string& unused : report.unused_suppressions) line(clean(unused, 600));
   for (const std::string& text : dropped_lines(report.dropped)) line(text);
   if (report.trace)
-    for (const std::string& text : cut_lines(*report.trace)) line(text);
+    for (const std::string& text : what_is_missing(*report.trace)) line(text);
   line(found_line(report, options));
   line(report.trace ? read_line(*report.trace) : watched_line(report.run));
   return out;

@@ -239,6 +239,8 @@ Json trace_json(const TraceTotals& trace) {
   out["patterns_cut"] = trace.patterns_cut;
   out["searches_cut"] = trace.searches_cut;
   out["complete_memory"] = trace.complete_memory;
+  out["missing"] = trace.missing;
+  out["ends_early"] = trace.ends_early;
   out["elapsed_seconds"] = seconds(trace.elapsed);
   return out;
 }

@@ -69,7 +69,14 @@ struct TraceTotals {
   bool patterns_cut = false;
   bool searches_cut = false;
   bool complete_memory = false;  // in every file
+  // Of recordings: what did not fit when they were made or depends on that, and whether one is
+  // damaged or ends before its program did.
+  uint64_t missing = 0;
+  bool ends_early = false;
   std::chrono::nanoseconds elapsed{0};
+
+  // All that the files should show was seen.
+  [[nodiscard]] bool is_whole() const { return missing == 0 && !ends_early; }
 };
 
 // One steered run of a program.

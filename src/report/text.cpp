@@ -372,7 +372,8 @@ std::string findings_text(const Report& report, const TextOptions& options) {
   std::string out;
   for (const Finding* finding : shown) {
     if (options.numbered) {
-      const std::string number = std::to_string(finding - report.findings.data() + 1);
+      const std::string number = std::to_string(
+          options.first_number + static_cast<size_t>(finding - report.findings.data()));
       out += styled(Style::Dim, "finding " + number + "\n", options);
     }
     out += to_text(*finding, options);

@@ -9,15 +9,18 @@
 #include "model/finding.h"
 #include "report/report.h"
 
+#include <cstddef>
 #include <string>
+#include <vector>
 
 namespace gordian::report {
 
 struct TextOptions {
   bool color = false;         // the caller knows whether it writes to a terminal
   bool show_refuted = false;  // --refuted
-  bool numbered = false;      // findings_text(): above each its place in the report, from 1
-  std::string folder = {};    // source files below it are shown relative to it; empty: as they are
+  bool numbered = false;      // findings_text(): above each its place in the report
+  size_t first_number = 1;
+  std::string folder = {};  // source files below it are shown relative to it; empty: as they are
 };
 
 // One line with its newline:
@@ -35,6 +38,9 @@ std::string to_text(const model::Finding& finding, const TextOptions& options = 
 // Headlines and stories of all findings of the report that are to be shown, weak ones last. Refuted
 // ones only if asked for.
 std::string findings_text(const Report& report, const TextOptions& options = {});
+
+// Sentences: what the look at recorded runs left out, and why.
+std::vector<std::string> what_is_missing(const TraceTotals& trace);
 
 // The last lines of a run, each beginning with "gordian: ": what was found, what was watched, what
 // was dropped, which suppressions were used or not, which processes could not be watched.

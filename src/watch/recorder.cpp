@@ -48,6 +48,20 @@ void append(std::vector<std::byte>& to, const T& value) {
   to.insert(to.end(), bytes.begin(), bytes.end());
 }
 
+Result<FileDescriptor> make_file(const std::string& path) {
+  FileDescriptor file(
+      open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY | O_NOFOLLOW, 0600));
+  if (!file) {
+    if (errno == ELOOP) {
+      return Error("is a symbolic link",
+                   "name the file itself: a link could lead to somebody else's file")
+          .in(path);
+    }
+    return Error::from_errno("cannot write").in(path);
+  }
+  return file;
+}
+
 }  // namespace
 
 struct Recorder::Process {
@@ -74,21 +88,20 @@ struct Recorder::Process {
   steady_clock::time_point looked_since;
 };
 
-Recorder::Recorder(FileDescriptor file)
-    : file_(std::move(file)), compressor_(ZSTD_createCCtx(), ZSTD_freeCCtx) {}
+Recorder::Recorder(FileDescriptor file, uint64_t limit)
+    : file_(std::move(file)),
+      limit_(limit == 0 ? UINT64_MAX : limit),
+      compressor_(ZSTD_createCCtx(), ZSTD_freeCCtx) {}
 
 Recorder::~Recorder() { finish(); }
 
-Result<std::unique_ptr<Recorder>> Recorder::create(const std::string& path) {
-  FileDescriptor file(
-      open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY | O_NOFOLLOW, 0600));
-  if (!file) {
-    if (errno == ELOOP) {
-      return Error("is a symbolic link",
-                   "name the file itself: a link could lead to somebody else's file")
-          .in(path);
-    }
-    return Error::from_errno("cannot write").in(path);
+Result<std::unique_ptr<Recorder>> Recorder::create(const RecordOptions& options) {
+  FileDescriptor file;
+  if (options.file >= 0) {
+    file = FileDescriptor(fcntl(options.file, F_DUPFD_CLOEXEC, 3));
+    if (!file) return Error::from_errno("cannot keep the file of the recording");
+  } else {
+    GORDIAN_TRY(file =, make_file(options.path));
   }
   format::RecordingFileHeader header{};
   header.magic = format::kRecordingMagic;
@@ -101,10 +114,9 @@ Result<std::unique_ptr<Recorder>> Recorder::create(const std::string& path) {
   header.started_monotonic_ns = now_ns(CLOCK_MONOTONIC);
   std::strncpy(header.tool_version, GORDIAN_VERSION, sizeof(header.tool_version) - 1);
   const auto bytes = std::as_bytes(std::span(&header, 1));
-  GORDIAN_TRY(
-      ,
-      write_all(file.get(), {reinterpret_cast<const char*>(bytes.data()), bytes.size()}).in(path));
-  return std::unique_ptr<Recorder>(new Recorder(std::move(file)));
+  GORDIAN_TRY(, write_all(file.get(), {reinterpret_cast<const char*>(bytes.data()), bytes.size()})
+                    .in(options.path.empty() ? "the recording" : options.path));
+  return std::unique_ptr<Recorder>(new Recorder(std::move(file), options.limit));
 }
 
 void Recorder::start() {
@@ -270,6 +282,10 @@ void Recorder::write_chunk(ChunkType type, uint32_t process, const std::vector<s
   std::memcpy(stored_.data(), &header, sizeof(header));
   const std::string_view bytes(reinterpret_cast<const char*>(stored_.data()),
                                sizeof(header) + size);
+  if (totals_.written + bytes.size() > limit_) {
+    totals_.error = "it takes half of the free space already";
+    return;
+  }
   if (const Result<void> written = write_all(file_.get(), bytes); !written) {
     totals_.error = written.error().message;
     return;

@@ -26,8 +26,12 @@ struct ZSTD_CCtx_s;
 namespace gordian::watch {
 
 struct RecordOptions {
-  std::string path;     // empty: no recording
+  std::string path;     // empty: none, unless there is a
+  int file = -1;        // that is open for writing already, and stays the caller's
+  uint64_t limit = 0;   // bytes; the recording ends early there. 0: none
   bool blocks = false;  // a full ring makes its thread wait; else its records are dropped
+
+  [[nodiscard]] bool wanted() const { return file >= 0 || !path.empty(); }
 };
 
 class Recorder {
@@ -43,8 +47,9 @@ class Recorder {
     std::string error;  // why the file ends early; empty: it does not
   };
 
-  // Makes the file, readable by its owner alone, not through a link. Errors name the path.
-  static Result<std::unique_ptr<Recorder>> create(const std::string& path);
+  // Makes the file, readable by its owner alone, not through a link; or takes the open one. Errors
+  // name the path.
+  static Result<std::unique_ptr<Recorder>> create(const RecordOptions& options);
   ~Recorder();
   Recorder(const Recorder&) = delete;
   Recorder& operator=(const Recorder&) = delete;
@@ -59,7 +64,7 @@ class Recorder {
  private:
   struct Process;
 
-  explicit Recorder(FileDescriptor file);
+  Recorder(FileDescriptor file, uint64_t limit);
   void run();
   uint64_t pass();
   void drop_ended();
@@ -70,6 +75,7 @@ class Recorder {
   void write_chunk(format::ChunkType type, uint32_t process, const std::vector<std::byte>& raw);
 
   FileDescriptor file_;
+  uint64_t limit_;
   std::mutex lock_;  // of processes_, next_process_ and the file
   std::vector<std::unique_ptr<Process>> processes_;
   uint32_t next_process_ = 0;

@@ -83,8 +83,8 @@ class Session {
 };
 
 Result<void> Session::start() {
-  if (!options_.record.path.empty()) {
-    GORDIAN_TRY(recorder_ =, Recorder::create(options_.record.path));
+  if (options_.record.wanted()) {
+    GORDIAN_TRY(recorder_ =, Recorder::create(options_.record));
   }
   const char* const path = getenv("PATH");
   GORDIAN_TRY(target_ =, find_target(options_.command.front(),
@@ -340,10 +340,10 @@ std::string Session::why_unwatched() const {
 Recorder::Totals Session::finish_recording() {
   Recorder::Totals totals = recorder_->finish();
   const std::string& path = options_.record.path;
-  if (!totals.error.empty())
-    audience_.on_notice("the recording in " + path + " ends early: " + totals.error);
+  const std::string recording = path.empty() ? "the recording" : "the recording in " + path;
+  if (!totals.error.empty()) audience_.on_notice(recording + " ends early: " + totals.error);
   if (totals.lost > 0)
-    audience_.on_notice("the recording in " + path + " lost " + std::to_string(totals.lost) +
+    audience_.on_notice(recording + " lost " + std::to_string(totals.lost) +
                         " records; --record-full=block loses none");
   if (totals.dropped_objects > 0)
     audience_.on_notice(

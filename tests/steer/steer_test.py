@@ -68,6 +68,39 @@ def test_from_a_recording(world):
     expect(beyond.status == 2 and "no finding 999" in beyond.err, "said", beyond)
 
 
+def run_and_confirm(world, *words, options=()):
+    result = world.watch(*words, options=("--confirm", "--json", world.path("all.json"), *options), timeout=240)
+    return result, world.report("all.json")
+
+
+# Record, predict, confirm. The schedule is what only a recording knows.
+def test_in_one_go(world):
+    words = (world.kind("mutex/lock_order"), "cycle", "lucky")
+    result, report = run_and_confirm(world, *words)
+    expect(result.status == 66 and "DEADLOCK CONFIRMED" in result.err, "confirmed", result)
+    expect([f["verdict"] for f in report["findings"]] == ["possible", "confirmed"], "the verdicts", result)
+    expect(report["findings"][0]["witness"]["steps"], "the schedule", result)
+    expect("finding 1\nPOSSIBLE" in result.err and "finding 1 confirmed in run" in result.err, "its number", result)
+    expect("/proc/self" not in result.err, "no file is spoken of", result)
+
+
+def test_in_one_go_keeps_the_recording_that_was_asked_for(world):
+    recording = world.path("run.grec")
+    result, _ = run_and_confirm(world, world.kind("mutex/lock_order"), "cycle", "lucky", options=("--record", recording))
+    expect(result.status == 66, "confirmed", result)
+    predicted = world.run(world.gordian, "predict", recording)
+    expect("POSSIBLE" in predicted.out, "the recording", predicted)
+
+
+# A gate lock excludes it: nothing is left to confirm, and nothing is left behind.
+def test_in_one_go_where_nothing_is(world):
+    folder = world.path("temporary")
+    os.mkdir(folder)
+    result = world.watch(world.kind("mutex/lock_order"), "gate", options=("--confirm",), env={"TMPDIR": folder})
+    expect(result.status == 0 and "nothing to confirm" in result.err, "said", result)
+    expect(os.listdir(folder) == [], "nothing left behind", result)
+
+
 def test_three_mutexes(world):
     _, report = confirms(world, "mutex/lock_order", "three")
     knot = [t for t in report["findings"][0]["threads"] if t["role"] == "knot"]

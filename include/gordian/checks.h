@@ -22,6 +22,8 @@
 
 #include <cstring>
 #include <dlfcn.h>
+#include <iterator>
+#include <pthread.h>
 #include <string>
 #include <unordered_map>
 #include <unordered_set>
@@ -77,8 +79,42 @@ struct registry {
   std::atomic<bool> check_waits{false};
 };
 
+inline registry& the_registry();
+
+// A child of fork() has the calling thread alone: the others neither wait nor hold there, and none
+// of them may have been in the middle of the books.
+inline void lock_books_for_fork() {
+  the_registry().lock.lock();
+  the_handler().lock.lock();
+}
+inline void unlock_books_after_fork() {
+  the_handler().lock.unlock();
+  the_registry().lock.unlock();
+}
+inline void keep_own_part_after_fork() {
+  registry& books = the_registry();
+  wait_record* waits = books.waits;
+  books.waits = nullptr;
+  for (wait_record* next = nullptr; waits != nullptr; waits = next) {
+    next = waits->next;
+    if (waits->who != this_record) continue;  // a signal handler may fork while its thread waits
+    waits->previous = nullptr;
+    waits->next = books.waits;
+    if (books.waits != nullptr) books.waits->previous = waits;
+    books.waits = waits;
+  }
+  for (auto thread = books.threads.begin(); thread != books.threads.end();) {
+    thread = thread->second == this_record ? std::next(thread) : books.threads.erase(thread);
+  }
+  unlock_books_after_fork();
+}
+
 inline registry& the_registry() {
-  static registry& books = *new registry;
+  static registry& books = []() -> registry& {
+    auto* made = new registry;
+    pthread_atfork(lock_books_for_fork, unlock_books_after_fork, keep_own_part_after_fork);
+    return *made;
+  }();
   return books;
 }
 

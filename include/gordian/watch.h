@@ -20,6 +20,8 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <new>
+#include <pthread.h>
 #include <string>
 #include <vector>
 
@@ -84,8 +86,24 @@ struct watch_books {
   std::unique_ptr<worker> watchdog;
 };
 
+inline watch_books& the_watch_books();
+
+// As the registry of checks.h. A child of fork() has no watchdog.
+inline void lock_watch_for_fork() { the_watch_books().lock.lock(); }
+inline void unlock_watch_after_fork() { the_watch_books().lock.unlock(); }
+inline void lose_watchdog_after_fork() {
+  watch_books& books = the_watch_books();
+  new (&books.starting) std::mutex;  // whoever had it is not here
+  static_cast<void>(books.watchdog.release());
+  books.lock.unlock();
+}
+
 inline watch_books& the_watch_books() {
-  static watch_books& books = *new watch_books;
+  static watch_books& books = []() -> watch_books& {
+    auto* made = new watch_books;
+    pthread_atfork(lock_watch_for_fork, unlock_watch_after_fork, lose_watchdog_after_fork);
+    return *made;
+  }();
   return books;
 }
 

@@ -5,6 +5,10 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <memory>
+#include <string>
+#include <sys/wait.h>
+#include <unistd.h>
 
 namespace {
 
@@ -22,6 +26,7 @@ namespace {
 
 using gordian::error_kind;
 using gordian::hold;
+using sync_test::Blocker;
 using sync_test::Checked;
 using sync_test::error_of;
 using testing::HasSubstr;
@@ -253,6 +258,29 @@ TEST(Order, AssertionsTellWhatIsHeld) {
   const auto error = error_of([] { gordian::assert_none_held(); });
   ASSERT_NE(error, nullptr);
   EXPECT_THAT(error->what(), HasSubstr("holds \"mutex\", taken at"));
+}
+
+TEST(Order, AForkedChildFindsTheBooksWhole) {
+  const Checked checked;
+  gordian::detail::leaf_lock& books = gordian::detail::the_registry().lock;
+  pid_t child = -1;
+  books.lock();
+  Blocker forker([&] {
+    child = fork();
+    if (child != 0) return;
+    alarm(60);
+    gordian::mutex a("first"), b("second");
+    const hold one(a);
+    const hold two(b);
+    _exit(0);
+  });
+  // It waits for the books; else it has forked, and its child finds them locked for ever.
+  forker.wait_until_blocked();
+  books.unlock();
+  forker.join();
+  int status = -1;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  EXPECT_EQ(status, 0);
 }
 
 TEST(Order, UnlockByAnotherThreadIsMisuse) {

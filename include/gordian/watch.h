@@ -35,12 +35,12 @@ struct time_histogram {
   std::chrono::nanoseconds sum{0};
   std::chrono::nanoseconds longest{0};
 
-  static constexpr double upper_bound_seconds(std::size_t bucket) {
-    return static_cast<double>(std::uint64_t{1} << bucket) * 1e-6;
+  static constexpr std::chrono::nanoseconds upper_bound(std::size_t bucket) {
+    return std::chrono::nanoseconds(std::int64_t{1000} << bucket);
   }
   void add(std::int64_t ns) {
     std::size_t bucket = 0;
-    while (bucket < buckets && ns >= (std::int64_t{1000} << bucket)) ++bucket;
+    while (bucket < buckets && ns >= upper_bound(bucket).count()) ++bucket;
     ++counts[bucket];
     ++count;
     sum += std::chrono::nanoseconds(ns);
@@ -241,9 +241,11 @@ inline std::string prometheus_label(const std::string& text) {
   return result;
 }
 
-inline std::string prometheus_number(double value) {
+// In seconds. By hand: printf would write a comma where the locale does.
+inline std::string prometheus_seconds(std::chrono::nanoseconds time) {
+  const auto ns = static_cast<unsigned long long>(std::max<std::int64_t>(time.count(), 0));
   char text[40];
-  std::snprintf(text, sizeof text, "%.9g", value);
+  std::snprintf(text, sizeof text, "%llu.%09llu", ns / 1'000'000'000, ns % 1'000'000'000);
   return text;
 }
 
@@ -254,12 +256,11 @@ inline void add_histogram(std::string& text, const std::string& metric, const st
   for (std::size_t i = 0; i < time_histogram::buckets; ++i) {
     below += times.counts[i];
     text += metric + "_bucket" + label + ",le=\"" +
-            prometheus_number(time_histogram::upper_bound_seconds(i)) + "\"} " +
-            std::to_string(below) + "\n";
+            prometheus_seconds(time_histogram::upper_bound(i)) + "\"} " + std::to_string(below) +
+            "\n";
   }
   text += metric + "_bucket" + label + ",le=\"+Inf\"} " + std::to_string(times.count) + "\n";
-  text += metric + "_sum" + label + "} " +
-          prometheus_number(static_cast<double>(times.sum.count()) * 1e-9) + "\n";
+  text += metric + "_sum" + label + "} " + prometheus_seconds(times.sum) + "\n";
   text += metric + "_count" + label + "} " + std::to_string(times.count) + "\n";
 }
 
@@ -287,7 +288,7 @@ inline std::string prometheus_text() {
   for (const auto& wait : now.waiting) longest.emplace(wait.lock, wait.waited);
   for (const auto& [lock, waited] : longest) {
     text += "gordian_lock_longest_wait_seconds{lock=\"" + detail::prometheus_label(lock) + "\"} " +
-            detail::prometheus_number(static_cast<double>(waited.count()) * 1e-9) + "\n";
+            detail::prometheus_seconds(waited) + "\n";
   }
   return text;
 }

@@ -71,6 +71,8 @@ TEST(Watch, TellsTheLongestWaiterAndItsHolder) {
   const std::string text = gordian::prometheus_text();
   EXPECT_THAT(text, HasSubstr("gordian_lock_wait_seconds_count{lock=\"slow \\\"one\\\"\"} 2"));
   EXPECT_THAT(text, HasSubstr("# TYPE gordian_lock_hold_seconds histogram"));
+  // Digits and a point, whatever the locale.
+  EXPECT_THAT(text, HasSubstr("{lock=\"slow \\\"one\\\"\",le=\"0.000128000\"} "));
 }
 
 }  // namespace

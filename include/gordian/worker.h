@@ -13,7 +13,9 @@
 // were seen; and for certain, at the moment it would. Locks that the worker takes by its token do
 // not count: the stop ends that wait.
 //
-// An exception that leaves the function ends the program, as with std::thread.
+// An exception that leaves the function ends the program, as with std::thread; so does the error of
+// a stop that the destructor makes. A child of fork() has none of its parent's threads: there a
+// worker must be left alone.
 #ifndef GORDIAN_WORKER_H
 #define GORDIAN_WORKER_H
 
@@ -66,8 +68,9 @@ class worker_state {
   }
 
   void stop(const source_location& where) {
-    stop_.request_stop();
-    if (is_current_thread()) return;
+    const bool must_not_wait = is_current_thread() || is_asked_here();
+    ask();
+    if (must_not_wait) return;
     wait_for_end(where);
     if (!joined_.exchange(true)) {
       started_.wait();  // a stopper may come before the constructor has returned
@@ -85,12 +88,31 @@ class worker_state {
     gone_.set();
   }
 
-  stop_source& source() noexcept { return stop_; }
+  // Runs the callbacks of the token, in this thread.
+  void ask() {
+    const asking here{this, std::exchange(asking_here, &here)};
+    stop_.request_stop();
+    asking_here = here.outer;
+  }
+  stop_token token() const noexcept { return stop_.get_token(); }
   bool is_current_thread() const noexcept { return this_worker == &identity_; }
+  // In a callback of the token. The thread may have to wait for that to return, to sign it off.
+  bool is_asked_here() const noexcept {
+    for (const asking* one = asking_here; one != nullptr; one = one->outer) {
+      if (one->whom == this) return true;
+    }
+    return false;
+  }
   bool has_ended() const noexcept { return ended_.is_set(); }
   const char* name() const noexcept { return identity_.name(); }
 
  private:
+  struct asking {
+    const worker_state* whom;
+    const asking* outer;
+  };
+  inline static constinit thread_local const asking* asking_here = nullptr;
+
   // To be a worker is to hold its identity; to wait for its end is to want it.
   void begin() {
     this_worker = this_running_worker = &identity_;
@@ -167,11 +189,12 @@ class worker {
     state_ = std::move(other.state_);
     return *this;
   }
-  // Stops. Destroyed by its own thread, it lets the thread run to its end alone.
+  // Stops. Destroyed by its own thread, or by a callback of its token, it lets the thread run to
+  // its end alone.
   ~worker() {
     if (!state_) return;
-    if (state_->is_current_thread()) {
-      state_->source().request_stop();
+    if (state_->is_current_thread() || state_->is_asked_here()) {
+      state_->ask();
       state_->abandon();
     } else {
       state_->stop(source_location::current());
@@ -179,7 +202,8 @@ class worker {
   }
 
   // Asks to stop, and returns when the function has returned and the thread is gone. Called by the
-  // worker's own thread it only asks. Safe from any thread, again and again.
+  // worker's own thread, or by a callback of its token, it only asks. Safe from any thread, again
+  // and again.
   void stop(const source_location& where = source_location::current()) {
     // A copy: the thread may destroy *this meanwhile.
     if (const std::shared_ptr<detail::worker_state> state = state_) state->stop(where);
@@ -187,11 +211,10 @@ class worker {
 
   // Asks only, and never blocks.
   void request_stop() noexcept {
-    if (state_) state_->source().request_stop();
+    // A copy, as in stop().
+    if (const std::shared_ptr<detail::worker_state> state = state_) state->ask();
   }
-  stop_token get_stop_token() const noexcept {
-    return state_ ? state_->source().get_token() : stop_token();
-  }
+  stop_token get_stop_token() const noexcept { return state_ ? state_->token() : stop_token(); }
   bool is_current_thread() const noexcept { return state_ && state_->is_current_thread(); }
   // False once the function has returned.
   bool running() const noexcept { return state_ && !state_->has_ended(); }

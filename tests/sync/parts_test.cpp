@@ -114,6 +114,39 @@ TEST(Worker, StoppingUnderALockItWaitsForIsADeadlockForCertain) {
   lock.unlock();
 }
 
+// The thread waits for the callback at the end of its function, and the callback for nobody.
+TEST(Worker, MayBeStoppedByACallbackOfItsToken) {
+  std::atomic<gordian::worker*> self{nullptr};
+  std::atomic<bool> ready{false};
+  gordian::worker worker("worker", [&](const gordian::stop_token& stop) {
+    const auto again = [&] { self.load()->stop(); };
+    const gordian::stop_callback on_stop(stop, again);
+    ready = true;
+    wait_for_stop(stop);
+  });
+  self = &worker;
+  while (!ready) std::this_thread::yield();
+  worker.stop();
+  EXPECT_FALSE(worker.running());
+}
+
+TEST(Worker, MayBeDestroyedByACallbackOfItsToken) {
+  std::atomic<bool> ready{false}, returned{false};
+  auto* worker = new gordian::worker();
+  *worker = gordian::worker("worker", [&](const gordian::stop_token& stop) {
+    {
+      const auto end = [&] { delete worker; };
+      const gordian::stop_callback on_stop(stop, end);
+      ready = true;
+      wait_for_stop(stop);
+    }
+    returned = true;
+  });
+  while (!ready) std::this_thread::yield();
+  worker->request_stop();
+  while (!returned) std::this_thread::yield();
+}
+
 // --- deferred and strand
 // -----------------------------------------------------------------------------
 

@@ -10,10 +10,11 @@
 //   }                                           // unlocks, then runs it
 //
 // Promises: calls run in the order they were posted, one at a time, never under a lock that hold()
-// took. A call may hold() and post() again: what it posts runs after it. If one thread is running
-// calls, others that release the lock leave theirs to it. A call that throws does not keep the rest
-// from running; then the first exception leaves run() or unlock(), and one that would leave the
-// guard's destructor ends the program.
+// took: what a thread posts under several holds of one deferred runs after the last of them, in
+// whichever thread. A call may hold() and post() again: what it posts runs after it. If one thread
+// is running calls, others that release the lock leave theirs to it. A call that throws does not
+// keep the rest from running; then the first exception leaves run() or unlock(), and one that would
+// leave the guard's destructor ends the program.
 #ifndef GORDIAN_DEFERRED_H
 #define GORDIAN_DEFERRED_H
 
@@ -22,7 +23,9 @@
 #include <deque>
 #include <exception>
 #include <functional>
+#include <iterator>
 #include <utility>
+#include <vector>
 
 namespace gordian {
 namespace detail {
@@ -33,6 +36,10 @@ class call_queue {
   void add(std::function<void()> call) {
     const leaf_hold hold(lock_);
     calls_.push_back(std::move(call));
+  }
+  void add(std::vector<std::function<void()>> calls) {
+    const leaf_hold hold(lock_);
+    std::move(calls.begin(), calls.end(), std::back_inserter(calls_));
   }
 
   // Runs what is there and what is added meanwhile. Returns at once if somebody, perhaps this
@@ -106,6 +113,23 @@ class call_queue {
   std::atomic<const bool*> runner_{nullptr};  // a thread-local's address names the thread
 };
 
+// Where the calling thread stands under hold(). What it posts there waits in the outermost one of
+// the queue: nobody else comes to it before the locks are released.
+struct hold_scope {
+  const call_queue* queue;
+  hold_scope* outer = nullptr;
+  std::vector<std::function<void()>> calls{};
+};
+inline constinit thread_local hold_scope* innermost_hold = nullptr;
+
+inline hold_scope* outermost_hold(const call_queue& queue) {
+  hold_scope* found = nullptr;
+  for (hold_scope* scope = innermost_hold; scope != nullptr; scope = scope->outer) {
+    if (scope->queue == &queue) found = scope;
+  }
+  return found;
+}
+
 }  // namespace detail
 
 class deferred {
@@ -115,22 +139,29 @@ class deferred {
   deferred& operator=(const deferred&) = delete;
 
   // Any thread, with or without the lock. Without, it runs at the next release or run().
-  void post(std::function<void()> call) { calls_.add(std::move(call)); }
+  void post(std::function<void()> call) {
+    if (detail::hold_scope* scope = detail::outermost_hold(calls_)) {
+      scope->calls.push_back(std::move(call));
+    } else {
+      calls_.add(std::move(call));
+    }
+  }
 
   // Runs what is there, for those who do not use hold(). Call it with no lock held.
   void run() { calls_.run(); }
 
-  // Locks; unlocks and runs the calls at its end.
+  // Locks; unlocks and runs the calls at its end. Of one thread, as the lock is.
   template <typename Mutex>
   class [[nodiscard]] guard {
    public:
     guard(deferred& queue, Mutex& lock,
-          const source_location& where) GORDIAN_NO_THREAD_SAFETY_ANALYSIS : queue_(queue),
+          const source_location& where) GORDIAN_NO_THREAD_SAFETY_ANALYSIS : queue_(queue.calls_),
                                                                             lock_(lock) {
       if constexpr (detail::has_identity<Mutex>)
         lock_.lock(where);
       else
         lock_.lock();
+      scope_.outer = std::exchange(detail::innermost_hold, &scope_);
     }
     guard(const guard&) = delete;
     guard& operator=(const guard&) = delete;
@@ -139,14 +170,27 @@ class deferred {
     }
     void unlock() GORDIAN_NO_THREAD_SAFETY_ANALYSIS {
       owns_ = false;
+      take_out();
       lock_.unlock();
+      if (detail::hold_scope* other = detail::outermost_hold(queue_)) {
+        std::move(scope_.calls.begin(), scope_.calls.end(), std::back_inserter(other->calls));
+        return;
+      }
+      queue_.add(std::move(scope_.calls));
       queue_.run();
     }
     bool owns_lock() const noexcept { return owns_; }
 
    private:
-    deferred& queue_;
+    void take_out() noexcept {
+      detail::hold_scope** at = &detail::innermost_hold;
+      while (*at != nullptr && *at != &scope_) at = &(*at)->outer;
+      if (*at != nullptr) *at = scope_.outer;
+    }
+
+    detail::call_queue& queue_;
     Mutex& lock_;
+    detail::hold_scope scope_{&queue_};
     bool owns_ = true;
   };
 

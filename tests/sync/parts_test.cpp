@@ -187,6 +187,44 @@ TEST(Deferred, RunsTheRestAndThenThrowsTheFirst) {
   EXPECT_FALSE(lock.owns_lock());
 }
 
+TEST(Deferred, RunsAfterTheLastOfSeveralHolds) {
+  gordian::mutex outer("connection"), inner("tls");
+  gordian::deferred later;
+  bool ran = false;
+  auto first = later.hold(outer);
+  {
+    auto second = later.hold(inner);
+    later.post([&] {
+      ran = outer.try_lock();
+      if (ran) outer.unlock();
+    });
+  }
+  EXPECT_FALSE(ran);
+  first.unlock();
+  EXPECT_TRUE(ran);
+}
+
+TEST(Deferred, NobodyElseRunsWhatIsPostedUnderALock) {
+  gordian::mutex mutex("connection");
+  gordian::deferred later;
+  std::atomic<int> step{0};
+  std::atomic<bool> ran{false};
+  later.post([&] {
+    step = 1;
+    while (step != 2) std::this_thread::yield();
+  });
+  std::thread runner([&] { later.run(); });
+  while (step != 1) std::this_thread::yield();
+  {
+    auto lock = later.hold(mutex);
+    later.post([&] { ran = true; });
+    step = 2;
+    runner.join();
+    EXPECT_FALSE(ran);
+  }
+  EXPECT_TRUE(ran);
+}
+
 TEST(Strand, RunsCallsOneAtATimeFromManyThreads) {
   gordian::strand strand;
   int plain = 0;  // no lock: TSan would see two at once

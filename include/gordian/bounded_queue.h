@@ -169,10 +169,14 @@ template <typename T>
 class bounded_queue {
  public:
   explicit bounded_queue(std::size_t capacity, const char* name = "")
-      : identity_(detail::lock_kind::queue, name), capacity_(capacity) {}
+      : identity_(detail::lock_kind::queue, name), capacity_(capacity) {
+    reject_no_room();
+  }
   template <detail::level_enum Level>
   bounded_queue(std::size_t capacity, const char* name, Level level, std::uint64_t key = 0)
-      : identity_(detail::lock_kind::queue, name, level, key), capacity_(capacity) {}
+      : identity_(detail::lock_kind::queue, name, level, key), capacity_(capacity) {
+    reject_no_room();
+  }
   bounded_queue(const bounded_queue&) = delete;
   bounded_queue& operator=(const bounded_queue&) = delete;
 
@@ -267,6 +271,13 @@ class bounded_queue {
 
  private:
   using side = detail::queue_side;
+
+  void reject_no_room() const {
+    if (capacity_ != 0) return;
+    detail::report(lock_error(
+        error_kind::misuse, std::errc::invalid_argument,
+        detail::words_of(identity_) + " has room for nothing: every push would wait for ever"));
+  }
 
   void complete(side& which) {
     const detail::leaf_hold hold(detail::the_registry().lock);

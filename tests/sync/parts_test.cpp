@@ -456,6 +456,10 @@ TEST(BoundedQueue, APushNobodyCanEndIsFoundAtTheMomentItBlocks) {
   lock.unlock();
 }
 
+TEST(BoundedQueue, RoomForNothingIsAnError) {
+  EXPECT_THROW(gordian::bounded_queue<int>(0, "none"), gordian::lock_error);
+}
+
 // --- guarded
 // -----------------------------------------------------------------------------------------
 

@@ -15,6 +15,8 @@
 
 #include <array>
 #include <memory>
+#include <mutex>
+#include <type_traits>
 #include <utility>
 
 namespace gordian {
@@ -35,6 +37,7 @@ namespace detail {
 struct wanted_lock {
   void* lock;
   mode how;
+  bool again;  // its holder may take it once more
   void (*take)(void*, mode, const source_location&);
   bool (*try_take)(void*, mode, const source_location&);
   void (*release)(void*, mode);
@@ -46,6 +49,12 @@ wanted_lock wanted(Mutex& lock, mode how) {
   wanted_lock result{};
   result.lock = std::addressof(lock);
   result.how = how;
+  if constexpr (has_identity<Mutex>) {
+    result.again = lock_access::identity(lock).kind() == lock_kind::recursive_mutex;
+  } else {
+    result.again = std::is_same_v<Mutex, std::recursive_mutex> ||
+                   std::is_same_v<Mutex, std::recursive_timed_mutex>;
+  }
   result.take = [](void* p, mode m, const source_location& where)
                     GORDIAN_NO_THREAD_SAFETY_ANALYSIS {
                       auto& l = *static_cast<Mutex*>(p);
@@ -162,7 +171,8 @@ class [[nodiscard]] held_locks {
   void reject_doubles() const {
     for (std::size_t i = 0; i < Count; ++i) {
       for (std::size_t j = i + 1; j < Count; ++j) {
-        if (locks_[i].lock == locks_[j].lock) {
+        if (locks_[i].lock == locks_[j].lock && !locks_[i].again &&
+            detail::conflicts(locks_[i].how, locks_[j].how)) {
           detail::report(deadlock_error(error_kind::self, true, "lock_all() names one lock twice"));
         }
       }

@@ -302,6 +302,13 @@ TEST_P(Locks, SharedMutexUnderRandomTraffic) {
   shared.unlock();
 }
 
+TEST_P(Locks, LockAllTakesARecursiveMutexTwice) {
+  gordian::recursive_mutex ours("ours");
+  std::recursive_mutex standard;
+  auto locks = gordian::lock_all(ours, standard, ours, standard);
+  EXPECT_TRUE(locks.owns_lock());
+}
+
 TEST_P(Locks, LockAllTakesAnyMix) {
   gordian::mutex a("a");
   gordian::shared_mutex b("b");

@@ -200,6 +200,23 @@ template <typename Word>
   word.release(how);
 }
 
+// The end of a lock. Held by anybody that is misuse, and the caller must not keep it in its list.
+// Whoever has no record never locked, or is past its thread-local objects: it is exit() then that
+// ends the static locks, and what is held then harms nobody.
+template <typename Word>
+[[gnu::noinline]] void attended_end(const lock_identity& lock, const Word& word) noexcept {
+  thread_record* const me = this_record != nullptr ? current_record() : nullptr;
+  if (me == nullptr || !word.is_held()) return;
+  std::string holder = "another thread holds";
+  if (const held_lock* held = me->find(lock); held != nullptr) {
+    holder = words_of(*me) + " holds, taken at " + words_of(held->site);
+    std::erase_if(me->held, [&](const held_lock& one) { return one.what == &lock; });
+  }
+  if (!is_checked()) return;
+  report_unthrown(lock_error(error_kind::misuse, std::errc::device_or_resource_busy,
+                             "the end of " + words_of(lock) + ", which " + holder));
+}
+
 // The one way from a lock to its identity and word.
 struct lock_access {
   template <typename Lock>

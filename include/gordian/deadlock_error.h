@@ -42,7 +42,7 @@ enum class error_kind {
   level,            // against the declared levels
   queue,            // a blocking push or pop under a lock that every other side needs
   not_none_held,    // assert_none_held() with a lock held
-  misuse,           // unlocked by who does not hold it; assert_held() without
+  misuse,           // unlocked by who does not hold it; ended while held; assert_held() without
 };
 
 // Misuse that is not about waiting: std::errc::operation_not_permitted.
@@ -129,6 +129,19 @@ inline void report(const lock_error& error) {
   } else {
     error.raise();
   }
+}
+
+// From a destructor, which may not throw: an error that the handler throws ends the program.
+inline void report_unthrown(const lock_error& error) noexcept {
+#if GORDIAN_EXCEPTIONS
+  try {
+    report(error);
+  } catch (...) {
+    print_and_abort(error.what());
+  }
+#else
+  report(error);
+#endif
 }
 
 }  // namespace detail

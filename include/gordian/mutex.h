@@ -31,6 +31,10 @@ class GORDIAN_CAPABILITY("mutex") mutex : private detail::lock_identity {
   template <detail::level_enum Level>
   constexpr mutex(const char* name, Level level, std::uint64_t key = 0) noexcept
       : lock_identity(detail::lock_kind::mutex, name, level, key) {}
+  ~mutex() {
+    if (detail::is_attended()) [[unlikely]]
+      detail::attended_end(identity(), word_);
+  }
   mutex(const mutex&) = delete;
   mutex& operator=(const mutex&) = delete;
 

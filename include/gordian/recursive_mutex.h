@@ -23,6 +23,10 @@ class GORDIAN_CAPABILITY("mutex") recursive_mutex : private detail::lock_identit
   template <detail::level_enum Level>
   constexpr recursive_mutex(const char* name, Level level, std::uint64_t key = 0) noexcept
       : lock_identity(detail::lock_kind::recursive_mutex, name, level, key) {}
+  ~recursive_mutex() {
+    if (detail::is_attended()) [[unlikely]]
+      detail::attended_end(identity(), word_);
+  }
   recursive_mutex(const recursive_mutex&) = delete;
   recursive_mutex& operator=(const recursive_mutex&) = delete;
 

@@ -25,6 +25,10 @@ class GORDIAN_CAPABILITY("shared_mutex") shared_mutex : private detail::lock_ide
   template <detail::level_enum Level>
   constexpr shared_mutex(const char* name, Level level, std::uint64_t key = 0) noexcept
       : lock_identity(detail::lock_kind::shared_mutex, name, level, key) {}
+  ~shared_mutex() {
+    if (detail::is_attended()) [[unlikely]]
+      detail::attended_end(identity(), word_);
+  }
   shared_mutex(const shared_mutex&) = delete;
   shared_mutex& operator=(const shared_mutex&) = delete;
 

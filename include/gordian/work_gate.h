@@ -32,6 +32,10 @@ class work_gate : private detail::lock_identity {
   template <detail::level_enum Level>
   constexpr work_gate(const char* name, Level level, std::uint64_t key = 0) noexcept
       : lock_identity(detail::lock_kind::gate, name, level, key) {}
+  ~work_gate() {
+    if (detail::is_attended()) [[unlikely]]
+      detail::attended_end(identity(), word_);
+  }
   work_gate(const work_gate&) = delete;
   work_gate& operator=(const work_gate&) = delete;
 

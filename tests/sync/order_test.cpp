@@ -260,6 +260,44 @@ TEST(Order, AssertionsTellWhatIsHeld) {
   EXPECT_THAT(error->what(), HasSubstr("holds \"mutex\", taken at"));
 }
 
+TEST(Order, ALockThatEndsWhileHeldIsAnError) {
+  const Checked checked;
+  std::string told;
+  gordian::set_error_handler([&](const gordian::lock_error& error) { told = error.what(); });
+  gordian::mutex other("other");
+  {
+    const auto gone = std::make_unique<gordian::shared_mutex>("gone");
+    gone->lock_shared();
+  }
+  EXPECT_THAT(told, HasSubstr("the end of \"gone\", which thread"));
+  EXPECT_THAT(told, HasSubstr("order_test.cpp"));
+  { const hold after(other); }  // must not look at what is gone
+  told.clear();
+  {
+    gordian::shared_mutex theirs("theirs");
+    std::thread([&] { theirs.lock_shared(); }).join();
+  }
+  EXPECT_THAT(told, HasSubstr("the end of \"theirs\", which another thread holds"));
+  told.clear();
+  {
+    gordian::recursive_mutex mutex("mine");
+    const hold once(mutex);
+    const hold twice(mutex);
+  }
+  EXPECT_EQ(told, "");
+}
+
+// A destructor cannot throw.
+TEST(Order, AHandlerThatThrowsEndsTheProgramWhereALockEndsWhileHeld) {
+  const Checked checked;
+  EXPECT_DEATH(
+      {
+        gordian::mutex gone("gone");
+        gone.lock();
+      },
+      "gordian: .*the end of \"gone\"");
+}
+
 TEST(Order, AForkedChildFindsTheBooksWhole) {
   const Checked checked;
   gordian::detail::leaf_lock& books = gordian::detail::the_registry().lock;

@@ -140,7 +140,8 @@ struct client_options {
 
   bool allow_reentry = false;  // count instead of throwing reentry_error
   bool fencing = false;        // every acquisition draws a number, see lease::fencing_token()
-  // A counter nobody used for so long is forgotten; must be longer than any write may be delayed.
+  // A counter nobody used for so long is forgotten, and its lock's next token is a time of the
+  // server's clock as they all are: only if that clock was set back may it be too small.
   std::chrono::milliseconds fencing_lifetime{std::chrono::hours(24 * 7)};
   // How often in a row a lock may go from thread to thread of this client before other processes
   // are given a chance. 0: never without the server.
@@ -177,7 +178,8 @@ class GORDIAN_REDIS_API lease {
   [[nodiscard]] std::stop_token lost() const;
   // Not lost, and by the clock not over: a cheap question, no round trip.
   [[nodiscard]] bool valid() const noexcept;
-  // Larger than that of every earlier acquisition of this lock. Let what the lock protects refuse a
+  // Larger than that of every earlier acquisition of this lock, also after the server has forgotten
+  // everything, as long as the clocks of the servers go right. Let what the lock protects refuse a
   // smaller number than it has seen: then a holder that was stopped too long does no harm. Throws
   // misuse_error unless client_options::fencing is set.
   [[nodiscard]] uint64_t fencing_token() const;

@@ -3,6 +3,9 @@
 
 namespace gordian::redis {
 
+// A token is also no smaller than the server's clock in us: whatever forgets the counter, a token
+// drawn later is larger. (To 2^53, the year 2255, Lua's numbers are exact; its own way to write
+// them is not.)
 const Script kAcquire{
     .text =
         "local r=redis.call('SET',KEYS[1],ARGV[1],'NX','PX',ARGV[2]) "
@@ -10,20 +13,22 @@ const Script kAcquire{
         "if not r then "
         "if v~=ARGV[1] then return {v,redis.call('PTTL',KEYS[1])} end "
         "redis.call('PEXPIRE',KEYS[1],ARGV[2]) redis.call('GET',KEYS[1]) end "
-        "if KEYS[2] then local n=redis.call('INCR',KEYS[2]) "
-        "redis.call('PEXPIRE',KEYS[2],ARGV[3]) return n end "
+        "if KEYS[2] then local n=redis.call('INCR',KEYS[2]) local t=redis.call('TIME') "
+        "local now=t[1]*1000000+t[2] if n<now then n=now end "
+        "redis.call('SET',KEYS[2],string.format('%.0f',n),'PX',ARGV[3]) return n end "
         "return 1",
-    .sha1 = "308be6e1e361647a35a0910d3abc385139f95b63",
+    .sha1 = "357bdc2e147214f0519b88280916020593b3f617",
 };
 
 const Script kForce{
     .text =
         "redis.call('SET',KEYS[1],ARGV[1],'PX',ARGV[2]) "
         "redis.call('GET',KEYS[1]) "
-        "if KEYS[2] then local n=redis.call('INCR',KEYS[2]) "
-        "redis.call('PEXPIRE',KEYS[2],ARGV[3]) return n end "
+        "if KEYS[2] then local n=redis.call('INCR',KEYS[2]) local t=redis.call('TIME') "
+        "local now=t[1]*1000000+t[2] if n<now then n=now end "
+        "redis.call('SET',KEYS[2],string.format('%.0f',n),'PX',ARGV[3]) return n end "
         "return 1",
-    .sha1 = "da4ccd6f712865fe6755e5aaf33a1367c55c27a9",
+    .sha1 = "f39a08ac59f88f241b8cb61c19abe724d9a4b7ed",
 };
 
 const Script kRaise{

@@ -82,13 +82,34 @@ TEST(Wire, AFencingCounterIsBesideTheKeyAndExpires) {
   options.fencing_lifetime = 60s;
   lock_client client(options);
   const lease plain = client.acquire("a"), tagged = client.acquire("{t}b");
-  EXPECT_EQ(plain.fencing_token(), 1U);
-  EXPECT_EQ(server.text({"GET", "fence:{rueidislock:0:a}"}), "1");
-  EXPECT_EQ(server.text({"GET", "fence:rueidislock:0:{t}b"}), "1");
+  const auto now_us = static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::microseconds>(
+                                                std::chrono::system_clock::now().time_since_epoch())
+                                                .count());
+  EXPECT_LE(plain.fencing_token(), now_us);
+  EXPECT_GT(plain.fencing_token(), now_us - 10'000'000);
+  EXPECT_EQ(server.text({"GET", "fence:{rueidislock:0:a}"}), std::to_string(plain.fencing_token()));
+  EXPECT_EQ(server.text({"GET", "fence:rueidislock:0:{t}b"}),
+            std::to_string(tagged.fencing_token()));
   const long long left = server.number({"PTTL", "fence:{rueidislock:0:a}"});
   EXPECT_GT(left, 50'000);
   EXPECT_LE(left, 60'000);
   EXPECT_THROW((void)client.acquire("}{"), gordian::redis::misuse_error);
+}
+
+// Whoever forgot it: a flush, a restart without a file, a replica that takes over too early.
+TEST(Wire, AFencingTokenIsLargerAlsoAfterTheCounterWasForgotten) {
+  RedisServer server;
+  client_options options = options_for(server);
+  options.fencing = true;
+  lock_client client(options);
+  uint64_t last = client.acquire("a").fencing_token();
+  server.run({"FLUSHALL"});
+  uint64_t next = client.acquire("a").fencing_token();
+  EXPECT_GT(next, last);
+  // Nor does a counter that is ahead of the server's clock go back.
+  server.run({"SET", "fence:{rueidislock:0:a}", "8000000000000000"});
+  EXPECT_EQ(client.acquire("a").fencing_token(), 8000000000000001U);
+  EXPECT_EQ(client.force_acquire("a").fencing_token(), 8000000000000002U);
 }
 
 TEST(Wire, ScriptsHaveTheHashesTheServerComputes) {

@@ -438,16 +438,19 @@ std::shared_ptr<Hold> ClientState::force(std::string_view name, const Waiter& wa
   return hold;
 }
 
-ClientState::Released ClientState::release_directly(const Hold& hold) {
+ClientState::Released ClientState::release_directly(const Hold& hold, TimePoint answer_by) {
   if (keys_ != 1) return Released::Unknown;
+  const auto left = [answer_by] {
+    return std::max(std::chrono::duration_cast<std::chrono::milliseconds>(answer_by - Clock::now()),
+                    std::chrono::milliseconds(1));
+  };
   const ScriptCall call = release_call(0, hold.name, hold.value);
   Node* const node = servers_->direct_node(call.keys.front());
-  std::unique_ptr<DirectConnection> connection =
-      node == nullptr ? nullptr : node->borrow(options_.command_timeout);
+  std::unique_ptr<DirectConnection> connection = node == nullptr ? nullptr : node->borrow(left());
   if (connection == nullptr) return Released::Unknown;
-  Reply reply = connection->ask(call.bytes(false), options_.command_timeout);
+  Reply reply = connection->ask(call.bytes(false), left());
   if (is_error(reply.get()) && text_of(reply.get()).starts_with("NOSCRIPT"))
-    reply = connection->ask(call.bytes(true), options_.command_timeout);
+    reply = connection->ask(call.bytes(true), left());
   node->give_back(std::move(connection));
   if (is_integer(reply.get(), 1)) return Released::Yes;
   if (is_integer(reply.get(), 0)) return Released::WasLost;
@@ -500,7 +503,8 @@ void ClientState::release(const std::shared_ptr<Hold>& hold, bool wait) {
     return;
   }
   const TimePoint until{std::chrono::nanoseconds(hold->expires_ns.load())};
-  Released released = wait ? release_directly(*hold) : Released::Unknown;
+  const TimePoint answer_by = Clock::now() + options_.command_timeout;
+  Released released = wait ? release_directly(*hold, answer_by) : Released::Unknown;
   if (released != Released::Unknown) {
     let_go(gate, limit_reached);
   } else {
@@ -520,7 +524,7 @@ void ClientState::release(const std::shared_ptr<Hold>& hold, bool wait) {
                         });
     });
     if (!wait) return;
-    done->parker.park(Clock::now() + options_.command_timeout);
+    done->parker.park(answer_by);
     released = done->released;
   }
   if (released == Released::WasLost)

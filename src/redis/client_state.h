@@ -72,7 +72,7 @@ class ClientState : public std::enable_shared_from_this<ClientState> {
                           bool can_stop);
   std::shared_ptr<Hold> force(std::string_view name, const Waiter& waiter);
   enum class Released : uint8_t { Yes, WasLost, Unknown };
-  Released release_directly(const Hold& hold);
+  Released release_directly(const Hold& hold, TimePoint answer_by);
   [[nodiscard]] bool may_hand_over(const Gate& gate, const Hold& hold) const;
   std::shared_ptr<Waiter> hand_over(Gate& gate, Hold& hold);
   void let_go(const std::shared_ptr<Gate>& gate, bool polite);

@@ -94,10 +94,14 @@ void Proxy::run() {
         const std::string passing(bytes, static_cast<size_t>(size));
         if (from_client) {
           if (passing.find("SUBSCRIBE") != std::string::npos) pair.subscribed = true;
-          send_all(pair.server, passing);
+          pair.commands += passing;
         } else {
           pair.replies += passing;
         }
+      }
+      if (!holds_commands_) {
+        send_all(pair.server, pair.commands);
+        pair.commands.clear();
       }
       if (!holds_replies_) {
         send_all(pair.client, pair.replies);

@@ -21,6 +21,8 @@ class Proxy {
 
   // Replies stay in the proxy; commands still pass.
   void hold_replies(bool hold) { holds_replies_ = hold; }
+  // Commands stay in the proxy.
+  void hold_commands(bool hold) { holds_commands_ = hold; }
   // Ends all connections, as a network does that forgets them.
   void cut();
   // The bytes come to every client that has subscribed, as if the server had sent them.
@@ -33,6 +35,7 @@ class Proxy {
     bool subscribed = false;
     bool ended = false;
     std::string replies;  // held back
+    std::string commands;
   };
   void run();
   void accept_one();
@@ -41,6 +44,7 @@ class Proxy {
   unsigned port_ = 0;
   int listener_ = -1;
   std::atomic<bool> holds_replies_{false};
+  std::atomic<bool> holds_commands_{false};
   std::atomic<bool> stopping_{false};
   std::mutex mutex_;
   std::vector<Pair> pairs_;  // under the mutex

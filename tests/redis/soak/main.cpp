@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0
+// Many processes take locks of the same servers while things go wrong, and check that no two ever
+// hold one. `tools/soak` is how people call it.
+#include "faults.h"
+
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <map>
+#include <optional>
+#include <string>
+#include <thread>
+#include <unistd.h>
+
+namespace {
+
+using namespace std::chrono_literals;
+using Clock = std::chrono::steady_clock;
+
+constexpr char kUsage[] =
+    "redis_soak [--time SECONDS] [--faults all|none|apart] [--topology one|independent]\n"
+    "           [--processes N] [--threads N] [--locks N] [--seed N]\n";
+
+struct Options {
+  unsigned time = 600;
+  unsigned processes = 8;
+  unsigned threads = 8;
+  unsigned locks = 4;
+  uint32_t seed = static_cast<uint32_t>(getpid());
+  std::string faults = "all";
+  std::string topology = "one";
+};
+
+std::optional<Options> parse(int argc, char** argv) {
+  Options options;
+  const std::map<std::string_view, unsigned*> numbers{{"--time", &options.time},
+                                                      {"--processes", &options.processes},
+                                                      {"--threads", &options.threads},
+                                                      {"--locks", &options.locks},
+                                                      {"--seed", &options.seed}};
+  for (int i = 1; i < argc; i += 2) {
+    if (i + 1 == argc) return std::nullopt;
+    if (const auto found = numbers.find(argv[i]); found != numbers.end()) {
+      char* end = nullptr;
+      *found->second = static_cast<unsigned>(std::strtoul(argv[i + 1], &end, 10));
+      if (*end != 0 || *found->second == 0) return std::nullopt;
+    } else if (std::strcmp(argv[i], "--faults") == 0) {
+      options.faults = argv[i + 1];
+    } else if (std::strcmp(argv[i], "--topology") == 0) {
+      options.topology = argv[i + 1];
+    } else {
+      return std::nullopt;
+    }
+  }
+  if (options.processes > soak::kMaxProcesses || options.locks > soak::kMaxLocks ||
+      (options.faults != "all" && options.faults != "none" && options.faults != "apart"))
+    return std::nullopt;
+  return options;
+}
+
+// Whatever has happened, nothing of it stays.
+void check_that_locks_are_usable(soak::SharedBoard& board, const soak::Servers& servers) {
+  gordian::redis::lock_client client(servers.options(*board));
+  for (unsigned lock = 0; lock < board->locks; ++lock) {
+    try {
+      client
+          .acquire("soak-" + std::to_string(lock),
+                   std::chrono::milliseconds(board->validity_ms) + 1s)
+          .release();
+    } catch (const gordian::redis::lock_error& error) {
+      board->violation(std::string("a lock is not free at the end: ") + error.what());
+    }
+  }
+}
+
+void check_counts(soak::SharedBoard& board) {
+  for (unsigned lock = 0; lock < board->locks; ++lock) {
+    const soak::LockCheck& check = board->checks[lock];
+    if (check.plain_count != check.plain_additions)
+      board->violation("an unprotected count has " + std::to_string(check.plain_count) +
+                       " instead of " + std::to_string(check.plain_additions));
+  }
+}
+
+int soak_locks(const Options& options) {
+  soak::SharedBoard board;
+  board->faults = options.faults == "all";
+  board->fencing = board->faults;
+  board->apart = options.faults == "apart";
+  board->locks = options.locks;
+  board->threads = options.threads;
+  board->seed = options.seed;
+  std::snprintf(board->topology, sizeof board->topology, "%s", options.topology.c_str());
+  soak::Servers servers(options.topology);
+  servers.write_urls(*board);
+  if (board->fencing) {
+    gordian::redis::lock_client client(servers.options(*board));
+    board->first_token = client.acquire("the first token").fencing_token() - 1;
+  }
+  std::mt19937 random(options.seed);
+  unsigned faults = 0;
+  {
+    soak::Fleet fleet(board, options.processes);
+    const auto until = Clock::now() + std::chrono::seconds(options.time);
+    if (board->faults)
+      faults = run_faults(board, servers, fleet, random, until);
+    else
+      std::this_thread::sleep_until(until);
+    board->stop = true;
+    if (const unsigned left = fleet.wait_for_end(20s); left != 0)
+      board->violation(std::to_string(left) + " processes do not come to their end");
+  }
+  check_that_locks_are_usable(board, servers);
+  check_counts(board);
+  for (const auto& words : board->words)
+    if (words[0] != 0) std::printf("VIOLATION: %s\n", words.data());
+  std::printf(
+      "%llu acquisitions, %llu violations, %u faults, %llu requests at their deadline, %llu "
+      "transport "
+      "errors, %llu leases lost, %llu stale writes refused, none later than %llu ms (seed %u)\n",
+      static_cast<unsigned long long>(board->acquisitions),
+      static_cast<unsigned long long>(board->violations), faults,
+      static_cast<unsigned long long>(board->deadlines),
+      static_cast<unsigned long long>(board->transport_errors),
+      static_cast<unsigned long long>(board->lost),
+      static_cast<unsigned long long>(board->stale_refused),
+      static_cast<unsigned long long>(board->latest_us / 1000), options.seed);
+  return board->violations == 0 && board->acquisitions != 0 ? 0 : 1;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  if (argc == 4 && std::strcmp(argv[1], "worker") == 0)
+    return soak::run_worker(std::atoi(argv[2]), static_cast<unsigned>(std::atoi(argv[3])));
+  const std::optional<Options> options = parse(argc, argv);
+  if (!options) {
+    std::fputs(kUsage, stderr);
+    return 2;
+  }
+  return soak_locks(*options);
+}

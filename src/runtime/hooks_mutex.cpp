@@ -51,13 +51,14 @@ bool is_plain(const pthread_mutex_t* mutex) {
 }
 
 // Sections are mostly short: whoever is about to leave his is waited for awake, for less time than
-// it takes to publish a wait, and to be woken by the kernel.
+// it takes to publish a wait and to be woken by the kernel. The word is looked at seldom: each look
+// takes its cache line away from the owner, who needs it to leave.
 int try_again(pthread_mutex_t* mutex) {
-  constexpr int kPauses = 30;
-  for (int i = 0; i < kPauses; ++i) {
-    __builtin_ia32_pause();
-    if (__atomic_load_n(&mutex->__data.__lock, __ATOMIC_RELAXED) == 0)
-      return real.pthread_mutex_trylock(mutex);
+  constexpr int kPauses[] = {20, 40, 60};
+  for (const int pauses : kPauses) {
+    for (int i = 0; i < pauses; ++i) __builtin_ia32_pause();
+    if (__atomic_load_n(&mutex->__data.__lock, __ATOMIC_RELAXED) != 0) continue;
+    if (const int result = real.pthread_mutex_trylock(mutex); result != EBUSY) return result;
   }
   return EBUSY;
 }

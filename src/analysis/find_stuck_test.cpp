@@ -232,6 +232,24 @@ TEST(FindStuck, AFreeThreadCouldCancelAJoinerButNoLocker) {
               ElementsAre(AssumptionCode::OwnersRelease));
 }
 
+// A handler runs on top of a thread that waits, too: it could unlock, or jump out of the wait.
+TEST(FindStuck, AHandlerCouldReleaseALockOrLeaveAnyWait) {
+  TestSnapshot it;
+  const ThreadId left = it.thread(), right = it.thread();
+  const ResourceId a = it.resource(), b = it.resource();
+  it.holds(left, a).wants(left, b).holds(right, b).wants(right, a);
+  it.snapshot.processes[0].handles_signals = true;
+  EXPECT_THAT(find_stuck(it.snapshot).at(0).assumptions,
+              ElementsAre(AssumptionCode::OwnersRelease, AssumptionCode::NoSignalHandlerReleases));
+
+  TestSnapshot joins;
+  const ThreadId first = joins.thread(), second = joins.thread();
+  joins.wants(first, joins.join_of(second)).wants(second, joins.join_of(first));
+  joins.snapshot.processes[0].handles_signals = true;
+  EXPECT_THAT(find_stuck(joins.snapshot).at(0).assumptions,
+              ElementsAre(AssumptionCode::NoSignalHandlerReleases));
+}
+
 TEST(FindStuck, AJoinEndsWithItsThreadButOnlyForOneJoiner) {
   TestSnapshot it;
   const ThreadId first = it.thread(), second = it.thread(), joined = it.thread();

@@ -25,6 +25,10 @@ const Resource& wanted_by(const model::Snapshot& snapshot, uint32_t thread) {
   return snapshot.resources[index_of(snapshot.threads[thread].wait->resource)];
 }
 
+const model::Process& process_of(const model::Snapshot& snapshot, uint32_t thread) {
+  return snapshot.processes[index_of(snapshot.threads[thread].process)];
+}
+
 void append(std::vector<uint32_t>& to, const std::vector<uint32_t>& from) {
   to.insert(to.end(), from.begin(), from.end());
 }
@@ -80,6 +84,8 @@ std::vector<AssumptionCode> assumptions_of(const model::Snapshot& snapshot,
     } else if (resource.kind != ResourceKind::Thread) {
       codes.insert(AssumptionCode::OwnersRelease);
     }
+    if (!is_signalled(resource) && process_of(snapshot, thread).handles_signals)
+      codes.insert(AssumptionCode::NoSignalHandlerReleases);
     if (resource.kind == ResourceKind::FileLock) codes.insert(AssumptionCode::NoOutsideWaker);
     const bool announced = resource.wakers_closed && resource.kind != model::ResourceKind::Pipe &&
                            resource.kind != model::ResourceKind::Child;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/command.h"
 
+#include <cerrno>
 #include <cstdio>
 #include <exception>
 #include <fmt/core.h>
@@ -30,6 +31,16 @@ void print_usage(FILE* to) {
 int fail(const Error& error) {
   fmt::print(stderr, "{}", to_text(error));
   return static_cast<int>(Exit::Failed);
+}
+
+// What was printed but could not be written is no success. A reader that closed its pipe has
+// enough.
+int finish_output(int status) {
+  errno = 0;
+  if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return status;
+  if (errno == EPIPE) return status;
+  fail(Error::from_errno("cannot write the output", errno != 0 ? errno : EIO));
+  return status == static_cast<int>(Exit::Clean) ? static_cast<int>(Exit::Failed) : status;
 }
 
 int run_command(const Args& arguments) {
@@ -66,7 +77,9 @@ int run_command(const Args& arguments) {
 int main(int argc, char** argv) {
   using gordian::Exit;
   try {
-    return gordian::cli::run_command(gordian::cli::Args(argv + (argc > 0 ? 1 : 0), argv + argc));
+    const int status =
+        gordian::cli::run_command(gordian::cli::Args(argv + (argc > 0 ? 1 : 0), argv + argc));
+    return gordian::cli::finish_output(status);
   } catch (const std::exception& exception) {
     fmt::print(stderr,
                "gordian: internal error: {}\n  hint: please report it, with the command line\n",

@@ -11,6 +11,7 @@
 #include "watch/launcher.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <chrono>
 #include <cstdio>
 #include <fcntl.h>
@@ -37,6 +38,18 @@ void complain(Error error, const std::string& path) {
   std::fputs(to_text(error).c_str(), stderr);
 }
 
+Result<FileDescriptor> open_log(const std::string& path) {
+  const int follow = path.starts_with("/dev/") ? 0 : O_NOFOLLOW;
+  // Without O_NONBLOCK the watched program would not start before somebody reads from a named pipe.
+  FileDescriptor log(
+      ::open(path.c_str(),
+             O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY | O_NONBLOCK | follow, 0600));
+  if (!log && errno == ENXIO)
+    return Error("nobody reads from this pipe", "start its reader first").in(path);
+  if (!log || fcntl(log.get(), F_SETFL, 0) != 0) return Error::from_errno("cannot write").in(path);
+  return log;
+}
+
 }  // namespace
 
 Result<void> check_writable(const std::string& path) {
@@ -48,6 +61,8 @@ Result<void> check_writable(const std::string& path) {
         .in(path);
   }
   if (access(path.c_str(), F_OK) == 0) {
+    if (std::filesystem::is_directory(path, unknown))
+      return Error("is a folder", "name a file in it").in(path);
     if (access(path.c_str(), W_OK) != 0) return Error::from_errno("cannot write").in(path);
     return {};
   }
@@ -69,10 +84,7 @@ Result<void> RunReporter::open() {
   }
   if (!options_.log.empty()) {
     GORDIAN_TRY(, check_writable(options_.log));
-    const int follow = options_.log.starts_with("/dev/") ? 0 : O_NOFOLLOW;
-    log_ = FileDescriptor(::open(
-        options_.log.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY | follow, 0600));
-    if (!log_) return Error::from_errno("cannot write").in(options_.log);
+    GORDIAN_TRY(log_ =, open_log(options_.log));
   }
   text_.color = options_.log.empty() && wants_color(STDERR_FILENO);
   text_.show_refuted = options_.run.refuted;
@@ -238,9 +250,11 @@ void RunReporter::fill(const watch::RunOutcome& outcome) {
 void RunReporter::say(const std::string& text) {
   if (text.empty()) return;
   const Result<void> written = write_all(log_ ? log_.get() : STDERR_FILENO, text);
-  if (written || write_failed_) return;
-  write_failed_ = static_cast<bool>(log_);  // a closed stderr is the caller's wish
-  if (log_) complain(written.error(), options_.log);
+  if (written || !log_) return;  // a closed stderr is the caller's wish
+  complain(Error(written.error()).in(options_.log), {});
+  write_failed_ = true;
+  log_.reset();
+  say(text);
 }
 
 void RunReporter::write_json() {

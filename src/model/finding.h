@@ -77,9 +77,10 @@ struct Reason {
 };
 
 enum class AssumptionCode : uint8_t {
-  OwnersRelease,         // only its owner releases a mutex
-  NoSignalHandlerPosts,  // no signal handler posts or signals it
-  NoOutsideWaker,        // nothing outside the watched processes wakes it
+  OwnersRelease,            // only its owner releases a mutex
+  NoSignalHandlerReleases,  // no signal handler unlocks it, or jumps out of the wait for it
+  NoSignalHandlerPosts,     // no signal handler posts or signals it
+  NoOutsideWaker,           // nothing outside the watched processes wakes it
   AddressNotReused,
   ClosedWakers,  // annotation: only the named threads wake it
   NoKeyDeleted,  // leases

@@ -5,6 +5,7 @@
 #include "report/text.h"
 #include "report/words.h"
 
+#include <algorithm>
 #include <array>
 #include <string_view>
 #include <utility>
@@ -17,6 +18,8 @@ using model::FindingKind;
 using model::Verdict;
 
 namespace {
+
+constexpr size_t kMostUnused = 20;  // suppressions told one by one
 
 std::string counted(uint64_t count, std::string_view noun, std::string_view plural = {}) {
   std::string text = with_thousands(count) + " ";
@@ -129,7 +132,11 @@ std::string closing(const Report& report, const TextOptions& options) {
     line("suppressed: " + std::string(verdict_word(item.finding.verdict)) + " " +
          std::string(finding_kind_word(item.finding.kind)) + ", by " + clean(item.rule, 200) +
          " (" + clean(item.where, 200) + "): " + clean(item.reason, 300));
-  for (const std::string& unused : report.unused_suppressions) line(clean(unused, 600));
+  const std::vector<std::string>& unused = report.unused_suppressions;
+  for (size_t i = 0; i < std::min(unused.size(), kMostUnused); ++i) line(clean(unused[i], 600));
+  if (unused.size() > kMostUnused)
+    line("and " + counted(unused.size() - kMostUnused, "more suppression") +
+         " matched nothing or expired (all are in --json)");
   for (const std::string& text : dropped_lines(report.dropped)) line(text);
   if (report.trace)
     for (const std::string& text : what_is_missing(*report.trace)) line(text);

@@ -216,6 +216,8 @@ std::string to_text(const Suppression& rule) {
 
 Result<Suppressions> Suppressions::parse(std::string_view text, std::string_view name) {
   Suppressions result;
+  constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";
+  if (text.starts_with(kByteOrderMark)) text.remove_prefix(kByteOrderMark.size());
   for (size_t number = 1; !text.empty(); ++number) {
     const size_t end = std::min(text.find('\n'), text.size());
     const std::string_view line = trimmed(text.substr(0, end));

@@ -99,6 +99,10 @@ TEST(Suppressions, AnExpiredRuleCoversNothing) {
   EXPECT_FALSE(covers("lock:* # x until=2026-11-19", sample::videoroom()));
 }
 
+TEST(Suppressions, AByteOrderMarkIsNoPartOfTheFirstRule) {
+  EXPECT_TRUE(covers("\xef\xbb\xbflock:handle* # x", sample::videoroom()));
+}
+
 TEST(Suppressions, UnusedAndExpiredRulesAreListed) {
   Suppressions parsed =
       rules("lock:handle* # a\nlock:nothing # b\nlock:old # c until=2020-01-01\n");

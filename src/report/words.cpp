@@ -243,6 +243,10 @@ std::vector<std::string> assumption_sentences(const model::Finding& finding) {
       case AssumptionCode::OwnersRelease:
         sentences.emplace_back("Only the thread that holds a lock releases it.");
         break;
+      case AssumptionCode::NoSignalHandlerReleases:
+        sentences.emplace_back(
+            "No signal handler releases one of these locks or jumps out of a wait.");
+        break;
       case AssumptionCode::NoSignalHandlerPosts:
         sentences.emplace_back("No signal handler wakes these threads.");
         break;

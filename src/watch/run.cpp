@@ -89,6 +89,8 @@ Result<void> Session::start() {
   const char* const path = getenv("PATH");
   GORDIAN_TRY(target_ =, find_target(options_.command.front(),
                                      path != nullptr ? path : "/usr/local/bin:/usr/bin:/bin"));
+  if (std::string why = why_nothing_is_watchable(); !why.empty())
+    target_.unwatchable = std::move(why);
   PreloadOptions preload{.runtime = {},
                          .judge = {},
                          .children = options_.children,

@@ -9,6 +9,7 @@
 #include <elf.h>
 #include <fcntl.h>
 #include <optional>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/xattr.h>
@@ -63,7 +64,10 @@ std::string gained_rights(const std::string& path) {
 
 Result<std::string> check_executable(const std::string& path) {
   struct stat status {};
-  if (stat(path.c_str(), &status) != 0) return Error::from_errno("cannot run it");
+  if (stat(path.c_str(), &status) != 0) {
+    if (errno == ENOENT) return Error("not found", "there is no such file");
+    return Error::from_errno("cannot run it");
+  }
   if (S_ISDIR(status.st_mode)) return Error("is a directory, not a program");
   if (access(path.c_str(), X_OK) != 0) {
     if (errno == EACCES && (status.st_mode & 0111) == 0) {
@@ -114,6 +118,8 @@ std::string why_unwatchable(std::string_view head) {
     uint64_t at = 0;
     if (__builtin_add_overflow(header.e_phoff, i * sizeof(segment), &at) || at > head.size() ||
         head.size() - at < sizeof(segment)) {
+      // A table behind the head that was read is no rule that anybody breaks, but cut off it is.
+      if (head.size() < kHeadBytes) return "a damaged program";
       break;
     }
     std::memcpy(&segment, head.data() + at, sizeof(segment));
@@ -134,6 +140,15 @@ std::string why_unwatchable(std::string_view head) {
   // that no static program does.
   if (has_dynamic && head.find("_dl_mcount") != std::string_view::npos) return {};
   return "statically linked";
+}
+
+std::string why_nothing_is_watchable() {
+  // The boards of new processes, and the files that name what is in a report.
+  constexpr rlim_t kFewestFiles = 16;
+  rlimit files{};
+  if (getrlimit(RLIMIT_NOFILE, &files) != 0 || files.rlim_cur >= kFewestFiles) return {};
+  return "only " + std::to_string(files.rlim_cur) + " files may be open at once, watching needs " +
+         std::to_string(kFewestFiles) + " (ulimit -n)";
 }
 
 Result<Target> find_target(const std::string& program, std::string_view path_variable) {

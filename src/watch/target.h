@@ -24,4 +24,7 @@ Result<Target> find_target(const std::string& program, std::string_view path_var
 inline constexpr size_t kHeadBytes = 64 << 10;
 std::string why_unwatchable(std::string_view head);
 
+// The limits that we live under: why no program at all can be watched; empty: it can.
+std::string why_nothing_is_watchable();
+
 }  // namespace gordian::watch

@@ -69,6 +69,12 @@ TEST(Target, AStaticPieHasADynamicSegmentAndStillCannot) {
   EXPECT_EQ(why_unwatchable(elf({PT_LOAD, PT_DYNAMIC})), "statically linked");
 }
 
+TEST(Target, AFileThatWasCutOffIsDamaged) {
+  const std::string whole = elf({PT_LOAD, PT_DYNAMIC});
+  for (size_t length = SELFMAG; length < whole.size(); ++length)
+    EXPECT_EQ(why_unwatchable(whole.substr(0, length)), "a damaged program") << length;
+}
+
 TEST(Target, MuslIsNotGlibc) {
   EXPECT_EQ(why_unwatchable(elf({PT_INTERP, PT_DYNAMIC}, "/lib/ld-musl-x86_64.so.1")),
             "linked with musl, not glibc");

@@ -326,6 +326,21 @@ def test_full_disk(world):
     result = world.watch(world.kind("mutex/lock_order"), "lucky", options=["--json", "/dev/full"])
     expect(result.status in (0, 2) and result.out == "done\n", "the program is not disturbed", result)
     expect("/dev/full" in result.err, "the user is told", result)
+    result = cycle(world, "--log", "/dev/full")
+    expect(result.status == 66 and "DEADLOCK: 2 threads" in result.err and "/dev/full" in result.err,
+           "the report is not lost", result)
+    for words in ("--help", "--version", "run --help"):
+        result = world.run("sh", "-c", f"'{world.gordian}' {words} >/dev/full")
+        expect(result.status == 2 and "cannot write" in result.err, words, result)
+
+
+def test_few_descriptors(world):
+    for count in (6, 8, 15):
+        result = world.run("sh", "-c", f"ulimit -n {count}; '{world.gordian}' run -- sh -c 'echo ran; exit 9'")
+        expect(result.status == 9 and result.out == "ran\n", "the program runs", result)
+        expect(f"unwatched: only {count} files may be open" in result.err, "and why nobody watches it", result)
+    result = world.run("sh", "-c", f"ulimit -n 16; '{world.gordian}' run -- '{world.kind('mutex/lock_order')}' cycle")
+    expect(result.status == 66 and "DEADLOCK: 2 threads" in result.err, "enough", result)
 
 
 # --- options
@@ -378,6 +393,16 @@ def test_links_are_not_followed(world):
         result = cycle(world, option, world.path("link" + option))
         expect(result.status == 2 and "is a symbolic link" in result.err, "refused, with the reason", result)
         expect(not os.path.exists(world.path("precious")), "nothing was made behind the link")
+
+
+def test_where_a_report_cannot_go(world):
+    os.mkdir(world.path("folder"))
+    os.mkfifo(world.path("pipe"))
+    for option, place, reason in (("--json", "folder", "is a folder"), ("--log", "folder", "is a folder"),
+                                  ("--log", "pipe", "nobody reads")):
+        result = cycle(world, option, world.path(place))
+        expect(result.status == 2 and reason in result.err and "DEADLOCK" not in result.err,
+               "said before the program runs", result)
 
 
 def test_quiet(world):

@@ -4,6 +4,7 @@
 #include "process/blocked_child.h"
 #include "process/live_facts.h"
 
+#include <algorithm>
 #include <gtest/gtest.h>
 #include <memory>
 #include <pthread.h>
@@ -78,6 +79,39 @@ TEST(LiveProcess, BriefFactsAreSteadyIfReadAgainOrRepeated) {
   live.read_again(0);
   EXPECT_TRUE(live.is_steady(0));
   EXPECT_TRUE(live.stands_still(0));
+}
+
+// Each thread starts the next one, and waits for it: until the last is there, one of them runs.
+struct Chain {
+  static constexpr int kLength = 1000;
+  static void* grow(void* facts) {
+    static int length = 1;
+    if (++length > kLength) {
+      pthread_mutex_lock(&static_cast<ChildFacts*>(facts)->mutex);
+      pthread_mutex_lock(&static_cast<ChildFacts*>(facts)->mutex);
+    }
+    pthread_attr_t small;
+    pthread_attr_init(&small);
+    pthread_attr_setstacksize(&small, 128 << 10);
+    pthread_t next{};
+    if (pthread_create(&next, &small, grow, facts) != 0) _exit(1);
+    pthread_join(next, nullptr);
+    return nullptr;
+  }
+};
+
+TEST(LiveProcess, NeverMissesTheThreadThatAWaitingOneHasJustStarted) {
+  if (kChildIsAltered) GTEST_SKIP() << "the sanitizer alters the child";
+  const BlockedChild child([](ChildFacts& facts) { Chain::grow(&facts); });
+  const auto opened = LiveProcess::open(child.pid());
+  ASSERT_TRUE(opened);
+  for (size_t seen = 0; seen < Chain::kLength;) {
+    const ProcessFacts& facts = (*opened)->read();
+    seen = facts.threads.size();
+    const bool all_wait = std::all_of(facts.threads.begin(), facts.threads.end(),
+                                      [](const ThreadFacts& thread) { return thread.blocked; });
+    ASSERT_TRUE(!all_wait || seen == Chain::kLength) << seen;
+  }
 }
 
 TEST(LiveProcess, AStoppedProcessIsNeverReadInBrief) {

@@ -15,11 +15,14 @@
 #include <sys/uio.h>
 #include <thread>
 #include <unistd.h>
+#include <unordered_set>
 
 namespace gordian::process {
 namespace {
 
 using std::chrono::nanoseconds;
+
+constexpr int kMaxTurns = 64;  // of listing the threads, while there are new ones
 
 bool path_exists(const std::string& path) { return access(path.c_str(), F_OK) == 0; }
 
@@ -180,19 +183,31 @@ const ProcessFacts& LiveProcess::take_down(bool in_brief) {
   const std::optional<ThreadReading> face = tasks_.read(face_);
   const bool is_stopped = face && (face->state == 'T' || face->state == 't');
   in_brief = in_brief && processor_time_ && !namespaced_ && !is_stopped;
-  for (const int tid : tasks_.list()) {
-    std::optional<ThreadReading> reading = in_brief ? tasks_.read_brief(tid) : tasks_.read(tid);
-    if (!reading) continue;
-    ThreadFacts facts = to_facts(*reading);
-    const auto known = registers_.find(tid);
-    if (known != registers_.end() && facts.blocked && known->second.rsp == reading->sp &&
-        known->second.rip == reading->pc)
-      facts.registers = RegisterSet(known->second);
-    facts_.threads.push_back(std::move(facts));
-    first_.push_back(std::move(*reading));
+  // Who was read as waiting may have started another thread just before: without that one, which
+  // goes on and may wake the others, all would seem to be stuck.
+  std::unordered_set<int> read;
+  for (int turn = 0; turn < kMaxTurns; ++turn) {
+    const size_t before = read.size();
+    for (const int tid : tasks_.list())
+      if (read.insert(tid).second) take_down(tid, in_brief);
+    if (read.size() == before || (in_brief && has_not_run())) break;
+    // There is no end to it: then the youngest is not done either.
+    if (turn == kMaxTurns - 1 && !facts_.threads.empty()) facts_.threads.back().blocked = false;
   }
   second_.assign(first_.size(), std::nullopt);
   return facts_;
+}
+
+void LiveProcess::take_down(int tid, bool in_brief) {
+  std::optional<ThreadReading> reading = in_brief ? tasks_.read_brief(tid) : tasks_.read(tid);
+  if (!reading) return;
+  ThreadFacts facts = to_facts(*reading);
+  const auto known = registers_.find(tid);
+  if (known != registers_.end() && facts.blocked && known->second.rsp == reading->sp &&
+      known->second.rip == reading->pc)
+    facts.registers = RegisterSet(known->second);
+  facts_.threads.push_back(std::move(facts));
+  first_.push_back(std::move(*reading));
 }
 
 bool LiveProcess::learn_registers(size_t thread) {

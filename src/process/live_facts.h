@@ -73,6 +73,7 @@ class LiveProcess {
 
  private:
   const ProcessFacts& take_down(bool in_brief);
+  void take_down(int tid, bool in_brief);
   LiveProcess(TaskDirectory tasks, int face)
       : tasks_(std::move(tasks)), memory_(face), cache_(memory_), face_(face) {}
   struct Spin {

@@ -125,7 +125,7 @@ def activity(marker, only=None):
                 seen.append((pid, tid, re.findall(r"ctxt_switches:\s+(\d+)", status)))
         except (OSError, TypeError):
             return None
-    return seen
+    return seen or None  # nobody there: not yet, on a busy machine
 
 
 class Outcome:

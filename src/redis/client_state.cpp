@@ -232,24 +232,32 @@ std::shared_ptr<Hold> ClientState::make_hold(std::string_view name, const Value&
   return hold;
 }
 
+void ClientState::drop_if_late(TryOutcome& outcome, TimePoint asked_at) const {
+  if (outcome.kind != TryOutcome::Kind::Acquired ||
+      Clock::now() < asked_at + options_.validity - drift())
+    return;
+  outcome.kind = TryOutcome::Kind::Unknown;
+  outcome.failure = "the answer came after the end of the lease it grants";
+}
+
 TryOutcome ClientState::ask_directly(std::string_view name, const Value& value,
                                      const Waiter& waiter, bool can_stop) {
   TryOutcome nothing_sent;
   nothing_sent.kind = TryOutcome::Kind::Error;
   if (keys_ != 1) return nothing_sent;
-  auto at_most = options_.command_timeout;
-  if (can_stop) at_most = std::min(at_most, options_.retry_interval);
-  if (waiter.deadline)
-    at_most = std::min(at_most, std::chrono::duration_cast<std::chrono::milliseconds>(
-                                    *waiter.deadline - Clock::now()));
-  if (at_most.count() <= 0) return nothing_sent;
+  TimePoint answer_by =
+      Clock::now() + (can_stop ? std::min(options_.command_timeout, options_.retry_interval)
+                               : options_.command_timeout);
+  if (waiter.deadline) answer_by = std::min(answer_by, *waiter.deadline);
+  if (answer_by <= Clock::now()) return nothing_sent;
   const ScriptCall call = acquire_call(0, name, value, false);
   Node* const node = servers_->direct_node(call.keys.front());
-  std::unique_ptr<DirectConnection> connection = node == nullptr ? nullptr : node->borrow(at_most);
+  std::unique_ptr<DirectConnection> connection =
+      node == nullptr ? nullptr : node->borrow(time_left(answer_by));
   if (connection == nullptr) return nothing_sent;
-  Reply reply = connection->ask(call.bytes(false), at_most);
+  Reply reply = connection->ask(call.bytes(false), time_left(answer_by));
   if (is_error(reply.get()) && text_of(reply.get()).starts_with("NOSCRIPT"))
-    reply = connection->ask(call.bytes(true), at_most);
+    reply = connection->ask(call.bytes(true), time_left(answer_by));
   node->give_back(std::move(connection));
   return read_try(reply.get());
 }
@@ -313,7 +321,8 @@ std::shared_ptr<Hold> ClientState::acquire(std::string_view name, const wait_lim
 
   const TimePoint asked_at = Clock::now();
   const Value value = new_value(waiter->owner);
-  const TryOutcome outcome = ask_directly(name, value, *waiter, limit.stop.stop_possible());
+  TryOutcome outcome = ask_directly(name, value, *waiter, limit.stop.stop_possible());
+  drop_if_late(outcome, asked_at);
   if (outcome.kind == TryOutcome::Kind::Acquired) {
     std::shared_ptr<Hold> hold = make_hold(name, value, outcome.token, asked_at);
     hold->owner = waiter->owner;
@@ -414,6 +423,7 @@ std::shared_ptr<Hold> ClientState::force(std::string_view name, const Waiter& wa
   });
   if (!forced->parker.park(Clock::now() + options_.command_timeout + options_.connect_timeout))
     raise({errc::transport, "no answer in time", {}}, name);
+  drop_if_late(forced->outcome, forced->asked_at);
   if (forced->outcome.kind != TryOutcome::Kind::Acquired)
     raise({errc::transport, forced->outcome.failure, {}}, name);
   std::shared_ptr<Hold> hold = make_hold(name, value, forced->outcome.token, forced->asked_at);
@@ -440,17 +450,14 @@ std::shared_ptr<Hold> ClientState::force(std::string_view name, const Waiter& wa
 
 ClientState::Released ClientState::release_directly(const Hold& hold, TimePoint answer_by) {
   if (keys_ != 1) return Released::Unknown;
-  const auto left = [answer_by] {
-    return std::max(std::chrono::duration_cast<std::chrono::milliseconds>(answer_by - Clock::now()),
-                    std::chrono::milliseconds(1));
-  };
   const ScriptCall call = release_call(0, hold.name, hold.value);
   Node* const node = servers_->direct_node(call.keys.front());
-  std::unique_ptr<DirectConnection> connection = node == nullptr ? nullptr : node->borrow(left());
+  std::unique_ptr<DirectConnection> connection =
+      node == nullptr ? nullptr : node->borrow(time_left(answer_by));
   if (connection == nullptr) return Released::Unknown;
-  Reply reply = connection->ask(call.bytes(false), left());
+  Reply reply = connection->ask(call.bytes(false), time_left(answer_by));
   if (is_error(reply.get()) && text_of(reply.get()).starts_with("NOSCRIPT"))
-    reply = connection->ask(call.bytes(true), left());
+    reply = connection->ask(call.bytes(true), time_left(answer_by));
   node->give_back(std::move(connection));
   if (is_integer(reply.get(), 1)) return Released::Yes;
   if (is_integer(reply.get(), 0)) return Released::WasLost;

@@ -91,7 +91,7 @@ class ClientState : public std::enable_shared_from_this<ClientState> {
   void start_contending(const std::shared_ptr<Gate>& gate, const TryOutcome& first);
   void contend(const std::shared_ptr<Gate>& gate);
   void contended(const std::shared_ptr<Gate>& gate, const Value& value, TimePoint asked_at,
-                 const TryOutcome& outcome);
+                 TryOutcome outcome);
   void contend_at(const std::shared_ptr<Gate>& gate, TimePoint time);
   void stop_if_unwanted(const std::shared_ptr<Gate>& gate);
   void stop_contending(const std::shared_ptr<Gate>& gate);
@@ -121,6 +121,10 @@ class ClientState : public std::enable_shared_from_this<ClientState> {
   void lose(const std::shared_ptr<Hold>& hold, std::string why);
   void release_at_server(const std::string& name, const Value& value, TimePoint until,
                          const std::function<void(Released)>& done);
+
+  // What is not worth granting: the answer to a try that was sent then came when the lease was
+  // over. (Somebody else may have had the lock since.) As if none had come.
+  void drop_if_late(TryOutcome& outcome, TimePoint asked_at) const;
 
   [[nodiscard]] std::chrono::milliseconds drift() const {
     return options_.validity / 100 + std::chrono::milliseconds(2);

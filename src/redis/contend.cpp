@@ -241,9 +241,10 @@ void ClientState::contend(const std::shared_ptr<Gate>& gate) {
 }
 
 void ClientState::contended(const std::shared_ptr<Gate>& gate, const Value& value,
-                            TimePoint asked_at, const TryOutcome& outcome) {
+                            TimePoint asked_at, TryOutcome outcome) {
   Gate::Contention& contention = gate->contention;
   contention.in_flight = false;
+  drop_if_late(outcome, asked_at);
   switch (outcome.kind) {
     case TryOutcome::Kind::Acquired:
       grant(gate, value, asked_at, outcome.token);

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "redis/direct_connection.h"
 
+#include "redis/event_loop.h"
+
 #include <algorithm>
 #include <cerrno>
 #include <fcntl.h>
@@ -32,13 +34,14 @@ DirectConnection::DirectConnection(FileDescriptor fd, uint64_t generation)
     : fd_(std::move(fd)), reader_(redisReaderCreate()), generation_(generation) {}
 
 std::unique_ptr<DirectConnection> DirectConnection::open(const DirectSetup& setup) {
+  const TimePoint until = Clock::now() + setup.timeout;
   Result<FileDescriptor> fd = start_connecting(setup.to);
   if (!fd || !wait_until_connected(fd->get(), setup.timeout) || !make_blocking(fd->get()))
     return nullptr;
   std::unique_ptr<DirectConnection> connection(
       new DirectConnection(std::move(*fd), setup.generation));
-  const auto accepted = [&connection, &setup](std::string_view bytes) {
-    const Reply reply = connection->ask(bytes, setup.timeout);
+  const auto accepted = [&connection, until](std::string_view bytes) {
+    const Reply reply = connection->ask(bytes, time_left(until));
     return reply != nullptr && !is_error(reply.get());
   };
   if (!setup.password.empty()) {
@@ -49,7 +52,7 @@ std::unique_ptr<DirectConnection> DirectConnection::open(const DirectSetup& setu
   }
   if (setup.database != 0 && !accepted(command({"SELECT", std::to_string(setup.database)})))
     return nullptr;
-  const Reply id_reply = connection->ask(command({"CLIENT", "ID"}), setup.timeout);
+  const Reply id_reply = connection->ask(command({"CLIENT", "ID"}), time_left(until));
   if (id_reply == nullptr) return nullptr;
   if (id_reply->type == REDIS_REPLY_INTEGER)
     connection->id_ = static_cast<uint64_t>(id_reply->integer);
@@ -92,7 +95,8 @@ Reply DirectConnection::read_one() {
 Reply DirectConnection::ask(std::string_view bytes, std::chrono::milliseconds at_most) {
   if (!usable_) return nullptr;
   at_most = std::max(at_most, std::chrono::milliseconds(1));
-  if (at_most != timeout_) {
+  // A little less than allowed will do: to set it costs as much as to send.
+  if (at_most < timeout_ || at_most > timeout_ + std::chrono::milliseconds(10)) {
     limit_time(fd_.get(), at_most);
     timeout_ = at_most;
   }

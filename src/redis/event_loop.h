@@ -7,6 +7,7 @@
 
 #include "base/file.h"
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <cstdint>
@@ -21,6 +22,12 @@ namespace gordian::redis {
 
 using Clock = std::chrono::steady_clock;
 using TimePoint = Clock::time_point;
+
+// Until then, in what poll() and sockets count; at least 1 ms: to them 0 is for ever, or no time.
+inline std::chrono::milliseconds time_left(TimePoint until) {
+  return std::max(std::chrono::duration_cast<std::chrono::milliseconds>(until - Clock::now()),
+                  std::chrono::milliseconds(1));
+}
 
 class EventLoop {
  public:

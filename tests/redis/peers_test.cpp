@@ -106,6 +106,37 @@ TEST(Peers, H2ALostReplyIsAskedForAgain) {
   waiter.join();
 }
 
+// An answer that comes when the lease is over grants nothing: others may have had the lock since.
+TEST(Peers, H2AnAnswerAfterTheEndOfTheLeaseGrantsNothing) {
+  RedisServer server;
+  Proxy proxy(server.port());
+  client_options options = options_for(proxy.url());
+  options.validity = 100ms;
+  lock_client client(options);
+  client.acquire("first").release();
+  const auto begin = Clock::now();
+  proxy.hold_replies(true);
+  std::thread waiter([&] {
+    EXPECT_TRUE(client.acquire("a", begin + 10s).valid());
+    EXPECT_TRUE(client.acquire("a", begin + 10s).valid());
+  });
+  until([&] { return Clock::now() - begin > 200ms; });
+  proxy.hold_replies(false);
+  waiter.join();
+}
+
+// The deadline is one of all that has to be asked for, also of the connection that is not there
+// yet.
+TEST(Peers, H6ADeadlineIsKeptHoweverSlowTheServerIs) {
+  RedisServer server;
+  Proxy proxy(server.port());
+  lock_client client(options_for(proxy.url()));
+  proxy.slow_down_replies(60ms);
+  const auto begin = Clock::now();
+  EXPECT_THROW((void)client.acquire("a", begin + 100ms), gordian::redis::deadline_error);
+  EXPECT_LT(Clock::now() - begin, 100ms + 50ms);
+}
+
 // rueidislock: the expiry is a time of day of the client.
 TEST(Peers, H3AClockThatIsBehindMakesNoSecondOwner) {
   RedisServer server;

@@ -96,6 +96,7 @@ void Proxy::run() {
           if (passing.find("SUBSCRIBE") != std::string::npos) pair.subscribed = true;
           pair.commands += passing;
         } else {
+          if (pair.replies.empty()) pair.replies_since = std::chrono::steady_clock::now();
           pair.replies += passing;
         }
       }
@@ -103,7 +104,8 @@ void Proxy::run() {
         send_all(pair.server, pair.commands);
         pair.commands.clear();
       }
-      if (!holds_replies_) {
+      const std::chrono::milliseconds delay(reply_delay_ms_);
+      if (!holds_replies_ && std::chrono::steady_clock::now() >= pair.replies_since + delay) {
         send_all(pair.client, pair.replies);
         pair.replies.clear();
       }

@@ -3,6 +3,8 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
+#include <cstdint>
 #include <mutex>
 #include <string>
 #include <thread>
@@ -21,6 +23,8 @@ class Proxy {
 
   // Replies stay in the proxy; commands still pass.
   void hold_replies(bool hold) { holds_replies_ = hold; }
+  // Every reply waits in the proxy for so long first.
+  void slow_down_replies(std::chrono::milliseconds time) { reply_delay_ms_ = time.count(); }
   // Commands stay in the proxy.
   void hold_commands(bool hold) { holds_commands_ = hold; }
   // Ends all connections, as a network does that forgets them.
@@ -35,6 +39,7 @@ class Proxy {
     bool subscribed = false;
     bool ended = false;
     std::string replies;  // held back
+    std::chrono::steady_clock::time_point replies_since;
     std::string commands;
   };
   void run();
@@ -45,6 +50,7 @@ class Proxy {
   int listener_ = -1;
   std::atomic<bool> holds_replies_{false};
   std::atomic<bool> holds_commands_{false};
+  std::atomic<int64_t> reply_delay_ms_{0};
   std::atomic<bool> stopping_{false};
   std::mutex mutex_;
   std::vector<Pair> pairs_;  // under the mutex

@@ -20,6 +20,10 @@
  * fails, blocks, allocates or changes errno. The lock is named by its address; it is only compared,
  * never read through. A lie told here makes Gordian lie: these words count as evidence.
  *
+ * Who builds a library of locks says more, with the functions of the second half of
+ * gordian_annotations: what an object is (a mutex, a gate, a queue), its level, waits that nobody
+ * in particular ends, and the caller's place, which may lie further out than the library's code.
+ *
  * A lock on a server (Redis, etcd, a database), which others can delete and which ends by itself
  * unless it is renewed, is a lease: use the *_LEASE forms, so that a report says under which
  * assumption it is stuck. Only one that is renewed for as long as it is held may be announced.
@@ -39,7 +43,29 @@ extern "C" {
 /* Added to a mode: the lock is a lease. */
 #define GORDIAN_LEASE 2
 
-/* What the runtime offers. Grows at the end only; `size` tells how far this runtime goes. */
+/* What an object is: for the words of reports, and for who can end a wait. Unknown ones count as 0.
+ */
+#define GORDIAN_KIND_LOCK 0
+#define GORDIAN_KIND_MUTEX 1
+/* Shared or exclusive; whoever waits to have it exclusively keeps new sharers out. */
+#define GORDIAN_KIND_RWLOCK 2
+/* The same, named after what it is for: many pass, one closes. */
+#define GORDIAN_KIND_GATE 3
+/* A thread: it holds the object to its end, and who wants that waits for the end. */
+#define GORDIAN_KIND_WORKER 4
+/* Held by nobody: any thread may end a wait. */
+#define GORDIAN_KIND_CONDITION 5
+#define GORDIAN_KIND_QUEUE 6
+
+/* A call, as its caller sees it: return address, and stack pointer after the return
+ * (__builtin_return_address(0) and __builtin_dwarf_cfa() of the function called). */
+struct gordian_place {
+  const void* caller;
+  const void* frame;
+};
+
+/* What the runtime offers. Grows at the end only; `size` tells how far this runtime goes. A place
+ * may be null: then it is that of the call itself. */
 struct gordian_annotations {
   size_t size; /* bytes of this structure */
   void (*created)(const volatile void* lock);
@@ -54,6 +80,25 @@ struct gordian_annotations {
   void (*never_report)(const volatile void* a, const volatile void* b);
   void (*assert_none_held)(const volatile void* where);
   void (*kept_at)(const volatile void* lock, const volatile void* object);
+
+  /* Once, before the first use. `level`: what the program calls its rank, -1 if it has none. `name`
+   * as for `named`; null if it has none. */
+  void (*described)(const volatile void* object, int kind, int level, const char* name,
+                    const struct gordian_place* first_use);
+  /* Is about to ask, and nothing is decided yet: the one moment at which a steered run (gordian
+   * explore, gordian confirm) may let others go first. It never blocks otherwise. */
+  void (*approaches)(const volatile void* object, int kind, int mode,
+                     const struct gordian_place* place);
+  void (*wants_at)(const volatile void* lock, int mode, int gives_up_by_itself,
+                   const struct gordian_place* place);
+  void (*acquired_at)(const volatile void* lock, int mode, int by_try,
+                      const struct gordian_place* place);
+  /* The calling thread goes to sleep until somebody signals a condition or queue; and is back. */
+  void (*awaits)(const volatile void* object, int gives_up_by_itself,
+                 const struct gordian_place* place);
+  void (*woken)(const volatile void* object, int by_signal, const struct gordian_place* place);
+  /* The calling thread is about to end such a wait, or would if there were one. */
+  void (*signals)(const volatile void* object, int to_all, const struct gordian_place* place);
 };
 
 #ifndef GORDIAN_RUNTIME /* the runtime itself only needs the structure */
@@ -80,6 +125,15 @@ __attribute__((constructor(101), unused)) static void gordian_find_annotations(v
 #define GORDIAN_ANNOTATE_(call)                                                                 \
   do {                                                                                          \
     if (__builtin_expect(gordian_annotations_in_use != 0, 0)) gordian_annotations_in_use->call; \
+  } while (0)
+
+/* Of what an older runtime may lack. */
+#define GORDIAN_ANNOTATE_IF_(member, call)                                                 \
+  do {                                                                                     \
+    if (__builtin_expect(gordian_annotations_in_use != 0, 0) &&                            \
+        gordian_annotations_in_use->size > offsetof(struct gordian_annotations, member)) { \
+      gordian_annotations_in_use->call;                                                    \
+    }                                                                                      \
   } while (0)
 
 /* The lock begins or ends its life at this address. Optional; they tell reused addresses apart. */
@@ -117,13 +171,24 @@ __attribute__((constructor(101), unused)) static void gordian_find_annotations(v
 /* The calling thread, which holds the lock, keeps the object that will release it (a guard that can
  * be moved) at this address. Unless that is in its own stack another thread may release the lock:
  * the thread then counts as its likely holder, no more. */
-#define GORDIAN_KEPT_AT(lock, object)                                                       \
-  do {                                                                                      \
-    if (__builtin_expect(gordian_annotations_in_use != 0, 0) &&                             \
-        gordian_annotations_in_use->size > offsetof(struct gordian_annotations, kept_at)) { \
-      gordian_annotations_in_use->kept_at(lock, object);                                    \
-    }                                                                                       \
-  } while (0)
+#define GORDIAN_KEPT_AT(lock, object) GORDIAN_ANNOTATE_IF_(kept_at, kept_at(lock, object))
+
+/* What the object is (GORDIAN_KIND_*), its level (-1: none) and its name (may be null), once,
+ * before its first use. */
+#define GORDIAN_DESCRIBED(object, kind, level, name) \
+  GORDIAN_ANNOTATE_IF_(described, described(object, kind, level, name, 0))
+/* About to ask for it: the moment at which a steered run may let others go first. */
+#define GORDIAN_APPROACHES(object, kind, mode) \
+  GORDIAN_ANNOTATE_IF_(approaches, approaches(object, kind, mode, 0))
+
+/* Of conditions and queues: the calling thread sleeps until somebody signals, or only until a time
+ * limit of its own; and is back. */
+#define GORDIAN_AWAITS(object) GORDIAN_ANNOTATE_IF_(awaits, awaits(object, 0, 0))
+#define GORDIAN_AWAITS_TIMED(object) GORDIAN_ANNOTATE_IF_(awaits, awaits(object, 1, 0))
+#define GORDIAN_WOKEN(object, by_signal) GORDIAN_ANNOTATE_IF_(woken, woken(object, by_signal, 0))
+/* Before one of those who sleep, or all, can go on. */
+#define GORDIAN_SIGNALS(object) GORDIAN_ANNOTATE_IF_(signals, signals(object, 0, 0))
+#define GORDIAN_SIGNALS_ALL(object) GORDIAN_ANNOTATE_IF_(signals, signals(object, 1, 0))
 
 /* "Only these threads wake it": each waker says WAKES once, somebody says WAKERS_COMPLETE. From
  * then on a wait for the condition variable, semaphore or lock is hopeless when they are stuck. */

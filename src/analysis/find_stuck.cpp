@@ -73,7 +73,7 @@ class Judge {
     return snapshot_.taken - thread(index).wait->since;
   }
   [[nodiscard]] bool wants_lock(uint32_t index) const {
-    return !is_signalled(wanted(index)) && wanted(index).kind != ResourceKind::Thread;
+    return !is_signalled(wanted(index)) && !model::is_end_of_thread(wanted(index).kind);
   }
 
   void judge_knots();
@@ -183,7 +183,7 @@ Judge::Knot Judge::split_passive(const std::vector<uint32_t>& members) const {
       }
     }
   };
-  remove_if([this](uint32_t member) { return wanted(member).kind == ResourceKind::Thread; });
+  remove_if([this](uint32_t member) { return model::is_end_of_thread(wanted(member).kind); });
   if (std::any_of(needed_by.begin(), needed_by.end(),
                   [this](const auto& entry) { return !graph_.waits_for_any(entry.first); })) {
     remove_if([this](uint32_t member) { return is_signalled(wanted(member)); });

@@ -22,6 +22,7 @@ FindingKind kind_of_want(const model::Resource& resource) {
       return FindingKind::LockOrder;
     case ResourceKind::RwLock:
     case ResourceKind::GlibRwLock:
+    case ResourceKind::Gate:
       return FindingKind::RwLock;
     case ResourceKind::Once:
     case ResourceKind::Guard:
@@ -29,6 +30,7 @@ FindingKind kind_of_want(const model::Resource& resource) {
       return FindingKind::Once;
     case ResourceKind::Thread:
     case ResourceKind::Child:
+    case ResourceKind::Worker:
       return FindingKind::Join;
     case ResourceKind::Condition:
     case ResourceKind::GlibCond:
@@ -40,6 +42,7 @@ FindingKind kind_of_want(const model::Resource& resource) {
     case ResourceKind::Barrier:
       return FindingKind::Barrier;
     case ResourceKind::GlibQueue:
+    case ResourceKind::Queue:
     case ResourceKind::Channel:
     case ResourceKind::Pipe:
       return FindingKind::Queue;

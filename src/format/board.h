@@ -47,6 +47,7 @@ enum class Kind : uint8_t {
   OfdLock = 21,    // open-file-description lock
   Custom = 22,     // gordian/annotate.h
   Lease = 23,      // the same, of a lock on a server
+  Signal = 24,     // the same, of what nobody holds: a condition or queue of the program's own
 };
 
 enum class Mode : uint8_t { Exclusive = 0, Shared = 1 };
@@ -193,6 +194,7 @@ enum class RecordType : uint16_t {
   Name = 7,
   Mark = 8,
   Waker = 9,
+  Description = 10,
 };
 inline constexpr uint32_t kRecordMagic = 0x43455247;  // "GREC"
 inline constexpr uint32_t kRecordAlign = 64;
@@ -298,6 +300,23 @@ struct NameRecord {  // annotation: a lock's name
   uint32_t lock;
   uint16_t size;
   char text[];
+};
+
+// What an object of Kind::Custom or Kind::Signal is: GORDIAN_KIND_* of gordian/annotate.h.
+enum class Described : int32_t {
+  Lock = 0,
+  Mutex = 1,
+  RwLock = 2,
+  Gate = 3,
+  Worker = 4,
+  Condition = 5,
+  Queue = 6,
+};
+struct DescriptionRecord {  // annotation
+  RecordHeader header;
+  uint32_t lock;
+  Described what;
+  int32_t level;  // -1: none
 };
 
 // Things that cannot be said of one chain: see MarkType.

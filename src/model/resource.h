@@ -41,8 +41,12 @@ enum class ResourceKind : uint8_t {
   Pipe,     // or a pair of sockets: whoever has the other end can write or read
   Child,    // a child process: its threads can end it
   FileLock,
-  Lease,   // a lock on a server
-  Custom,  // announced by annotation
+  Lease,  // a lock on a server
+  // Announced by annotation, beside mutexes, rwlocks and conditions.
+  Gate,    // many pass, one closes it
+  Worker,  // a thread, held by itself to its end
+  Queue,   // whoever pushes or pops ends a wait
+  Custom,  // a lock of no kind in particular
 };
 
 // Has an owner who alone can end a wait for it (as opposed to a signal, which anybody may give).
@@ -55,6 +59,7 @@ constexpr bool is_owned(ResourceKind kind) {
     case ResourceKind::Future:
     case ResourceKind::GlibCond:
     case ResourceKind::GlibQueue:
+    case ResourceKind::Queue:
     case ResourceKind::Channel:
     case ResourceKind::Pipe:
     case ResourceKind::Child:
@@ -62,6 +67,11 @@ constexpr bool is_owned(ResourceKind kind) {
     default:
       return true;
   }
+}
+
+// Who wants it waits for a thread to end.
+constexpr bool is_end_of_thread(ResourceKind kind) {
+  return kind == ResourceKind::Thread || kind == ResourceKind::Worker;
 }
 
 enum class Mode : uint8_t { Exclusive, Shared };
@@ -88,6 +98,7 @@ struct Resource {
   uint32_t needed = 1;                // barrier: further arrivals needed; others 1
   ThreadId joined{};                  // Thread: which one, if `joined_known`
   bool joined_known = false;
+  int level = -1;           // annotation; -1: none
   bool owner_gone = false;  // the owner does not exist any more (thread gone, lost in fork)
 
   // Filled in by process/ once a finding needs words.

@@ -110,6 +110,7 @@ std::string before_asking(const Labels& labels, const FindingThread& thread) {
   std::string what;
   switch (kind_of_want(labels, thread)) {
     case ResourceKind::Thread:
+    case ResourceKind::Worker:
       what = "joins ";
       break;
     case ResourceKind::Condition:
@@ -119,6 +120,7 @@ std::string before_asking(const Labels& labels, const FindingThread& thread) {
     case ResourceKind::Future:
     case ResourceKind::Futex:
     case ResourceKind::GlibQueue:
+    case ResourceKind::Queue:
     case ResourceKind::Channel:
     case ResourceKind::Pipe:
     case ResourceKind::Child:
@@ -193,7 +195,7 @@ std::string held_at_exit(const Labels& labels, const FindingThread& thread) {
 
 std::string join(const Labels& labels, const std::vector<const FindingThread*>& knot) {
   const auto joiner = std::find_if(knot.begin(), knot.end(), [&](const FindingThread* thread) {
-    return thread->wants && kind_of_want(labels, *thread) == ResourceKind::Thread;
+    return thread->wants && model::is_end_of_thread(kind_of_want(labels, *thread));
   });
   if (joiner == knot.end()) return {};
   std::string joined = labels.resource((*joiner)->wants->resource);
@@ -202,7 +204,7 @@ std::string join(const Labels& labels, const std::vector<const FindingThread*>& 
   std::set<ResourceId> targets;
   size_t joins = 0;
   for (const FindingThread* thread : knot)
-    if (thread->wants && kind_of_want(labels, *thread) == ResourceKind::Thread) {
+    if (thread->wants && model::is_end_of_thread(kind_of_want(labels, *thread))) {
       ++joins;
       targets.insert(thread->wants->resource);
     }
@@ -241,7 +243,7 @@ std::string signal_under_lock(const Labels& labels, const std::vector<const Find
   for (const FindingThread* thread : knot) {
     if (!thread->wants) continue;
     const ResourceKind kind = kind_of_want(labels, *thread);
-    if (is_lock(kind) || kind == ResourceKind::Thread) continue;
+    if (is_lock(kind) || model::is_end_of_thread(kind)) continue;
     const FindingHold* hold = hold_wanted_in_knot(labels, *thread);
     if (hold == nullptr) continue;
     const std::string lock = labels.resource(hold->resource);
@@ -368,8 +370,8 @@ std::string by_structure(const Labels& labels, const std::vector<const FindingTh
   for (const FindingThread* thread : knot) {
     if (!thread->wants) continue;
     const ResourceKind kind = kind_of_want(labels, *thread);
-    joins = joins || kind == ResourceKind::Thread;
-    signals = signals || (!is_lock(kind) && kind != ResourceKind::Thread);
+    joins = joins || model::is_end_of_thread(kind);
+    signals = signals || (!is_lock(kind) && !model::is_end_of_thread(kind));
   }
   if (joins) return join(labels, knot);
   if (signals) return signal_under_lock(labels, knot);

@@ -103,8 +103,11 @@ std::string relation(const Labels& labels, const FindingThread& thread) {
       return could + "fulfilled by";
     case ResourceKind::Futex:
       return could + "woken by";
+    case ResourceKind::Worker:
+      return ", which is";
     case ResourceKind::GlibQueue:
       return could + "fed by";
+    case ResourceKind::Queue:
     case ResourceKind::Pipe:
       return could + "served by";
     case ResourceKind::Child:

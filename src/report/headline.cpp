@@ -58,6 +58,7 @@ std::string what_is_wanted(const Labels& labels) {
       case ResourceKind::Lease:
         return 2;
       case ResourceKind::Thread:
+      case ResourceKind::Worker:
         return 3;
       case ResourceKind::Condition:
       case ResourceKind::GlibCond:
@@ -67,6 +68,7 @@ std::string what_is_wanted(const Labels& labels) {
       case ResourceKind::Barrier:
         return 6;
       case ResourceKind::GlibQueue:
+      case ResourceKind::Queue:
         return 7;
       case ResourceKind::Channel:
         return 10;

@@ -125,6 +125,7 @@ Json resource_json(const Labels& labels, const Resource& resource) {
   out["class"] = text(resource.class_name);
   out["address"] = hex(resource.address);
   out["generation"] = resource.generation;
+  if (resource.level >= 0) out["level"] = resource.level;
   return out;
 }
 

@@ -302,7 +302,8 @@ std::string Labels::kind_of(ResourceId id) const {
   if (resource == nullptr) return "lock";
   const bool recursive_mutex = resource->kind == ResourceKind::Mutex && resource->recursive;
   return (resource->process_shared ? "process-shared " : "") +
-         std::string(recursive_mutex ? "recursive mutex" : resource_kind_label(resource->kind));
+         std::string(recursive_mutex ? "recursive mutex" : resource_kind_label(resource->kind)) +
+         (resource->level >= 0 ? " of level " + std::to_string(resource->level) : "");
 }
 
 std::string Labels::threads(const std::vector<ThreadId>& ids, size_t max) const {
@@ -349,6 +350,8 @@ std::string Labels::wants(const FindingWant& want, bool plural) const {
       const bool named = name.starts_with("thread ");
       return "join" + std::string(s) + " " + (named ? name.substr(7) : name);
     }
+    case ResourceKind::Worker:
+      return say("join", "worker ");
     case ResourceKind::Condition:
     case ResourceKind::GlibCond:
       return say("wait", "on condition ");
@@ -361,6 +364,7 @@ std::string Labels::wants(const FindingWant& want, bool plural) const {
     case ResourceKind::Future:
       return say("wait", "for future ");
     case ResourceKind::GlibQueue:
+    case ResourceKind::Queue:
       return say("wait", "on queue ");
     case ResourceKind::Channel:
       return say("wait", "on channel ");

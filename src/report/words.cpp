@@ -118,6 +118,12 @@ KindWords words_of(ResourceKind kind) {
       return {.word = "file-lock", .label = "file lock"};
     case ResourceKind::Lease:
       return {.word = "lease", .label = "lease"};
+    case ResourceKind::Gate:
+      return {.word = "gate", .label = "gate"};
+    case ResourceKind::Worker:
+      return {.word = "worker", .label = "worker"};
+    case ResourceKind::Queue:
+      return {.word = "queue", .label = "queue"};
     case ResourceKind::Custom:
       return {.word = "custom", .label = "lock of the program's own"};
   }
@@ -134,11 +140,11 @@ std::string_view mode_word(Mode mode) { return mode == Mode::Shared ? "shared" :
 
 std::string_view role_word(Role role) { return role == Role::Knot ? "knot" : "victim"; }
 
-bool is_lock(ResourceKind kind) { return model::is_owned(kind) && kind != ResourceKind::Thread; }
+bool is_lock(ResourceKind kind) { return model::is_owned(kind) && !model::is_end_of_thread(kind); }
 
 bool has_modes(ResourceKind kind) {
   return kind == ResourceKind::RwLock || kind == ResourceKind::GlibRwLock ||
-         kind == ResourceKind::FileLock;
+         kind == ResourceKind::FileLock || kind == ResourceKind::Gate;
 }
 
 namespace {

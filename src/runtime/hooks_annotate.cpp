@@ -15,7 +15,26 @@ namespace format = gordian::format;
 // Set once a lease was announced: those who name a lock only by its address then look it up.
 constinit uint32_t any_lease = 0;
 
-bool is_announced(Kind kind) { return kind == Kind::Custom || kind == Kind::Lease; }
+using format::Described;
+static_assert(static_cast<int>(Described::Lock) == GORDIAN_KIND_LOCK);
+static_assert(static_cast<int>(Described::Mutex) == GORDIAN_KIND_MUTEX);
+static_assert(static_cast<int>(Described::RwLock) == GORDIAN_KIND_RWLOCK);
+static_assert(static_cast<int>(Described::Gate) == GORDIAN_KIND_GATE);
+static_assert(static_cast<int>(Described::Worker) == GORDIAN_KIND_WORKER);
+static_assert(static_cast<int>(Described::Condition) == GORDIAN_KIND_CONDITION);
+static_assert(static_cast<int>(Described::Queue) == GORDIAN_KIND_QUEUE);
+
+bool is_announced(Kind kind) {
+  return kind == Kind::Custom || kind == Kind::Lease || kind == Kind::Signal;
+}
+
+bool is_signalled(int kind) { return kind == GORDIAN_KIND_CONDITION || kind == GORDIAN_KIND_QUEUE; }
+
+// Where the program says that it called; else `own`, where it called us.
+CallSite site_of(const gordian_place* place, const CallSite& own) {
+  if (place == nullptr || place->frame == nullptr) return own;
+  return {address_of(place->caller), address_of(place->frame)};
+}
 
 Kind kind_of(const volatile void* lock) {
   // ORDER: relaxed: whoever releases a lease has announced it, or was told of it by who has.
@@ -59,16 +78,11 @@ void destroyed(const volatile void* lock) {
   note_destroyed(address_of(lock), site);
 }
 
-void named(const volatile void* lock, const char* name) {
-  const CallSite site = GORDIAN_CALL_SITE();
-  ensure_started();
-  HookScope log(site);
-  if (!log || name == nullptr) return;
-  format::LockEntry* entry = entry_of(lock, site);
-  if (entry == nullptr) return;
+// In a HookScope.
+void write_name(const ThreadState& thread, format::LockEntry* entry, const char* name) {
   constexpr size_t kMaxName = 255;
   const size_t size = strnlen(name, kMaxName);
-  auto* record = begin_record<format::NameRecord>(format::RecordType::Name, log->uid, size);
+  auto* record = begin_record<format::NameRecord>(format::RecordType::Name, thread.uid, size);
   if (record == nullptr) return;
   record->lock = entry->id;
   record->size = static_cast<uint16_t>(size);
@@ -77,17 +91,31 @@ void named(const volatile void* lock, const char* name) {
   entry->name = log_offset_of(record);
 }
 
-// The wait stays published after we return: it is the caller who blocks, in a frame of its own.
-void wants(const volatile void* lock, int mode, int gives_up_by_itself) {
+void named(const volatile void* lock, const char* name) {
   const CallSite site = GORDIAN_CALL_SITE();
   ensure_started();
-  const Request request = request_of(lock, mode, gives_up_by_itself != 0 ? kTimed : 0);
+  HookScope log(site);
+  if (!log || name == nullptr) return;
+  format::LockEntry* entry = entry_of(lock, site);
+  if (entry != nullptr) write_name(*log.operator->(), entry, name);
+}
+
+// The wait stays published after we return: it is the caller who blocks, in a frame of its own.
+__attribute__((always_inline)) inline void begin_want(const Request& request,
+                                                      const CallSite& site) {
   if (HookScope log(site); log) {
     format::Registers registers;
     capture_registers(registers);
     log->check_chain(request, site);
     log->begin_wait(request, site, registers);
   }
+}
+
+void wants(const volatile void* lock, int mode, int gives_up_by_itself) {
+  const CallSite site = GORDIAN_CALL_SITE();
+  ensure_started();
+  const Request request = request_of(lock, mode, gives_up_by_itself != 0 ? kTimed : 0);
+  begin_want(request, site);
 }
 
 // Ends a wait that `wants` began, if it is the current one.
@@ -195,6 +223,75 @@ void assert_none_held(const volatile void* /*where*/) {
              entry == nullptr ? 0 : entry->id, 0, site);
 }
 
+void described(const volatile void* object, int kind, int level, const char* name,
+               const gordian_place* first_use) {
+  const CallSite site = site_of(first_use, GORDIAN_CALL_SITE());
+  ensure_started();
+  HookScope log(site);
+  if (!log) return;
+  format::LockEntry* entry =
+      register_lock(address_of(object), is_signalled(kind) ? Kind::Signal : Kind::Custom, site.pc);
+  if (entry == nullptr) return;
+  if (kind == GORDIAN_KIND_RWLOCK || kind == GORDIAN_KIND_GATE) {
+    // ORDER: relaxed: a flag of its own, read from outside.
+    __atomic_fetch_or(&entry->flags, format::kLockPrefersWriters, __ATOMIC_RELAXED);
+  }
+  if (name != nullptr && *name != '\0') write_name(*log.operator->(), entry, name);
+  auto* record = begin_record<format::DescriptionRecord>(format::RecordType::Description, log->uid);
+  if (record == nullptr) return;
+  record->lock = entry->id;
+  record->what = static_cast<Described>(kind);
+  record->level = level;
+  commit(record);
+}
+
+Request signal_of(const volatile void* object, int gives_up_by_itself = 0) {
+  return {.address = address_of(object),
+          .kind = Kind::Signal,
+          .flags = gives_up_by_itself != 0 ? kTimed : uint8_t{0}};
+}
+
+void approaches(const volatile void* object, int kind, int mode, const gordian_place* place) {
+  const CallSite site = site_of(place, GORDIAN_CALL_SITE());
+  ensure_started();
+  pass_gate(is_signalled(kind) ? signal_of(object) : request_of(object, mode), site);
+}
+
+void wants_at(const volatile void* lock, int mode, int gives_up_by_itself,
+              const gordian_place* place) {
+  const CallSite site = site_of(place, GORDIAN_CALL_SITE());
+  ensure_started();
+  begin_want(request_of(lock, mode, gives_up_by_itself != 0 ? kTimed : 0), site);
+}
+
+void acquired_at(const volatile void* lock, int mode, int by_try, const gordian_place* place) {
+  const CallSite site = site_of(place, GORDIAN_CALL_SITE());
+  ensure_started();
+  if (HookScope log(site); log) end_want(*log.operator->(), address_of(lock));
+  note_acquired(request_of(lock, mode, by_try != 0 ? kTry : 0), site);
+}
+
+void awaits(const volatile void* object, int gives_up_by_itself, const gordian_place* place) {
+  const CallSite site = site_of(place, GORDIAN_CALL_SITE());
+  ensure_started();
+  begin_want(signal_of(object, gives_up_by_itself), site);
+}
+
+void woken(const volatile void* object, int by_signal, const gordian_place* place) {
+  const CallSite site = site_of(place, GORDIAN_CALL_SITE());
+  ensure_started();
+  if (HookScope log(site); log) end_want(*log.operator->(), address_of(object));
+  const Request request = signal_of(object);
+  pass_gate(request, site, format::GatePhase::Woken);
+  if (by_signal != 0) note_woken(request, site);
+}
+
+void signals(const volatile void* object, int to_all, const gordian_place* place) {
+  const CallSite site = site_of(place, GORDIAN_CALL_SITE());
+  ensure_started();
+  note_posted(signal_of(object), site, to_all != 0);
+}
+
 }  // namespace
 
 extern "C" __attribute__((
@@ -212,4 +309,11 @@ extern "C" __attribute__((
     .never_report = never_report,
     .assert_none_held = assert_none_held,
     .kept_at = kept_at,
+    .described = described,
+    .approaches = approaches,
+    .wants_at = wants_at,
+    .acquired_at = acquired_at,
+    .awaits = awaits,
+    .woken = woken,
+    .signals = signals,
 };

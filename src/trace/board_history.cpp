@@ -24,7 +24,8 @@ model::Mode mode_of(uint8_t flags) {
 
 bool is_signalled(const Kind kind) {
   return kind == Kind::Condition || kind == Kind::GlibCond || kind == Kind::Semaphore ||
-         kind == Kind::GlibQueue || kind == Kind::Future || kind == Kind::Futex;
+         kind == Kind::GlibQueue || kind == Kind::Future || kind == Kind::Futex ||
+         kind == Kind::Signal;
 }
 
 // The giving side of a signal, see MarkType::Signalled; not a request.
@@ -77,6 +78,11 @@ class HistoryBuilder {
     for (const ChainEntry& chain : log.chains) add_chain(chain);
     for (const format::SyncRecord& sync : log.syncs) add_sync(sync);
     for (const MarkEntry& mark : log.marks) add_mark(mark);
+    // Last: until then the kinds are those of the records.
+    for (const format::DescriptionRecord& description : log.descriptions) {
+      const auto lock = locks_.find(description.lock);
+      if (lock != locks_.end()) apply_description(description, resource(lock->second));
+    }
   }
 
   ThreadId thread(uint32_t uid) {

@@ -405,6 +405,9 @@ void BoardReader::parse_record(uint64_t offset, std::span<const std::byte> bytes
     case RecordType::Mark:
       log_.marks.push_back({order, load<format::MarkRecord>(bytes)});
       return;
+    case RecordType::Description:
+      log_.descriptions.push_back(load<format::DescriptionRecord>(bytes));
+      return;
     case RecordType::Waker:
       log_.wakers.push_back(load<format::WakerRecord>(bytes));
       return;

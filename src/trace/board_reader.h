@@ -101,6 +101,7 @@ struct BoardLog {
   std::vector<ChainEntry> chains;
   std::vector<format::SyncRecord> syncs;
   std::vector<NameEntry> names;
+  std::vector<format::DescriptionRecord> descriptions;
   std::vector<MarkEntry> marks;
   std::vector<format::WakerRecord> wakers;
   uint64_t unfinished = 0;  // begun, never committed (so far): at most one per thread that died

@@ -3,12 +3,14 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 #include <tuple>
 #include <unordered_map>
 
 namespace gordian::trace {
 namespace {
 
+using format::Described;
 using format::Hold;
 using format::Kind;
 using format::WaitWord;
@@ -170,7 +172,9 @@ class Builder {
 
   // A spin lock's own word, and an annotation, do not say whether other processes use it: its
   // memory does.
-  static bool says_if_shared(Kind kind) { return kind != Kind::Spin && kind != Kind::Custom; }
+  static bool says_if_shared(Kind kind) {
+    return kind != Kind::Spin && kind != Kind::Custom && kind != Kind::Signal;
+  }
 
   // `object` distinguishes only what the address alone does not: files.
   ResourceId resource(size_t process, Kind kind, uint64_t address, uint64_t object, bool shared) {
@@ -195,6 +199,7 @@ class Builder {
       resource.address = address;
       resource.process_shared = shared;
       entry->second = resource.id;
+      if (kind == Kind::Signal) own_signals_.insert(resource.id);
       result_.snapshot.resources.push_back(std::move(resource));
     }
     if (!is_file_lock(kind)) {
@@ -255,6 +260,11 @@ class Builder {
         result_.snapshot.resources[static_cast<size_t>(id)].name = name.text;
       }
     }
+    for (const format::DescriptionRecord& description : log.descriptions) {
+      for (const ResourceId id : by_lock_id[description.lock]) {
+        apply_description(description, result_.snapshot.resources[static_cast<size_t>(id)]);
+      }
+    }
     for (const format::WakerRecord& waker : log.wakers) {
       const auto thread = threads_by_uid_.find({process, waker.waker_uid});
       if (thread == threads_by_uid_.end()) continue;
@@ -264,14 +274,16 @@ class Builder {
     }
   }
 
-  // Of all wakers only sem_post and the raw futex call are allowed in a signal handler.
+  // Of all wakers only sem_post and the raw futex call are allowed in a signal handler; of a
+  // condition of the program's own nobody knows.
   void add_handler_facts() {
     const auto& processes = result_.snapshot.processes;
     const bool any =
         std::any_of(processes.begin(), processes.end(),
                     [](const model::Process& process) { return process.handles_signals; });
     for (Resource& resource : result_.snapshot.resources) {
-      if (resource.kind != ResourceKind::Semaphore && resource.kind != ResourceKind::Futex)
+      if (resource.kind != ResourceKind::Semaphore && resource.kind != ResourceKind::Futex &&
+          own_signals_.count(resource.id) == 0)
         continue;
       resource.posts_from_handler_possible =
           resource.process_shared
@@ -288,6 +300,7 @@ class Builder {
   const ReacquiresMutex& reacquires_;
   BoardSnapshot result_;
   std::map<ResourceKey, ResourceId> resources_;
+  std::set<ResourceId> own_signals_;
   std::map<size_t, std::unordered_map<uint64_t, std::vector<ResourceId>>> addresses_;
   std::map<std::pair<size_t, uint32_t>, ThreadId> threads_by_uid_;
   std::map<std::pair<size_t, uint64_t>, ThreadId> threads_by_pthread_;
@@ -343,9 +356,36 @@ ResourceKind resource_kind(Kind kind) {
       return ResourceKind::Custom;
     case Kind::Lease:
       return ResourceKind::Lease;
+    case Kind::Signal:
+      return ResourceKind::Condition;
   }
   // A kind of a newer runtime, or a damaged byte: nobody knows who ends such a wait.
   return ResourceKind::Futex;
+}
+
+void apply_description(const format::DescriptionRecord& description, model::Resource& resource) {
+  if (description.level >= 0 && description.level <= UINT16_MAX) resource.level = description.level;
+  if (resource.kind == ResourceKind::Condition) {
+    if (description.what == Described::Queue) resource.kind = ResourceKind::Queue;
+    return;
+  }
+  if (resource.kind != ResourceKind::Custom) return;
+  switch (description.what) {
+    case Described::Mutex:
+      resource.kind = ResourceKind::Mutex;
+      return;
+    case Described::RwLock:
+      resource.kind = ResourceKind::RwLock;
+      return;
+    case Described::Gate:
+      resource.kind = ResourceKind::Gate;
+      return;
+    case Described::Worker:
+      resource.kind = ResourceKind::Worker;
+      return;
+    default:
+      return;
+  }
 }
 
 bool is_condition(Kind kind) { return kind == Kind::Condition || kind == Kind::GlibCond; }

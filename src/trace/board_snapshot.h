@@ -60,6 +60,9 @@ BoardSnapshot read_snapshot(std::span<const ProcessBoard> boards,
                             const ReacquiresMutex& reacquires = {});
 
 model::ResourceKind resource_kind(format::Kind kind);
+// What an annotation says of an object that was announced as `kind`: its words, never whether
+// somebody holds it.
+void apply_description(const format::DescriptionRecord& description, model::Resource& resource);
 bool is_condition(format::Kind kind);
 bool is_file_lock(format::Kind kind);
 

@@ -40,6 +40,32 @@ TEST(BoardSnapshot, TwoCardsThatNameOneAddressMeanOneLock) {
   EXPECT_FALSE(snapshot.threads[1].wait->definite);
 }
 
+TEST(BoardSnapshot, ADescriptionSaysWhatAnAnnouncedLockIsAndNothingOfOthers) {
+  using format::Described;
+  model::Resource announced, glibc;
+  announced.kind = model::ResourceKind::Custom;
+  glibc.kind = model::ResourceKind::Mutex;
+  const format::DescriptionRecord gate{
+      .header = {}, .lock = 1, .what = Described::Gate, .level = 3};
+  apply_description(gate, announced);
+  apply_description(gate, glibc);
+  EXPECT_EQ(announced.kind, model::ResourceKind::Gate);
+  EXPECT_EQ(announced.level, 3);
+  EXPECT_EQ(glibc.kind, model::ResourceKind::Mutex);
+
+  model::Resource other;
+  other.kind = model::ResourceKind::Custom;
+  apply_description({.header = {}, .lock = 1, .what = static_cast<Described>(99), .level = 70000},
+                    other);
+  EXPECT_EQ(other.kind, model::ResourceKind::Custom);
+  EXPECT_EQ(other.level, -1);
+
+  model::Resource signal;
+  signal.kind = model::ResourceKind::Condition;
+  apply_description({.header = {}, .lock = 1, .what = Described::Queue, .level = -1}, signal);
+  EXPECT_EQ(signal.kind, model::ResourceKind::Queue);
+}
+
 // A fiber may unlock on another thread.
 TEST(BoardSnapshot, ALockTakenOnAForeignStackIsNotSurelyTheThreads) {
   SampleBoard sample;

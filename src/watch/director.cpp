@@ -24,6 +24,7 @@ bool is_signal(format::Kind kind) {
     case format::Kind::GlibQueue:
     case format::Kind::Future:
     case format::Kind::Futex:
+    case format::Kind::Signal:
       return true;
     default:
       return false;

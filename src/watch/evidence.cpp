@@ -141,6 +141,7 @@ bool matches(const FutexCall& call, const WaitFacts& facts) {
     case Kind::GlibQueue:
     case Kind::Custom:
     case Kind::Lease:
+    case Kind::Signal:
       // They sleep on words inside GLib or the program. That this call belongs to this wait is
       // attested by the stack alone: it lies deeper than the hook's caller.
       return facts.second->sp < wait.frame;

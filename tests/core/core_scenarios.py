@@ -34,6 +34,7 @@ LESS = {
     "annotate/annotate(cycle)": "what annotations say is known only while a program is watched",
     "annotate/annotate(with-mutex)": "what annotations say is known only while a program is watched",
     "annotate/annotate(named)": "what annotations say is known only while a program is watched",
+    "annotate/annotate(mailbox)": "what annotations say is known only while a program is watched",
     "file/file": "the kernel knows who has a file lock, and it is in no core",
     "mutex/shared": "the owner is another process",
     "process/process(zombie-owner)": "the owner is another process",

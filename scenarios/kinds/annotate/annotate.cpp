@@ -1,20 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 // A lock that we cannot see, made visible by gordian/annotate.h: a futex lock of the program's own.
 //
-// RUN(cycle, with-mutex, closed-wakers, named): gordian run -- %program %case
-// EXIT(cycle, with-mutex, closed-wakers, named): 66
-// JSON(cycle, with-mutex, closed-wakers, named): findings=1
+// RUN(cycle, with-mutex, closed-wakers, named, mailbox): gordian run -- %program %case
+// EXIT(cycle, with-mutex, closed-wakers, named, mailbox): 66
+// JSON(cycle, with-mutex, closed-wakers, named, mailbox): findings=1
 // JSON(cycle): verdict=deadlock kind=lock-order knot=left,right locks=inode,page
 // JSON(with-mutex): verdict=deadlock kind=lock-order|mixed knot=left,right locks=inode,plain
 // JSON(closed-wakers): verdict=deadlock locks=arrived
 // JSON(named): verdict=deadlock knot=left,right locks=superblock
+// JSON(mailbox): verdict=deadlock kind=queue knot=annotate,sender locks=inode,letters
+// EXPECT(mailbox): waits on queue letters, which could only be served by "sender"
 //
 // Without the annotations such a lock is a futex like any other.
-// ATTACH(cycle, with-mutex, named): skip
+// ATTACH(cycle, with-mutex, named, mailbox): skip
 //
-// RUN(consistent, never-report, try, bare-program): gordian run -- %program %case
-// EXIT(consistent, never-report, try, bare-program): 0
-// JSON(consistent, never-report, try, bare-program): findings=0
+// RUN(consistent, never-report, try, bare-program, served): gordian run -- %program %case
+// EXIT(consistent, never-report, try, bare-program, served): 0
+// JSON(consistent, never-report, try, bare-program, served): findings=0
 //
 // RUN(lucky, asserted): gordian run -- %program %case
 // EXIT(lucky, asserted): 0
@@ -175,6 +177,42 @@ void asserted() {
   GORDIAN_ASSERT_NONE_HELD();
 }
 
+// A box for one letter, whose reader sleeps on a word of its own.
+class Mailbox {
+ public:
+  Mailbox() { GORDIAN_DESCRIBED(this, GORDIAN_KIND_QUEUE, -1, "letters"); }
+  ~Mailbox() { GORDIAN_DESTROYED(this); }
+  void put() {
+    GORDIAN_SIGNALS(this);
+    letters_.store(1);
+    syscall(SYS_futex, &letters_, FUTEX_WAKE_PRIVATE, 1, nullptr, nullptr, 0);
+  }
+  void take() {
+    while (letters_.exchange(0) == 0) {
+      GORDIAN_AWAITS(this);
+      syscall(SYS_futex, &letters_, FUTEX_WAIT_PRIVATE, 0, nullptr, nullptr, 0);
+      GORDIAN_WOKEN(this, 1);
+    }
+  }
+
+ private:
+  std::atomic<int> letters_{0};
+};
+
+void exchange_letters(bool holds) {
+  Mailbox mailbox;
+  Steps locked;
+  Thread sender("sender", [&] {
+    locked.wait_for(1);
+    std::lock_guard hold(inode);
+    mailbox.put();
+  });
+  std::unique_lock lock(inode, std::defer_lock);
+  if (holds) lock.lock();
+  locked.advance();
+  mailbox.take();
+}
+
 void bare_program() { std::lock_guard hold(plain); }
 
 }  // namespace
@@ -190,5 +228,7 @@ int main(int argc, char** argv) {
                              {"never-report", never_report},
                              {"try", try_other},
                              {"asserted", asserted},
+                             {"mailbox", [] { exchange_letters(true); }},
+                             {"served", [] { exchange_letters(false); }},
                              {"bare-program", bare_program}});
 }

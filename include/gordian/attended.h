@@ -9,6 +9,7 @@
 #include <gordian/thread_safety.h>
 
 #include <chrono>
+#include <cstddef>
 #include <type_traits>
 
 namespace gordian::detail {
@@ -111,22 +112,28 @@ bool wait_registered(thread_record& me, const lock_identity& lock, Word& word, m
   }
 }
 
-// False: patience ended first. `Try`: give up at once. The caller holds nothing of `lock` unless it
-// returned true.
+// Nobody but the checks looks on.
+inline bool is_only_checked() noexcept {
+  return attention.load(std::memory_order_relaxed) == attention_checks;
+}
+
 template <typename Word>
-[[gnu::noinline]] bool attended_lock(const lock_identity& lock, Word& word, mode wanted,
-                                     const patience& how, const source_location& where) {
+[[gnu::noinline]] bool attended_lock_slowly(const lock_identity& lock, Word& word, mode wanted,
+                                            const patience& how, const call_site& site,
+                                            const gordian_place& place) {
   thread_record* me = current_record();
   if (me == nullptr) return word.try_take(wanted) || wait_for_word(word, wanted, how);
-  const call_site site{where, __builtin_return_address(0)};
   const bool announced = is_announced();
-  if (announced) announce_name(lock);
+  if (announced) {
+    announce_name(lock, place);
+    if (!how.until.set) announce_approach(lock, &lock, wanted, place);
+  }
   if (is_checked() && !how.until.set && !(me->held.empty())) {
     check_request(*me, {&lock, wanted, site, how.is_limited()}, as_shared(word), how.can_stop());
   }
   const bool waits = !word.try_take(wanted);
   if (waits) {
-    if (announced) announce_wait(lock, wanted, how.is_limited());
+    if (announced) announce_wait(lock, wanted, how.is_limited(), place);
     const std::int64_t since = active_watch() != nullptr ? now_ns() : 0;
     bool taken = false;
 #if GORDIAN_EXCEPTIONS
@@ -148,9 +155,25 @@ template <typename Word>
     }
   }
   // One that could be cancelled is no order: like a try, it cannot hang for ever.
-  if (announced) announce_taken(lock, wanted, how.is_limited());
+  if (announced) announce_taken(lock, wanted, how.is_limited(), place);
   note_taken(*me, lock, wanted, site, waits);
   return true;
+}
+
+// False: patience ended first. The caller holds nothing of `lock` unless it returned true. What is
+// in order and free is taken here, in a frame that keeps no registers.
+template <typename Word>
+[[gnu::noinline]] bool attended_lock(const lock_identity& lock, Word& word, mode wanted,
+                                     const patience& how, const source_location& where) {
+  const call_site site{where, __builtin_return_address(0)};
+  thread_record* const me = is_only_checked() ? ready_record() : nullptr;
+  if (me != nullptr && me->held.size() < me->held.capacity() && is_in_order(*me, lock) &&
+      word.try_take(wanted)) [[likely]] {
+    me->held.push_back({&lock, site, 0, 1, wanted, false});
+    if (wanted == mode::exclusive) lock.set_owner(stamp_of(*me));
+    return true;
+  }
+  return attended_lock_slowly(lock, word, wanted, how, site, GORDIAN_PLACE_());
 }
 
 template <typename Word>
@@ -160,8 +183,9 @@ template <typename Word>
   thread_record* me = current_record();
   if (me == nullptr) return true;
   if (is_announced()) {
-    announce_name(lock);
-    announce_taken(lock, wanted, true);
+    const gordian_place place = GORDIAN_PLACE_();
+    announce_name(lock, place);
+    announce_taken(lock, wanted, true, place);
   }
   note_taken(*me, lock, wanted, {where, __builtin_return_address(0)}, false);
   return true;
@@ -175,7 +199,7 @@ inline bool belongs_to_another(const thread_record& me, const lock_identity& loc
 }
 
 template <typename Word>
-[[gnu::noinline]] void attended_unlock(const lock_identity& lock, Word& word, mode how) {
+[[gnu::noinline]] void attended_unlock_slowly(const lock_identity& lock, Word& word, mode how) {
   if (thread_record* me = current_record(); me != nullptr) {
     if (held_lock* held = me->find(lock); held != nullptr) {
       if (const watch_sink* watch = active_watch(); watch != nullptr && held->since_ns != 0) {
@@ -196,6 +220,17 @@ template <typename Word>
     }
     if (is_announced()) announce_released(lock);
   }
+  if (how == mode::exclusive) lock.set_owner(0);
+  word.release(how);
+}
+
+// As attended_lock(): the lock taken last, which is not timed.
+template <typename Word>
+[[gnu::noinline]] void attended_unlock(const lock_identity& lock, Word& word, mode how) {
+  thread_record* const me = is_only_checked() ? ready_record() : nullptr;
+  if (me == nullptr || me->held.empty() || me->held.back().what != &lock) [[unlikely]]
+    return attended_unlock_slowly(lock, word, how);
+  me->held.pop_back();
   if (how == mode::exclusive) lock.set_owner(0);
   word.release(how);
 }
@@ -239,7 +274,11 @@ concept has_identity = requires(const Lock& lock) {
 inline void begin_attention(bool checked) {
   static constinit std::atomic<bool> read_environment{false};
   if (!read_environment.exchange(true)) {
-    if (gordian_annotations_in_use != nullptr) attention.fetch_or(attention_announce);
+    // An older runtime would hear half of it.
+    if (gordian_annotations_in_use != nullptr &&
+        gordian_annotations_in_use->size > offsetof(gordian_annotations, signals)) {
+      attention.fetch_or(attention_announce);
+    }
     if (const char* wish = secure_getenv("GORDIAN_CHECKED"); wish != nullptr && *wish != '\0') {
       if (std::strcmp(wish, "log") == 0) set_error_handler(log_on_error);
       if (std::strcmp(wish, "abort") == 0) set_error_handler(abort_on_error);

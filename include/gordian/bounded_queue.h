@@ -177,6 +177,11 @@ class bounded_queue {
       : identity_(detail::lock_kind::queue, name, level, key), capacity_(capacity) {
     reject_no_room();
   }
+  ~bounded_queue() {
+    if (!identity_.was_announced()) return;
+    detail::announce_end(&pushes_);
+    detail::announce_end(&pops_);
+  }
   bounded_queue(const bounded_queue&) = delete;
   bounded_queue& operator=(const bounded_queue&) = delete;
 
@@ -247,6 +252,10 @@ class bounded_queue {
     {
       const detail::leaf_hold hold(lock_);
       closed_ = true;
+      if (detail::is_announced()) {
+        detail::announce_signal(&pushes_, true);
+        detail::announce_signal(&pops_, true);
+      }
       pushes_.turn.fetch_add(1, std::memory_order_relaxed);
       pops_.turn.fetch_add(1, std::memory_order_relaxed);
       detail::futex_wake(&pushes_.turn, INT_MAX);
@@ -286,11 +295,23 @@ class bounded_queue {
 
   void note(side& mine, const side& other, bool may_block, bool cancellable, const char* verb,
             const source_location& where) {
+    if (detail::is_announced()) [[unlikely]]
+      announce(mine, may_block);
     if (!detail::is_checked()) return;
     detail::queue_checks(identity_).note_call(mine, other, may_block, cancellable, verb, where);
   }
 
+  // What a call of this side waits for, it waits for at `mine`.
+  [[gnu::noinline]] void announce(const side& mine, bool may_block) {
+    const gordian_place place = GORDIAN_PLACE_();
+    detail::announce_name(identity_, place, &pushes_, &pops_);
+    if (may_block) detail::announce_approach(identity_, &mine, detail::mode::exclusive, place);
+  }
+
+  // Under the queue's lock.
   static void wake_one(side& which) {
+    if (detail::is_announced()) [[unlikely]]
+      detail::announce_signal(&which, false);
     if (which.waiting == 0) return;
     which.turn.fetch_add(1, std::memory_order_relaxed);
     // Under the lock: after it the queue may be gone.
@@ -372,7 +393,11 @@ class bounded_queue {
         detail::wait_record record{};
         detail::queue_checks(identity_).begin_wait(record, *me, other, how.is_limited(), is_over,
                                                    this, where);
-        detail::futex_wait(&mine.turn, turn, how.until);
+        if (detail::is_announced()) {
+          detail::announced_sleep(&mine, how.is_limited(), &mine.turn, turn, how.until);
+        } else {
+          detail::futex_wait(&mine.turn, turn, how.until);
+        }
         detail::queue_checks::end_wait(record);
       }
     }

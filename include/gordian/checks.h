@@ -106,6 +106,7 @@ inline void keep_own_part_after_fork() {
   for (auto thread = books.threads.begin(); thread != books.threads.end();) {
     thread = thread->second == this_record ? std::next(thread) : books.threads.erase(thread);
   }
+  if (announcements.fetch_add(1, std::memory_order_relaxed) == UINT8_MAX) announcements = 1;
   unlock_books_after_fork();
 }
 
@@ -169,7 +170,7 @@ inline void forget(const lock_identity& lock) noexcept {
     books.graph.remove(id);
     books.node_names.erase(id);
   }
-  if (lock.was_announced()) announce_end(lock);
+  if (lock.was_announced()) announce_end(&lock);
 }
 
 // --- words
@@ -189,6 +190,8 @@ inline const char* word_of(lock_kind kind) {
       return "work_gate";
     case lock_kind::queue:
       return "bounded_queue";
+    case lock_kind::condition:
+      return "condition_variable";
   }
   return "lock";
 }
@@ -506,6 +509,15 @@ inline deadlock_found is_deadlock_now(registry& books, thread_record& me, const 
   } else {
     report(deadlock_error(error_kind::self, true, "the thread holds it already: " + text));
   }
+}
+
+// Every pair of this request was found in order before.
+inline bool is_in_order(thread_record& me, const lock_identity& wanted) noexcept {
+  for (const held_lock& held : me.held) {
+    const std::uint64_t pair = thread_record::pair_of(held.what->known_id(), wanted.known_id());
+    if (pair == 0 || me.slot_of(pair) != pair) return false;
+  }
+  return true;
 }
 
 // Before every request that may block without a time limit. `cancellable` ones can still be wrong

@@ -5,20 +5,25 @@
 //   std::unique_lock lock(m);
 //   if (!ready.wait(lock, stop, [&] { return !queue.empty(); })) return;   // asked to stop
 //
+// A name, if it has one, is for the reports of `gordian run`.
+//
 // Taking the lock again after a wait is a request like any other: in checked mode it may throw, and
 // then the lock is not held.
 #ifndef GORDIAN_CONDITION_VARIABLE_H
 #define GORDIAN_CONDITION_VARIABLE_H
 
-#include <gordian/lock_word.h>
+#include <gordian/attended.h>
 
 #include <condition_variable>
 
 namespace gordian {
 
-class condition_variable {
+class condition_variable : private detail::lock_identity {
  public:
-  constexpr condition_variable() noexcept = default;
+  constexpr condition_variable() noexcept : condition_variable("") {}
+  // The name is kept, not copied: a string literal.
+  constexpr explicit condition_variable(const char* name) noexcept
+      : lock_identity(detail::lock_kind::condition, name) {}
   condition_variable(const condition_variable&) = delete;
   condition_variable& operator=(const condition_variable&) = delete;
 
@@ -74,6 +79,10 @@ class condition_variable {
  private:
   // No waiter touches the word after it woke, so it may be destroyed once all were notified.
   void notify(int count) noexcept {
+    if (detail::is_announced()) [[unlikely]] {
+      detail::announce_name(identity(), {});
+      detail::announce_signal(&identity(), count != 1);
+    }
     turn_.fetch_add(1, std::memory_order_relaxed);
     detail::futex_wake(&turn_, count);
   }
@@ -88,7 +97,7 @@ class condition_variable {
     // Under the lock: whoever changes what is waited for does so later, and then changes the word.
     const std::uint32_t turn = turn_.load(std::memory_order_relaxed);
     lock.unlock();
-    if (!how.is_over()) detail::futex_wait(&turn_, turn, how.until);
+    if (!how.is_over()) sleep(turn, how);
     lock.lock();
   }
 
@@ -101,6 +110,17 @@ class condition_variable {
     }
     return true;
   }
+
+  void sleep(std::uint32_t turn, const detail::patience& how) {
+    if (detail::is_announced()) [[unlikely]] {
+      detail::announce_name(identity(), {});
+      detail::announced_sleep(&identity(), how.is_limited(), &turn_, turn, how.until);
+    } else {
+      detail::futex_wait(&turn_, turn, how.until);
+    }
+  }
+
+  const detail::lock_identity& identity() const { return *this; }
 
   std::atomic<std::uint32_t> turn_{0};
 };

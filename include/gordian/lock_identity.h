@@ -20,7 +20,18 @@ inline constinit std::atomic<std::uint32_t> attention{0};
 
 inline bool is_attended() noexcept { return attention.load(std::memory_order_relaxed) != 0; }
 
-enum class lock_kind : std::uint8_t { mutex, shared_mutex, recursive_mutex, worker, gate, queue };
+enum class lock_kind : std::uint8_t {
+  mutex,
+  shared_mutex,
+  recursive_mutex,
+  worker,
+  gate,
+  queue,
+  condition,
+};
+
+// A forked child tells its own judge. Never 0.
+inline constinit std::atomic<std::uint8_t> announcements{1};
 
 class lock_identity;
 void forget(const lock_identity& lock) noexcept;
@@ -39,7 +50,7 @@ class lock_identity {
   lock_identity(const lock_identity&) = delete;
   lock_identity& operator=(const lock_identity&) = delete;
   ~lock_identity() {
-    if (id_.load(std::memory_order_relaxed) != 0 || announced_.load(std::memory_order_relaxed)) {
+    if (known_id() != 0 || was_announced()) {
       forget(*this);
     }
   }
@@ -70,10 +81,11 @@ class lock_identity {
 
   // True once: the caller tells `gordian run` the name.
   bool must_announce() const noexcept {
-    return !announced_.load(std::memory_order_relaxed) &&
-           !announced_.exchange(true, std::memory_order_relaxed);
+    const std::uint8_t now = announcements.load(std::memory_order_relaxed);
+    return announced_.load(std::memory_order_relaxed) != now &&
+           announced_.exchange(now, std::memory_order_relaxed) != now;
   }
-  bool was_announced() const noexcept { return announced_.load(std::memory_order_relaxed); }
+  bool was_announced() const noexcept { return announced_.load(std::memory_order_relaxed) != 0; }
 
  private:
   std::uint32_t new_id() const noexcept {
@@ -93,7 +105,7 @@ class lock_identity {
   mutable std::atomic<std::uint32_t> owner_{0};
   std::uint16_t level_ = 0;
   lock_kind kind_;
-  mutable std::atomic<bool> announced_{false};
+  mutable std::atomic<std::uint8_t> announced_{0};  // the announcement it was part of
 };
 
 }  // namespace detail

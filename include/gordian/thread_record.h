@@ -90,6 +90,14 @@ inline thread_record* current_record() {
   return record;
 }
 
+// The record where nothing is left to do for it, else null.
+inline thread_record* ready_record() noexcept {
+  thread_record* const record = this_record;
+  const bool ready = record != nullptr && !record->busy &&
+                     record->epoch == current_epoch.load(std::memory_order_relaxed);
+  return ready ? record : nullptr;
+}
+
 }  // namespace gordian::detail
 
 #endif

@@ -21,7 +21,9 @@
 
 #include <gordian/attended.h>
 
+#include <cstring>
 #include <memory>
+#include <pthread.h>
 #include <thread>
 #include <type_traits>
 #include <utility>
@@ -114,14 +116,24 @@ class worker_state {
   inline static constinit thread_local const asking* asking_here = nullptr;
 
   // To be a worker is to hold its identity; to wait for its end is to want it.
-  void begin() {
+  [[gnu::noinline]] void begin() {
     this_worker = this_running_worker = &identity_;
+    name_thread();
     if (!is_attended()) return;
     current_record();
     if (is_announced()) {
-      announce_name(identity_);
-      announce_taken(identity_, mode::exclusive, false);
+      const gordian_place place = GORDIAN_PLACE_();
+      announce_name(identity_, place);
+      announce_taken(identity_, mode::exclusive, false, place);
     }
+  }
+
+  // For debuggers, top and reports. The kernel keeps 15 bytes.
+  void name_thread() const noexcept {
+    char text[16] = {};
+    if (name() == nullptr || *name() == '\0') return;
+    std::strncpy(text, name(), sizeof text - 1);
+    pthread_setname_np(pthread_self(), text);
   }
 
   void end() {
@@ -146,8 +158,14 @@ class worker_state {
     if (is_checked() && !me->held.empty()) {
       check_request(*me, {&identity_, mode::exclusive, site, false}, nullptr, false);
     }
-    if (has_ended()) return;
-    if (is_announced()) announce_wait(identity_, mode::exclusive, false);
+    if (is_announced()) {
+      const gordian_place place = GORDIAN_PLACE_();
+      announce_approach(identity_, &identity_, mode::exclusive, place);
+      if (has_ended()) return;
+      announce_wait(identity_, mode::exclusive, false, place);
+    } else if (has_ended()) {
+      return;
+    }
     const abandon_at_exit abandon{identity_};
     wait_registered(*me, identity_, running_, mode::exclusive, {}, site);
     running_.release();

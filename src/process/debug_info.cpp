@@ -354,6 +354,7 @@ std::optional<Scopes> DebugInfo::search_scopes(uint64_t pc) {
 bool is_system_header(std::string_view file) {
   return file.find("/include/c++/") != std::string_view::npos ||
          file.find("/c++/v1/") != std::string_view::npos ||
+         file.find("include/gordian/") != std::string_view::npos ||
          file.starts_with("/usr/include/glib-2.0/");
 }
 

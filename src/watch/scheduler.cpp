@@ -21,6 +21,7 @@ bool is_lock(format::Kind kind) {
     case format::Kind::GlibRwLock:
     case format::Kind::GlibOnce:
     case format::Kind::GlibBit:
+    case format::Kind::Custom:
       return true;
     default:
       return false;

@@ -1,40 +1,56 @@
 // SPDX-License-Identifier: Apache-2.0
 // The parts of gordian/sync.h, unchecked: a deadlock of theirs is told with their names.
 //
-// RUN(cycle, with-mutex, readers, stop): gordian run -- %program %case
-// EXIT(cycle, with-mutex, readers, stop): 66
-// JSON(cycle, with-mutex, readers, stop): findings=1
+// RUN(cycle, with-mutex, readers, stop, push, condition): gordian run -- %program %case
+// EXIT(cycle, with-mutex, readers, stop, push, condition): 66
+// JSON(cycle, with-mutex, readers, stop, push, condition): findings=1
 // JSON(cycle): verdict=deadlock kind=lock-order knot=left,right locks=streams,handle
 // JSON(with-mutex): verdict=deadlock knot=left,right locks=streams,plain
-// JSON(readers): verdict=deadlock knot=left,right locks=guard,handle
-// JSON(stop): verdict=deadlock locks=guard,replication
+// JSON(readers): verdict=deadlock kind=rwlock knot=left,right locks=guard,handle
+// JSON(stop): verdict=deadlock kind=join knot=parts,replication locks=traffic,replication
+// JSON(push): verdict=deadlock kind=queue knot=parts,waiter locks=process,tokens
+// JSON(condition): verdict=deadlock kind=condition knot=parts,notifier locks=handle,arrived
+//
+// Each is called what it is, and the code that took it is the program's own.
+// EXPECT(cycle): holds streams, a mutex of level 2, taken at
+// EXPECT(readers): holds guard (shared), an rwlock, taken at
+// EXPECT(stop): holds traffic (exclusive), a gate, taken at
+// EXPECT(stop): joins worker replication, which is "replication"
+// EXPECT(push): waits on queue tokens, which could only be served by "waiter"
+// EXPECT(condition): waits on condition arrived, which could only be signalled by "notifier"
+// REJECT(cycle, with-mutex, readers, stop, push, condition): gordian::detail
 //
 // Their state words are futexes like any other to who only looks from outside.
-// ATTACH(cycle, with-mutex, readers, stop): skip
+// ATTACH(cycle, with-mutex, readers, stop, push, condition): skip
 //
-// RUN(consistent, cancelled, deferred): gordian run -- %program %case
-// EXIT(consistent, cancelled, deferred): 0
-// JSON(consistent, cancelled, deferred): findings=0
+// RUN(consistent, cancelled, deferred, tried, signalled): gordian run -- %program %case
+// EXIT(consistent, cancelled, deferred, tried, signalled): 0
+// JSON(consistent, cancelled, deferred, tried, signalled): findings=0
 //
-// RUN(lucky): gordian run -- %program %case
-// EXIT(lucky): 0
+// RUN(lucky, late): gordian run -- %program %case
+// EXIT(lucky, late): 0
+// JSON(late): findings=1 verdict=possible kind=join
 // JSON(lucky): verdict=possible kind=lock-order locks=streams,handle
 #include "support/cases.h"
 #include "support/steps.h"
 #include "support/thread.h"
 #include <gordian/sync.h>
 
+#include <array>
 #include <mutex>
+#include <thread>
 
 namespace {
 
 using scenario::Steps;
 using scenario::Thread;
 
-gordian::mutex streams{"streams"};
+enum class level { handles = 1, streams };
+
+gordian::mutex streams{"streams", level::streams};
 gordian::mutex handle{"handle"};
 gordian::shared_mutex guard{"guard"};
-gordian::work_gate gate{"guard"};
+gordian::work_gate gate{"traffic"};
 
 }  // namespace
 
@@ -84,6 +100,46 @@ void stop() {
   replication.stop();
 }
 
+// Who could take the token waits for the lock that the pusher holds.
+void push(bool tries) {
+  gordian::bounded_queue<int> tokens(1, "tokens");
+  gordian::mutex process("process");
+  Steps locked;
+  tokens.push(1);
+  Thread waiter("waiter", [&] {
+    locked.wait_for(1);
+    gordian::hold sign_off(process);
+    tokens.pop();
+  });
+  gordian::hold lock(process);
+  locked.advance();
+  if (tries) {
+    (void)tokens.try_push(2);
+  } else {
+    tokens.push(2);
+  }
+}
+
+// Who would notify waits for the lock that the waiter holds.
+void condition(bool holds) {
+  gordian::mutex state("state");
+  gordian::condition_variable arrived("arrived");
+  bool there = false;
+  Steps locked;
+  Thread notifier("notifier", [&] {
+    locked.wait_for(1);
+    gordian::hold outer(handle);
+    gordian::hold inner(state);
+    there = true;
+    arrived.notify_one();
+  });
+  std::unique_lock outer(handle, std::defer_lock);
+  if (holds) outer.lock();
+  std::unique_lock inner(state);
+  locked.advance();
+  arrived.wait(inner, [&] { return there; });
+}
+
 void one_after_the_other() {
   Steps turn;
   Thread left("left", [&] {
@@ -102,6 +158,21 @@ void one_after_the_other() {
     }
     turn.advance();
   });
+}
+
+// After many other locks at one place the thread takes the one under which it is joined: the places
+// are told apart.
+void late() {
+  std::array<gordian::mutex, 100> others;
+  Steps over;
+  std::thread thread([&] {
+    for (gordian::mutex& other : others) gordian::hold lock(other);
+    { gordian::hold lock(handle); }
+    over.advance();
+  });
+  over.wait_for(1);
+  gordian::hold lock(handle);
+  thread.join();
 }
 
 void consistent() {
@@ -140,7 +211,12 @@ int main(int argc, char** argv) {
                              {"with-mutex", with_mutex},
                              {"readers", readers},
                              {"stop", stop},
+                             {"push", [] { push(false); }},
+                             {"tried", [] { push(true); }},
+                             {"condition", [] { condition(true); }},
+                             {"signalled", [] { condition(false); }},
                              {"lucky", one_after_the_other},
+                             {"late", late},
                              {"consistent", consistent},
                              {"cancelled", cancelled},
                              {"deferred", deferred}});

@@ -69,7 +69,7 @@ function(gordian_companions name library)
     set_target_properties(${name}_test PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests)
     # PRE_TEST: a sanitized binary need not run on the machine that only builds it.
     gtest_discover_tests(${name}_test DISCOVERY_MODE PRE_TEST TEST_PREFIX ${name}.
-      PROPERTIES LABELS unit TIMEOUT 120)
+      PROPERTIES LABELS unit TIMEOUT 300)
     add_dependencies(unit_tests ${name}_test)
   endif()
 
@@ -98,7 +98,7 @@ function(gordian_companions name library)
       set_target_properties(${fuzzer}_replay PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests)
       add_test(NAME ${name}.${fuzzer}_corpus
         COMMAND ${fuzzer}_replay ${PROJECT_SOURCE_DIR}/tests/corpus/${subject})
-      set_tests_properties(${name}.${fuzzer}_corpus PROPERTIES LABELS unit TIMEOUT 120)
+      set_tests_properties(${name}.${fuzzer}_corpus PROPERTIES LABELS unit TIMEOUT 300)
       add_dependencies(unit_tests ${fuzzer}_replay)
     endif()
   endforeach()

@@ -245,6 +245,11 @@ void RunReporter::fill(const watch::RunOutcome& outcome) {
                  .longest_wait = totals.longest_wait,
                  .elapsed = outcome.elapsed,
                  .judge_cpu = outcome.judge_cpu};
+  // The cards know of waits that ended; those that were told have not.
+  for (const model::Finding& finding : report_.findings)
+    for (const model::FindingThread& thread : finding.threads)
+      if (thread.wants)
+        report_.run.longest_wait = std::max(report_.run.longest_wait, thread.wants->waited);
 }
 
 void RunReporter::say(const std::string& text) {

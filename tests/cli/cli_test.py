@@ -387,6 +387,13 @@ def test_log(world):
     expect("\x1b" not in text, "no colour in a file", text)
 
 
+def test_the_longest_wait_is_that_of_the_deadlock(world):
+    result = cycle(world)
+    stopped = re.search(r"stopped (\d+) ms ago", result.err)
+    longest = re.search(r"longest wait (\d+) ms", result.err)
+    expect(stopped and longest and int(longest[1]) >= int(stopped[1]), "as the report says", result)
+
+
 def test_links_are_not_followed(world):
     for option in ("--log", "--json"):
         os.symlink(world.path("precious"), world.path("link" + option))

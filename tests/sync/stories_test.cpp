@@ -119,12 +119,12 @@ struct DtlsClock {
   void tick(const gordian::stop_token& stop, Jitter& jitter) {
     while (!stop.stop_requested()) {
       if (!session.lock(stop)) return;
-      jitter();
       {
+        const std::lock_guard outer(session, std::adopt_lock);
+        jitter();
         hold inner(media);
         jitter();
       }
-      session.unlock();
       if (jitter.coin()) {
         clock.stop();
         ++stopped;

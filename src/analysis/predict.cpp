@@ -387,6 +387,8 @@ class Prover {
       finding.witness = witness(pattern, tuple, *outcome.schedule, false);
       verify(finding, *outcome.schedule, stops_of(pattern, tuple));
       if (finding.witness->replayed) {
+        if (size_.has_reads_from_only && finding.verdict == Verdict::Proved)
+          doubt_overwriting(finding);
         found = std::move(finding);
         break;
       }
@@ -395,6 +397,15 @@ class Prover {
     search_work_ -= before - own;
     if (!is_exhaustive && !found) out_.searches_cut = true;
     return found;
+  }
+
+  // In the recorded order a read finds its writer again, since nobody comes between who was not
+  // there. In another one somebody might, and who overwrites what was not told.
+  static void doubt_overwriting(Finding& finding) {
+    finding.verdict = Verdict::Possible;
+    finding.reason.code = ReasonCode::MemoryNotRecorded;
+    finding.reason.detail =
+        "it needs critical sections in another order, and what that would overwrite is not known";
   }
 
   // Counts through the moments behind `first`.

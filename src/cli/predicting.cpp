@@ -6,6 +6,7 @@
 #include "cli/recorded_words.h"
 #include "report/fingerprint.h"
 #include "trace/mapped_file.h"
+#include "trace/memory_gaps.h"
 #include "trace/recording_reader.h"
 #include "trace/std_reader.h"
 
@@ -117,7 +118,12 @@ Result<std::vector<model::Finding>> predict_recording(trace::RecordingFile file,
                 predict_run(run, read, label, options, totals, show));
     totals.missing += run.facts().left_out;
     put_into_words(findings, run);
+    const bool tells_memory = run.size().has_memory && options.memory == MemoryRecorded::Auto;
+    const std::string missed = tells_memory ? trace::missed_memory(run.facts()) : std::string();
     for (model::Finding& finding : findings) {
+      if (finding.reason.code == model::ReasonCode::MemoryNotRecorded &&
+          finding.reason.detail.empty())
+        finding.reason.detail = missed;
       finding.source = path;
       finding.fingerprint = report::fingerprint(finding);
       all.push_back(std::move(finding));

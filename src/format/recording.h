@@ -53,7 +53,10 @@ enum class Event : uint8_t {
   // slot; stack. As Acquire, with the ticket after the last one: this ring took that as well. What
   // one thread does again and again is then the same bytes again and again.
   AcquireNext = 27,
-  ReadFrom = 26,  // ring, u64 position: everything in that ring before it came before. Memory only
+  // ring, u64 position. The thread read what that ring's thread had written when `position` bytes
+  // of it were recorded: all before came before. It may be its own ring, in the life of a thread
+  // before it. Only of programs built with gordian cc
+  ReadFrom = 26,
 };
 
 // First word of each record.
@@ -116,8 +119,10 @@ struct ModuleBody {
   uint8_t build_id_size;
   uint8_t build_id[23];
   uint32_t path_size;
-  uint32_t reserved;
+  uint32_t flags;  // kModule*
 };
+inline constexpr uint32_t kModuleTellsMemory = 1;  // it has the note of gordian cc (memory.h)
+inline constexpr uint32_t kModuleHasHoles = 2;     // ... which says: not all of it
 static_assert(sizeof(ModuleBody) == 56, "wire layout: bump kRecordingVersion");
 
 // ---- shared memory
@@ -136,7 +141,7 @@ struct alignas(64) Ring {
   uint64_t lost;       // records dropped, ever
   uint64_t lost_told;  // of those, the ones that a Lost record told
   uint64_t waited;     // times the thread waited for room
-  uint64_t reserved;
+  uint64_t memory;     // private to the runtime: what the memory runtime knows its thread by; 0: no
   alignas(64) uint64_t tail;
   uint64_t reserved_too[7];
 };
@@ -150,9 +155,9 @@ struct RingsHeader {
   uint64_t rings_offset;
   uint64_t data_offset;  // kRingBytes for each ring
   uint32_t capacity;
-  uint32_t used;    // rings at and above were never written to
-  uint32_t blocks;  // --record-full=block
-  uint32_t reserved;
+  uint32_t used;             // rings at and above were never written to
+  uint32_t blocks;           // --record-full=block
+  uint32_t memory;           // kMemory* of memory.h
   uint64_t dropped_objects;  // no slot was left for them: nothing of theirs is recorded
   uint64_t parent_pid;
   // Written by the judge.
@@ -231,6 +236,7 @@ struct ProcessEndBody {
   uint64_t lost;             // records, of all rings
   uint64_t dropped_objects;  // see RingsHeader
   uint64_t waited;
+  uint64_t memory;  // see RingsHeader; missing in older files
 };
 
 }  // namespace gordian::format

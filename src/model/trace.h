@@ -44,9 +44,10 @@ struct TraceSize {
   uint32_t threads = 0;
   uint32_t locks = 0;  // conditions included: in the text form they share a name space
   uint32_t variables = 0;
-  bool has_memory = false;          // reads or writes were seen
-  bool has_partial_memory = false;  // the trace says itself that others were not
-  std::vector<char> acts;           // by thread: has events of its own, is not merely named
+  bool has_memory = false;           // reads or writes were seen
+  bool has_partial_memory = false;   // the trace says itself that others were not
+  bool has_reads_from_only = false;  // who read from whom is told, but not who overwrote what
+  std::vector<char> acts;            // by thread: has events of its own, is not merely named
 };
 
 }  // namespace gordian::model

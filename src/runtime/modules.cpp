@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "runtime/modules.h"
 
+#include "format/memory.h"
 #include "runtime/log.h"
 #include "runtime/recording.h"
 #include "runtime/system_calls.h"
@@ -22,28 +23,50 @@ constexpr uint32_t kMaxRanges = 1024;
 constinit Range ranges[kMaxRanges] = {};
 constinit uint32_t range_count = 0;
 
-void copy_build_id(const uint8_t* image, uint64_t bias, format::ModuleRecord& record) {
+constinit const link_map* last_at_start = nullptr;
+
+struct ObjectNotes {
+  const uint8_t* build_id;
+  uint32_t build_id_size;
+  uint32_t memory;  // kModule* of format/recording.h
+};
+
+void read_note(const ElfW(Nhdr) & head, const uint8_t* name, const uint8_t* text,
+               ObjectNotes& notes) {
+  if (head.n_type == NT_GNU_BUILD_ID && head.n_namesz == 4 && memcmp(name, "GNU", 4) == 0) {
+    notes.build_id = text;
+    notes.build_id_size = head.n_descsz;
+  }
+  uint32_t word = 0;
+  if (head.n_type != format::kObjectNoteType || head.n_namesz != sizeof format::kObjectNoteName ||
+      memcmp(name, format::kObjectNoteName, sizeof format::kObjectNoteName) != 0 ||
+      head.n_descsz < sizeof word) {
+    return;
+  }
+  memcpy(&word, text, sizeof word);
+  notes.memory |= format::kModuleTellsMemory;
+  if (word != format::kObjectIsWhole) notes.memory |= format::kModuleHasHoles;
+}
+
+ObjectNotes read_notes(const uint8_t* image, uint64_t bias) {
+  ObjectNotes notes{};
   const auto* file = reinterpret_cast<const ElfW(Ehdr)*>(image);
-  if (memcmp(file->e_ident, ELFMAG, SELFMAG) != 0) return;
+  if (memcmp(file->e_ident, ELFMAG, SELFMAG) != 0) return notes;
   const auto* headers = reinterpret_cast<const ElfW(Phdr)*>(image + file->e_phoff);
   for (unsigned i = 0; i < file->e_phnum; ++i) {
-    if (headers[i].p_type != PT_NOTE) continue;
+    // Those of 8 bytes alignment are other ones (properties).
+    if (headers[i].p_type != PT_NOTE || headers[i].p_align > 4) continue;
     const auto* note = reinterpret_cast<const uint8_t*>(bias + headers[i].p_vaddr);
     const uint8_t* end = note + headers[i].p_memsz;
     while (note + sizeof(ElfW(Nhdr)) <= end) {
       const auto* head = reinterpret_cast<const ElfW(Nhdr)*>(note);
       const uint8_t* name = note + sizeof(ElfW(Nhdr));
       const uint8_t* text = name + ((head->n_namesz + 3) & ~3U);
-      if (head->n_type == NT_GNU_BUILD_ID && head->n_namesz == 4 && memcmp(name, "GNU", 4) == 0) {
-        const uint32_t size =
-            head->n_descsz < sizeof record.build_id ? head->n_descsz : sizeof record.build_id;
-        memcpy(record.build_id, text, size);
-        record.build_id_size = static_cast<uint8_t>(size);
-        return;
-      }
+      read_note(*head, name, text, notes);
       note = text + ((head->n_descsz + 3) & ~3U);
     }
   }
+  return notes;
 }
 
 // The loader does not name the program itself, and a judge may come only after a short program has
@@ -79,7 +102,12 @@ void log_module(const dl_find_object& found) {
   record->start = start;
   record->end = end;
   record->bias = object->l_addr;
-  copy_build_id(static_cast<const uint8_t*>(found.dlfo_map_start), object->l_addr, *record);
+  const ObjectNotes notes =
+      read_notes(static_cast<const uint8_t*>(found.dlfo_map_start), object->l_addr);
+  const uint32_t id_size =
+      notes.build_id_size < sizeof record->build_id ? notes.build_id_size : sizeof record->build_id;
+  if (id_size > 0) memcpy(record->build_id, notes.build_id, id_size);
+  record->build_id_size = static_cast<uint8_t>(id_size);
   record->path_size = static_cast<uint16_t>(path_size);
   memcpy(record->path, path, path_size);
   commit(record);
@@ -90,7 +118,7 @@ void log_module(const dl_find_object& found) {
                             .build_id_size = record->build_id_size,
                             .build_id = {},
                             .path_size = static_cast<uint32_t>(path_size < 3000 ? path_size : 0),
-                            .reserved = 0};
+                            .flags = notes.memory};
   memcpy(module.build_id, record->build_id, sizeof module.build_id);
   record_module(module, path);
 }
@@ -108,8 +136,14 @@ void log_modules() {
   const link_map* object = found.dlfo_link_map;
   while (object->l_prev != nullptr) object = object->l_prev;
   for (; object != nullptr; object = object->l_next) {
+    last_at_start = object;
     if (object->l_ld != nullptr && find_object(object->l_ld, found)) log_module(found);
   }
+}
+
+bool objects_were_added() {
+  return last_at_start != nullptr &&
+         __atomic_load_n(&last_at_start->l_next, __ATOMIC_RELAXED) != nullptr;
 }
 
 bool is_in_library(const void* code, const char* file_name) {

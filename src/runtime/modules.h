@@ -13,6 +13,10 @@ void log_modules();
 // hook. Slow paths only.
 void note_module_of(uint64_t pc);
 
+// Is any object loaded that was not when log_modules() ran? Lock-free: asks only whether something
+// follows what was last then, and that stays loaded for good.
+bool objects_were_added();
+
 // Does `code` lie in a shared library whose file name begins so? Lock-free.
 bool is_in_library(const void* code, const char* file_name);
 

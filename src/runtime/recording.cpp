@@ -119,9 +119,9 @@ void write_time(Ring& ring, uint32_t* words, uint64_t time) {
   advance(ring, 12);
 }
 
-// Room for a record of an event; what has to stand before it is written. Null: the record is lost,
-// and the next one that fits will say so.
-uint32_t* begin(Ring& ring, uint64_t bytes) {
+// Room for a record; what has to stand before it is written. Null: the record is lost, and the next
+// one that fits will say so.
+uint32_t* begin_settled(Ring& ring, uint64_t bytes) {
   constexpr uint64_t kLostBytes = 16, kTimeBytes = 12;
   if (ring.data == 0) {
     const auto index = static_cast<uint32_t>(&ring - recorder.rings);
@@ -150,6 +150,29 @@ uint32_t* begin(Ring& ring, uint64_t bytes) {
     room += kTimeBytes / 4;
   }
   return room;
+}
+
+bool tell_read_from(void* ring, uint32_t from, uint64_t position) {
+  auto& own = *static_cast<Ring*>(ring);
+  uint32_t* const words = begin_settled(own, 16);
+  if (words == nullptr) return false;
+  words[0] = event_head(Event::ReadFrom, 4);
+  words[1] = from;
+  write_u64(words + 2, position);
+  advance(own, 16);
+  return true;
+}
+
+__attribute__((noinline)) void settle_memory(Ring& ring) {
+  // Whoever was loaded meanwhile may read and write as it likes.
+  if (objects_were_added()) note_missed_memory(format::kMemoryLateObject);
+  recorder.memory->settle(reinterpret_cast<void*>(ring.memory), &ring, tell_read_from);
+}
+
+// As begin_settled, for an event: what the thread has read so far comes before it.
+uint32_t* begin(Ring& ring, uint64_t bytes) {
+  if (__builtin_expect(ring.memory != 0, 0)) settle_memory(ring);
+  return begin_settled(ring, bytes);
 }
 
 // A record that may be missing without harm to any order.
@@ -490,6 +513,7 @@ void record_begin(ThreadState& thread) {
   if (ring == nullptr) return;
   const format::Card& card = *thread.card;
   ring->uid = card.uid;
+  ring->memory = 0;  // that of the thread before
   constexpr uint64_t kBytes = 8 + sizeof(format::BeginBody);
   uint32_t* const words = begin(*ring, kBytes);
   if (words == nullptr) return;
@@ -506,16 +530,27 @@ void record_begin(ThreadState& thread) {
   advance(*ring, kBytes);
 }
 
+namespace {
+
+void end_memory_of(Ring& ring) {
+  if (ring.memory == 0) return;
+  recorder.memory->forget(reinterpret_cast<void*>(ring.memory));
+  ring.memory = 0;
+}
+
+}  // namespace
+
 void record_thread_end(ThreadState& thread, const char* name) {
   Ring* const ring = own_ring(thread);
   if (ring == nullptr) return;
   write_exact_time(*ring);
   uint32_t* const words = begin(*ring, 24);
-  if (words == nullptr) return;
+  if (words == nullptr) return end_memory_of(*ring);
   words[0] = event_head(Event::ThreadEnd, 6);
   words[1] = thread.uid;
   memcpy(words + 2, name, 16);
   advance(*ring, 24);
+  end_memory_of(*ring);
 }
 
 void record_name(ThreadState& thread, const char* name) {
@@ -559,6 +594,33 @@ void record_module(const format::ModuleBody& module, const char* path) {
   words[bytes / 4 - 1] = 0;
   memcpy(words + 2 + sizeof module / 4, path, module.path_size);
   advance(*ring, bytes);
+}
+
+bool begin_memory(const format::MemoryClient& client) {
+  if (!is_recording() || client.version != format::kMemoryVersion) return false;
+  recorder.memory = &client;
+  __atomic_fetch_or(&recorder.header->memory, format::kMemoryTold, __ATOMIC_RELAXED);
+  return true;
+}
+
+format::MemoryTurn begin_memory_thread(ThreadState& thread, void* memory, format::MemoryRing& to) {
+  Ring* const ring = own_ring(thread);
+  if (ring == nullptr || recorder.memory == nullptr) return format::MemoryTurn::Never;
+  ring->memory = reinterpret_cast<uint64_t>(memory);
+  to.head = &ring->head;
+  to.limit = &ring->limit;
+  to.number = static_cast<uint32_t>(ring - recorder.rings);
+  return format::MemoryTurn::Told;
+}
+
+bool record_read_from(ThreadState& thread, uint32_t from, uint64_t position) {
+  Ring* const ring = own_ring(thread);
+  return ring != nullptr && tell_read_from(ring, from, position);
+}
+
+void note_missed_memory(uint32_t why) {
+  format::RingsHeader* const header = recorder.header;
+  if (header != nullptr) __atomic_fetch_or(&header->memory, why, __ATOMIC_RELAXED);
 }
 
 int make_recording(bool blocks, uint64_t size_limit) {

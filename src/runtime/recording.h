@@ -10,6 +10,7 @@
 // for good. Readers and objects without holder use an atomic addition.
 #pragma once
 
+#include "format/memory.h"
 #include "format/recording.h"
 #include "runtime/thread_card.h"
 
@@ -32,6 +33,7 @@ struct Recorder {
   uint64_t* stacks;   // stack_key() by stack id
   uint64_t size;      // of the mapping
   uint64_t tables_size;
+  const format::MemoryClient* memory;  // null: reads and writes are not seen
   uint64_t ring_bias;  // a card's ring is at ring_bias + (the card's address >> kRingShift)
   uint64_t rings_end;
 };
@@ -83,6 +85,11 @@ void record_thread(ThreadState& thread, format::Event event, uint32_t uid, const
 void record_begin(ThreadState& thread);
 void record_thread_end(ThreadState& thread, const char* name);
 void record_name(ThreadState& thread, const char* name);
+// The memory runtime's: see format/memory.h.
+bool begin_memory(const format::MemoryClient& client);
+format::MemoryTurn begin_memory_thread(ThreadState& thread, void* memory, format::MemoryRing& to);
+bool record_read_from(ThreadState& thread, uint32_t from, uint64_t position);
+void note_missed_memory(uint32_t why);
 // The object at `address` is no more. By the calling thread, if it has a ring.
 void record_end_of(uint64_t address);
 void record_module(const format::ModuleBody& module, const char* path);

@@ -52,7 +52,11 @@ struct RecordedModule {
   uint64_t start = 0, end = 0, bias = 0;
   std::string build_id;  // raw
   std::string path;
+  uint32_t flags = 0;  // kModule* of format/recording.h
 };
+
+// Of a ring: the positions that other threads read from, sorted once the first reading is done.
+using ReadPositions = std::vector<uint64_t>;
 
 struct RecordingFacts {
   std::vector<RecordedThread> threads;
@@ -67,12 +71,15 @@ struct RecordingFacts {
   std::unordered_set<uint32_t> unruly;
   // Acquisitions that a failed try met, as slot << 32 | ticket.
   std::unordered_set<uint64_t> met_by_try;
+  std::vector<ReadPositions> read_from;  // by ring
+  bool knows_read_from = false;          // the first reading is done
   size_t slice_bytes = 0;
 
   uint64_t lost = 0;             // records that did not fit into the rings
   uint64_t dropped_objects = 0;  // objects of which nothing was recorded
   uint64_t left_out = 0;         // records behind a loss, or whose order cannot be told
   std::string damage;            // what is wrong with the file; empty: nothing
+  uint64_t memory = 0;           // kMemory* of format/memory.h
   bool has_end = false;          // the recording was closed, not cut
 
   uint32_t thread_of(uint32_t uid) {

@@ -106,12 +106,14 @@ void RecordingMerge::run() {
       ring.waits_done = 0;
       ring.waits_join = kNone;
       if (step(id, *record) == Step::Blocked) {
-        ring.blocked = true;
+        rings_[id].blocked = true;
         break;
       }
-      ring.at += record->words;
-      ring.position += record->words * 4;
+      Ring& used = rings_[id];
+      used.at += record->words;
+      used.position += record->words * 4;
       pending_words_ -= record->words;
+      reach(id, used.position);
     }
     Ring& ring = rings_[id];
     if (ring.at == ring.words.size() || ring.at > (1 << 16)) {
@@ -378,6 +380,51 @@ RecordingMerge::Step RecordingMerge::passed(uint32_t id, const RingRecord& recor
   return Step::Done;
 }
 
+void RecordingMerge::reach(uint32_t id, uint64_t position) {
+  Ring& ring = rings_[id];
+  ring.done = position;
+  if (facts_.knows_read_from && detail_ == Detail::Memory && id < facts_.read_from.size() &&
+      ring.thread != kNone) {
+    const ReadPositions& read = facts_.read_from[id];
+    while (ring.write_tokens.size() < read.size() && read[ring.write_tokens.size()] <= position)
+      ring.write_tokens.push_back(write_token(ring, 0));
+  }
+  for (size_t i = 0; i < ring.waits_done_to.size();) {
+    if (ring.waits_done_to[i].first > position) {
+      ++i;
+      continue;
+    }
+    queue(ring.waits_done_to[i].second);
+    ring.waits_done_to[i] = ring.waits_done_to.back();
+    ring.waits_done_to.pop_back();
+  }
+}
+
+// Between the records of the writer's ring is no write: the first reading finds out where others
+// read from, and the later ones put a write there.
+RecordingMerge::Step RecordingMerge::read_from(uint32_t id, const RingRecord& record) {
+  const uint32_t from = record.body[0];
+  const uint64_t position = uint64_t{record.body[2]} << 32 | record.body[1];
+  if (from >= kMaxRings) return Step::Done;
+  if (from >= rings_.size()) rings_.resize(from + 1);
+  if (rings_[from].done < position) {
+    rings_[from].waits_done_to.emplace_back(position, id);
+    return Step::Blocked;
+  }
+  if (!facts_.knows_read_from) {
+    if (from >= facts_.read_from.size()) facts_.read_from.resize(from + 1);
+    facts_.read_from[from].push_back(position);
+    return Step::Done;
+  }
+  if (detail_ != Detail::Memory || from >= facts_.read_from.size()) return Step::Done;
+  const ReadPositions& read = facts_.read_from[from];
+  const auto at = std::lower_bound(read.begin(), read.end(), position);
+  const auto index = static_cast<size_t>(at - read.begin());
+  if (index < rings_[from].write_tokens.size())
+    read_token(rings_[id], rings_[from].write_tokens[index], 0);
+  return Step::Done;
+}
+
 RecordingMerge::Step RecordingMerge::begin(uint32_t id, const RingRecord& record) {
   const auto body = body_of<format::BeginBody>(record);
   const uint32_t thread = facts_.thread_of(body.uid);
@@ -471,6 +518,7 @@ void RecordingMerge::add_module(const RingRecord& record) {
   module.bias = body.bias;
   const size_t id_size = std::min<size_t>(body.build_id_size, sizeof(body.build_id));
   module.build_id.assign(reinterpret_cast<const char*>(body.build_id), id_size);
+  module.flags = body.flags;
   module.path.assign(reinterpret_cast<const char*>(path.data()),
                      std::min<size_t>(path.size(), body.path_size));
   facts_.modules.push_back(std::move(module));
@@ -579,6 +627,8 @@ RecordingMerge::Step RecordingMerge::step(uint32_t id, const RingRecord& record)
       return Step::Done;
     case Event::Passed:
       return passed(id, record);
+    case Event::ReadFrom:
+      return read_from(id, record);
     default:
       return Step::Done;
   }
@@ -639,6 +689,12 @@ void RecordingMerge::finish() {
     close(ring);
   }
   flush();
+  if (facts_.knows_read_from) return;
+  for (ReadPositions& read : facts_.read_from) {
+    std::sort(read.begin(), read.end());
+    read.erase(std::unique(read.begin(), read.end()), read.end());
+  }
+  facts_.knows_read_from = true;
 }
 
 }  // namespace gordian::trace

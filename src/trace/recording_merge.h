@@ -53,6 +53,9 @@ class RecordingMerge {
     uint64_t position = 0;  // of words[at] in the ring
     uint32_t thread = kNone;
     bool closed = false;  // a loss, or nonsense: nothing more of it is used
+    uint64_t done = 0;    // up to where it was used
+    std::vector<std::pair<uint64_t, uint32_t>> waits_done_to;  // position, ring
+    std::vector<uint32_t> write_tokens;                        // as the facts' read_from, so far
     bool queued = false;
     bool blocked = false;
     uint32_t asks = 0;  // slot it is blocked for in the recording; 0: none
@@ -90,6 +93,9 @@ class RecordingMerge {
   Step barrier_depart(uint32_t id, const RingRecord& record);
   Step try_failed(uint32_t id, const RingRecord& record);
   Step passed(uint32_t id, const RingRecord& record);
+  Step read_from(uint32_t id, const RingRecord& record);
+  // The ring was used up to `position`.
+  void reach(uint32_t id, uint64_t position);
   Step begin(uint32_t id, const RingRecord& record);
   Step join(uint32_t id, const RingRecord& record);
   void end_of_thread(Ring& ring, const RingRecord& record);

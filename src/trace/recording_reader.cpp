@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "trace/recording_reader.h"
 
+#include "format/memory.h"
+#include "trace/memory_gaps.h"
 #include "trace/recording_merge.h"
 
 #include <algorithm>
+#include <cstddef>
 #include <cstring>
 #include <set>
 #include <utility>
@@ -13,6 +16,9 @@ namespace gordian::trace {
 using format::ChunkType;
 
 namespace {
+
+// Before there was memory in it.
+constexpr size_t kShortestEnd = offsetof(format::ProcessEndBody, memory);
 
 template <typename Body>
 bool read_body(const std::vector<std::byte>& bytes, Body& body) {
@@ -39,7 +45,9 @@ RecordingRun::RecordingRun(std::shared_ptr<const RecordingFile> file, uint32_t p
       exe_.assign(reinterpret_cast<const char*>(bytes.data()) + sizeof(body), size);
     } else if (chunk.type == ChunkType::ProcessEnd && RecordingFile::unpack(chunk, bytes)) {
       format::ProcessEndBody body{};
-      if (!read_body(bytes, body)) continue;
+      if (bytes.size() < kShortestEnd) continue;
+      std::memcpy(&body, bytes.data(), std::min(bytes.size(), sizeof(body)));
+      facts_.memory = body.memory;
       facts_.lost = body.lost;
       facts_.dropped_objects = body.dropped_objects;
       facts_.has_end = true;
@@ -67,6 +75,9 @@ void RecordingRun::read(Detail detail, const EventSink& sink, const ProgressSink
   size_.events = merge.events();
   size_.threads = static_cast<uint32_t>(facts_.threads.size());
   size_.locks = static_cast<uint32_t>(facts_.locks.size());
+  size_.has_memory = (facts_.memory & format::kMemoryTold) != 0;
+  size_.has_reads_from_only = size_.has_memory;
+  size_.has_partial_memory = !missed_memory(facts_).empty();
   size_.variables = std::max(size_.variables, merge.variables());
   size_.acts.assign(size_.threads, 0);
   for (uint32_t i = 0; i < size_.threads; ++i) size_.acts[i] = facts_.threads[i].tid != 0 ? 1 : 0;

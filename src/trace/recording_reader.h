@@ -30,7 +30,8 @@ class RecordingRun {
   // nestings make no circle.
   [[nodiscard]] RunSketch sketch(const ProgressSink& progress = {}) const;
 
-  // As of StdReader. Never claims to have memory.
+  // As of StdReader. Has memory if the program was built with gordian cc; all of it only if
+  // missed_memory() (memory_gaps.h) names nothing.
   [[nodiscard]] const model::TraceSize& size() const { return size_; }
   [[nodiscard]] const RecordingFacts& facts() const { return facts_; }
   [[nodiscard]] uint64_t byte_count() const { return bytes_; }

@@ -302,6 +302,7 @@ void Recorder::end(Process& process) {
     body.waited += process.rings[i].waited;
   }
   body.dropped_objects = process.header->dropped_objects;
+  body.memory = process.header->memory;
   totals_.lost += body.lost;
   totals_.dropped_objects += body.dropped_objects;
   totals_.waited += body.waited;

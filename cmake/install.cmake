@@ -7,10 +7,20 @@
 if(TARGET gordian_runtime)
   install(TARGETS gordian_runtime LIBRARY DESTINATION lib COMPONENT runtime)
 endif()
+# What gordian cc links: programs that it built need the library wherever they run.
+install(TARGETS gordian_memory LIBRARY DESTINATION lib COMPONENT runtime)
+install(FILES ${PROJECT_BINARY_DIR}/lib/gordian_object_note.o
+  ${PROJECT_BINARY_DIR}/lib/gordian_string_templates.h DESTINATION lib COMPONENT tool)
 install(FILES ${PROJECT_SOURCE_DIR}/LICENSE DESTINATION share/doc/libgordian COMPONENT runtime)
 
 if(TARGET gordian)
   install(TARGETS gordian RUNTIME DESTINATION bin COMPONENT tool)
+  # As a compiler it has one word: build systems take CC for a file.
+  foreach(compiler cc c++)
+    add_custom_command(TARGET gordian POST_BUILD VERBATIM
+      COMMAND ${CMAKE_COMMAND} -E create_symlink gordian $<TARGET_FILE_DIR:gordian>/gordian-${compiler})
+    install(FILES $<TARGET_FILE_DIR:gordian>/gordian-${compiler} DESTINATION bin COMPONENT tool)
+  endforeach()
 endif()
 install(FILES ${PROJECT_SOURCE_DIR}/LICENSE DESTINATION share/doc/gordian COMPONENT tool)
 file(GLOB gordian_man CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/man/*.1)

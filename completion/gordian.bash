@@ -69,7 +69,7 @@ _gordian_program() {
 
 _gordian() {
   local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} i
-  local commands="run attach ps core predict export confirm explore explain order redis"
+  local commands="run attach ps core predict export confirm explore explain order redis cc c++"
   COMPREPLY=()
 
   if ((COMP_CWORD == 1)); then
@@ -85,6 +85,17 @@ _gordian() {
       [[ ${COMPREPLY[0]-} == *= ]] && compopt -o nospace 2>/dev/null
     else
       mapfile -t COMPREPLY < <(compgen "$([[ $before == --sysroot ]] && echo -d || echo -f)" -- "$word")
+      compopt -o filenames 2>/dev/null
+    fi
+    return
+  fi
+  if [[ ${COMP_WORDS[1]} == cc || ${COMP_WORDS[1]} == c++ ]]; then
+    # The options are the compiler's, and it completes them itself where its completion is installed.
+    if declare -F _command_offset >/dev/null; then
+      COMP_WORDS[1]=g++
+      _command_offset 1
+    else
+      mapfile -t COMPREPLY < <(compgen -f -- "$word")
       compopt -o filenames 2>/dev/null
     fi
     return

@@ -30,5 +30,7 @@ extern const Command kConfirmCommand;
 extern const Command kExploreCommand;
 extern const Command kOrderCommand;
 extern const Command kRedisCommand;
+extern const Command kCcCommand;
+extern const Command kCxxCommand;
 
 }  // namespace gordian::cli

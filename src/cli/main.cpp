@@ -13,9 +13,9 @@ namespace gordian::cli {
 namespace {
 
 constexpr const Command* kCommands[] = {
-    &kRunCommand,     &kCoreCommand,   &kAttachCommand,  &kPsCommand,
-    &kPredictCommand, &kExportCommand, &kConfirmCommand, &kExploreCommand,
-    &kExplainCommand, &kOrderCommand,  &kRedisCommand,
+    &kRunCommand,    &kCoreCommand,    &kAttachCommand,  &kPsCommand,      &kPredictCommand,
+    &kExportCommand, &kConfirmCommand, &kExploreCommand, &kExplainCommand, &kOrderCommand,
+    &kRedisCommand,  &kCcCommand,      &kCxxCommand,
 };
 
 void print_usage(FILE* to) {
@@ -71,14 +71,22 @@ int run_command(const Args& arguments) {
                         : "to watch a program: gordian run -- " + std::string(name)));
 }
 
+// The program under the name of a compiler is that compiler.
+int run_as(std::string_view called, Args arguments) {
+  called = called.substr(called.rfind('/') + 1);
+  for (const std::string_view name : {"cc", "c++"})
+    if (called == "gordian-" + std::string(name)) arguments.emplace(arguments.begin(), name);
+  return run_command(arguments);
+}
+
 }  // namespace
 }  // namespace gordian::cli
 
 int main(int argc, char** argv) {
   using gordian::Exit;
   try {
-    const int status =
-        gordian::cli::run_command(gordian::cli::Args(argv + (argc > 0 ? 1 : 0), argv + argc));
+    const int status = gordian::cli::run_as(
+        argc > 0 ? argv[0] : "", gordian::cli::Args(argv + (argc > 0 ? 1 : 0), argv + argc));
     return gordian::cli::finish_output(status);
   } catch (const std::exception& exception) {
     fmt::print(stderr,

@@ -1,0 +1,285 @@
+// SPDX-License-Identifier: Apache-2.0
+// gordian cc, gordian c++: a compiler whose programs tell what they read and write.
+#include "base/file.h"
+#include "cli/command.h"
+#include "cli/compiler_line.h"
+#include "format/memory.h"
+#include "process/told_objects.h"
+#include "watch/launcher.h"
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <climits>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <fcntl.h>
+#include <filesystem>
+#include <spawn.h>
+#include <string>
+#include <string_view>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <utility>
+#include <vector>
+
+namespace gordian::cli {
+namespace {
+
+constexpr char kCcUsage[] = "gordian cc [compiler options] FILE...";
+constexpr char kCxxUsage[] = "gordian c++ [compiler options] FILE...";
+
+constexpr char kCcHelp[] =
+    "usage: gordian cc [compiler options] FILE...\n"
+    "       gordian c++ [compiler options] FILE...\n\n"
+    "Compiles and links as gcc or clang do, with the same options. The program then tells, when "
+    "it\n"
+    "runs under gordian run --record, which thread reads what another has written, and\n"
+    "gordian predict can prove what without that is only possible. Run otherwise, it does nothing\n"
+    "but take a little more time.\n\n"
+    "As a compiler of a build:  CC=gordian-cc CXX=gordian-c++   (or CC=\"gordian cc\")\n\n"
+    "Environment:\n"
+    "  GORDIAN_CC, GORDIAN_CXX   The compiler behind it, with options if need be\n"
+    "                            (default: cc, gcc or clang; c++, g++ or clang++)\n";
+
+using Words = std::vector<std::string>;
+
+// A folder for one command, gone with it.
+class TemporaryFolder {
+ public:
+  static Result<TemporaryFolder> make() {
+    std::string path = (std::filesystem::temp_directory_path() / "gordian-cc-XXXXXX").string();
+    if (mkdtemp(path.data()) == nullptr) return Error::from_errno("cannot make a folder").in(path);
+    return TemporaryFolder(std::move(path));
+  }
+  TemporaryFolder(TemporaryFolder&& other) noexcept : path_(std::exchange(other.path_, {})) {}
+  TemporaryFolder& operator=(TemporaryFolder&&) = delete;
+  ~TemporaryFolder() {
+    std::error_code ignored;
+    if (!path_.empty()) std::filesystem::remove_all(path_, ignored);
+  }
+  [[nodiscard]] std::string in(const std::string& name) const { return path_ + "/" + name; }
+
+ private:
+  explicit TemporaryFolder(std::string path) : path_(std::move(path)) {}
+  std::string path_;
+};
+
+std::string find_in_path(const std::string& name) {
+  if (name.find('/') != std::string::npos) return access(name.c_str(), X_OK) == 0 ? name : "";
+  const char* const path = getenv("PATH");
+  std::string_view rest = path == nullptr ? "/usr/bin:/bin" : path;
+  while (!rest.empty()) {
+    const size_t colon = std::min(rest.find(':'), rest.size());
+    std::string file = std::string(rest.substr(0, colon)) + "/" + name;
+    if (access(file.c_str(), X_OK) == 0) return file;
+    rest.remove_prefix(std::min(colon + 1, rest.size()));
+  }
+  return {};
+}
+
+std::string real_path(const std::string& path) {
+  char full[PATH_MAX];
+  return realpath(path.c_str(), full) == nullptr ? std::string() : std::string(full);
+}
+
+struct Compiler {
+  Words words;
+  bool is_clang = false;
+};
+
+Result<Compiler> find_compiler(bool is_cxx) {
+  const char* const variable = is_cxx ? "GORDIAN_CXX" : "GORDIAN_CC";
+  const char* const named = getenv(variable);
+  std::vector<Words> choices;
+  if (named != nullptr && *named != '\0') {
+    Words words;
+    std::string_view rest = named;
+    while (!rest.empty()) {
+      const size_t end = std::min(rest.find(' '), rest.size());
+      if (end > 0) words.emplace_back(rest.substr(0, end));
+      rest.remove_prefix(std::min(end + 1, rest.size()));
+    }
+    if (!words.empty()) choices.push_back(words);
+  } else if (is_cxx) {
+    choices = {{"c++"}, {"g++"}, {"clang++"}};
+  } else {
+    choices = {{"cc"}, {"gcc"}, {"clang"}};
+  }
+  const std::string self = real_path("/proc/self/exe");
+  for (Words& words : choices) {
+    const std::string file = find_in_path(words.front());
+    if (file.empty() || real_path(file) == self) continue;
+    // Behind a launcher (ccache) the compiler itself is the last word that names one.
+    bool is_clang = false;
+    for (const std::string& word : words) {
+      const std::string program = real_path(find_in_path(word));
+      if (!program.empty() && program != self)
+        is_clang = program.substr(program.rfind('/') + 1).find("clang") != std::string::npos;
+    }
+    words.front() = file;
+    return Compiler{.words = std::move(words), .is_clang = is_clang};
+  }
+  return Error("no compiler found",
+               std::string("install gcc or clang, or name one in ") + variable);
+}
+
+// The exit status; ended by a signal: 128 and its number, as shells say it.
+Result<int> run_words(const Words& words) {
+  std::vector<char*> argv;
+  argv.reserve(words.size() + 1);
+  for (const std::string& word : words) argv.push_back(const_cast<char*>(word.c_str()));
+  argv.push_back(nullptr);
+  pid_t child = 0;
+  const int error = posix_spawnp(&child, argv[0], nullptr, nullptr, argv.data(), environ);
+  if (error != 0) return Error::from_errno("cannot start it", error).in(words.front());
+  int status = 0;
+  while (waitpid(child, &status, 0) < 0)
+    if (errno != EINTR) return Error::from_errno("cannot wait for it").in(words.front());
+  return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+Words joined(std::initializer_list<const Words*> parts) {
+  Words all;
+  for (const Words* const part : parts) all.insert(all.end(), part->begin(), part->end());
+  return all;
+}
+
+struct Pieces {
+  std::string library, note, header;
+};
+
+// Calls at the ends of functions would tell nothing that is wanted.
+Words telling_options(const Compiler& compiler, const Pieces& pieces) {
+  Words words = {"-fsanitize=thread", "-fno-lto", "-include", pieces.header};
+  if (compiler.is_clang) {
+    words.insert(words.end(),
+                 {"-mllvm", "-tsan-instrument-func-entry-exit=0", "-Qunused-arguments"});
+  } else {
+    words.insert(words.end(), {"--param", "tsan-instrument-func-entry-exit=0"});
+  }
+  return words;
+}
+
+Result<Pieces> find_pieces() {
+  GORDIAN_TRY(const std::string runtime, watch::find_runtime());
+  const std::string folder = runtime.substr(0, runtime.rfind('/'));
+  Pieces pieces{.library = folder + "/libgordian_memory.so",
+                .note = folder + "/gordian_object_note.o",
+                .header = folder + "/gordian_string_templates.h"};
+  for (const std::string& file : {pieces.library, pieces.note, pieces.header})
+    if (access(file.c_str(), R_OK) != 0)
+      return Error("the runtime of gordian cc is missing: " + file,
+                   "it is installed with gordian, beside libgordian.so");
+  return pieces;
+}
+
+// Says in the note of what was linked that not all of it tells.
+Result<void> mark_holes(const std::string& path, const std::vector<std::string>& untold) {
+  std::string names;
+  for (const std::string& name : untold) {
+    const std::string last = name.substr(name.rfind('/') + 1);
+    names += (names.empty() ? "" : ", ") + last;
+  }
+  constexpr uint32_t kDescription = 256;
+  const uint32_t head[] = {sizeof format::kObjectNoteName, kDescription, format::kObjectNoteType};
+  std::string note(reinterpret_cast<const char*>(head), sizeof head);
+  note.append(format::kObjectNoteName, sizeof format::kObjectNoteName);
+  uint32_t word = format::kObjectIsWhole;
+  note.append(reinterpret_cast<const char*>(&word), sizeof word);
+
+  constexpr size_t kLargest = size_t{4} << 30;
+  GORDIAN_TRY(const std::string bytes, read_file(path, kLargest));
+  const FileDescriptor file(open(path.c_str(), O_WRONLY | O_CLOEXEC));
+  if (!file) return Error::from_errno("cannot be marked as not whole").in(path);
+  word = format::kObjectHasHoles;
+  std::string text(kDescription, '\0');
+  std::memcpy(text.data(), &word, sizeof word);
+  std::memcpy(text.data() + sizeof word, names.data(),
+              std::min(names.size(), text.size() - sizeof word - 1));
+  size_t found = 0;
+  for (size_t at = bytes.find(note); at != std::string::npos; at = bytes.find(note, at + 1)) {
+    const size_t where = at + note.size() - sizeof word;
+    if (pwrite(file.get(), text.data(), text.size(), static_cast<off_t>(where)) !=
+        static_cast<ssize_t>(text.size()))
+      return Error::from_errno("cannot be marked as not whole").in(path);
+    ++found;
+  }
+  // A linker that leaves the note out has left out what it says, too.
+  static_cast<void>(found);
+  return {};
+}
+
+// `args` link objects alone.
+Result<int> link(const Compiler& compiler, const Pieces& pieces, const CompilerLine& line,
+                 const Words& args, const TemporaryFolder& folder) {
+  if (line.is_partial) return run_words(joined({&compiler.words, &args}));
+  if (line.is_static)
+    return Error("-static: a program that loads no library cannot be watched",
+                 "link it dynamically to record it; plain cc links it statically");
+  const std::string library_folder = pieces.library.substr(0, pieces.library.rfind('/'));
+  // First, so that its functions come before those of any other library.
+  Words ours = {"-Wl,--push-state,--no-as-needed", pieces.library, "-Wl,--pop-state", pieces.note};
+  if (library_folder != "/usr/lib") ours.push_back("-Wl,-rpath," + library_folder);
+  const std::string map_file = folder.in("map");
+  if (!line.has_map) ours.push_back("-Wl,-Map=" + map_file);
+  if (compiler.is_clang) ours.emplace_back("-Qunused-arguments");
+  GORDIAN_TRY(const int status, run_words(joined({&compiler.words, &ours, &args})));
+  if (status != 0) return status;
+  std::vector<std::string> untold = {"a map of one's own"};
+  if (!line.has_map) {
+    constexpr size_t kLargestMap = size_t{1} << 30;
+    GORDIAN_TRY(const std::string map, read_file(map_file, kLargestMap));
+    untold = process::find_untold(process::code_inputs(map));
+  }
+  if (untold.empty()) return 0;
+  GORDIAN_TRY(, mark_holes(line.output.empty() ? "a.out" : line.output, untold));
+  return 0;
+}
+
+Result<int> run_compiler(const Args& args, bool is_cxx) {
+  if (args.size() == 1 && (args[0] == "--help" || args[0] == "-h")) {
+    std::fputs(kCcHelp, stdout);
+    return static_cast<int>(Exit::Clean);
+  }
+  GORDIAN_TRY(const Compiler compiler, find_compiler(is_cxx));
+  const CompilerLine line = parse_compiler_line(args);
+  if (line.inputs == 0) return run_words(joined({&compiler.words, &args}));
+  GORDIAN_TRY(const Pieces pieces, find_pieces());
+  const Words telling = telling_options(compiler, pieces);
+  if (!line.links) return run_words(joined({&compiler.words, &telling, &args}));
+
+  GORDIAN_TRY(const TemporaryFolder folder, TemporaryFolder::make());
+  Words objects;
+  for (size_t i = 0; i < line.sources.size(); ++i) {
+    // The name says what it comes from, in messages of the linker.
+    const std::string name = std::filesystem::path(args[line.sources[i].at]).stem().string();
+    objects.push_back(folder.in(std::to_string(i) + "-" + name + ".o"));
+    const Words own = line.compile_one(args, i, objects.back());
+    GORDIAN_TRY(const int status, run_words(joined({&compiler.words, &telling, &own})));
+    if (status != 0) return status;
+  }
+  return link(compiler, pieces, line, line.link_objects(args, objects), folder);
+}
+
+Result<int> run_cc(const Args& args) { return run_compiler(args, false); }
+Result<int> run_cxx(const Args& args) { return run_compiler(args, true); }
+
+}  // namespace
+
+const Command kCcCommand{
+    .name = "cc",
+    .usage = kCcUsage,
+    .summary = "compile C so that predictions can be proved (see also c++)",
+    .run = run_cc,
+};
+
+const Command kCxxCommand{
+    .name = "c++",
+    .usage = kCxxUsage,
+    .summary = "compile C++ so that predictions can be proved",
+    .run = run_cxx,
+};
+
+}  // namespace gordian::cli

@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: Apache-2.0
+// The parts of std::map, std::set and std::list that lie in libstdc++, which tells nothing.
+//
+// What they touch of a tree is on the path from the node to the root, or hangs on it. All of that
+// is put down: an order too many, never one too few. The layouts are part of libstdc++'s ABI.
+#include "memory/real_functions.h"
+#include "memory/thread.h"
+
+#include <stddef.h>
+
+using namespace gordian::memory;  // NOLINT(google-build-using-namespace): a file of hooks
+
+namespace {
+
+struct TreeNode {
+  uint64_t color;
+  TreeNode* parent;
+  TreeNode* left;
+  TreeNode* right;
+};
+struct ListNode {
+  ListNode* next;
+  ListNode* previous;
+};
+
+constexpr int kDeepest = 128;  // more than a tree of all addresses has
+
+uint64_t number(const void* address) { return reinterpret_cast<uint64_t>(address); }
+
+void write_node(const TreeNode* node) {
+  if (node != nullptr) on_write_range(number(node), sizeof *node);
+}
+void read_node(const TreeNode* node) {
+  if (node != nullptr) on_was_read_range(number(node), sizeof *node);
+}
+
+void write_family(const TreeNode* node) {
+  if (node == nullptr) return;
+  write_node(node);
+  write_node(node->left);
+  write_node(node->right);
+}
+
+// The path from `node` up to the header, which is the root's parent and the root its.
+void write_path(const TreeNode* node, const TreeNode* header) {
+  write_node(header);
+  for (int i = 0; i < kDeepest && node != nullptr && node != header; ++i, node = node->parent) {
+    write_node(node);
+    write_family(node->left);
+    write_family(node->right);
+  }
+}
+
+void write_links(ListNode* node) {
+  if (node == nullptr) return;
+  on_write_range(number(node), sizeof *node);
+  on_write_range(number(node->next), sizeof *node);
+  on_write_range(number(node->previous), sizeof *node);
+}
+
+template <typename Function>
+Function* find_next(const char* name) {
+  return reinterpret_cast<Function*>(dlsym(RTLD_NEXT, name));
+}
+
+}  // namespace
+
+// The names are those of libstdc++; HOOK is ours.
+#define GORDIAN_CONTAINER(type, hook, symbol, parameters) \
+  namespace {                                             \
+  using hook##_function = type parameters;                \
+  constinit hook##_function* real_##hook = nullptr;       \
+  __attribute__((constructor)) void find_##hook() {       \
+    real_##hook = find_next<hook##_function>(symbol);     \
+  }                                                       \
+  }                                                       \
+  GORDIAN_HOOK type hook parameters asm(symbol);          \
+  GORDIAN_HOOK type hook parameters
+
+GORDIAN_CONTAINER(void, tree_insert,
+                  "_ZSt29_Rb_tree_insert_and_rebalancebPSt18_Rb_tree_node_baseS0_RS_",
+                  (bool is_left, TreeNode* node, TreeNode* parent, TreeNode* header)) {
+  if (may_tell()) {
+    write_node(node);
+    write_path(parent, header);
+  }
+  real_tree_insert(is_left, node, parent, header);
+}
+
+GORDIAN_CONTAINER(TreeNode*, tree_erase,
+                  "_ZSt28_Rb_tree_rebalance_for_erasePSt18_Rb_tree_node_baseRS_",
+                  (TreeNode * node, TreeNode* header)) {
+  if (may_tell()) {
+    // The next node in order comes into its place, and the way from there up is balanced anew.
+    const TreeNode* lowest = node;
+    if (node->right != nullptr) {
+      lowest = node->right;
+      for (int i = 0; i < kDeepest && lowest->left != nullptr; ++i) lowest = lowest->left;
+    }
+    write_path(lowest, header);
+    write_path(node, header);
+    // The least and the greatest are looked for below it.
+    for (const TreeNode* at = node->left; at != nullptr; at = at->right) read_node(at);
+  }
+  return real_tree_erase(node, header);
+}
+
+namespace {
+
+// Steps go down one way, or up.
+void read_step(const TreeNode* from, bool to_right) {
+  if (!may_tell() || from == nullptr) return;
+  const TreeNode* below = to_right ? from->right : from->left;
+  read_node(from);
+  read_node(from->parent);
+  if (below != nullptr) {
+    for (int i = 0; i < kDeepest && below != nullptr; ++i) {
+      read_node(below);
+      below = to_right ? below->left : below->right;
+    }
+    return;
+  }
+  const TreeNode* at = from;
+  for (int i = 0; i < kDeepest; ++i) {
+    const TreeNode* const up = at->parent;
+    if (up == nullptr) return;
+    read_node(up);
+    if ((to_right ? up->right : up->left) != at) return;
+    at = up;
+  }
+}
+
+}  // namespace
+
+#define GORDIAN_TREE_STEP(hook, symbol, to_right)                 \
+  GORDIAN_CONTAINER(TreeNode*, hook, symbol, (TreeNode * from)) { \
+    TreeNode* const to = real_##hook(from);                       \
+    read_step(from, to_right);                                    \
+    return to;                                                    \
+  }
+
+GORDIAN_TREE_STEP(tree_next, "_ZSt18_Rb_tree_incrementPSt18_Rb_tree_node_base", true)
+GORDIAN_TREE_STEP(tree_next_const, "_ZSt18_Rb_tree_incrementPKSt18_Rb_tree_node_base", true)
+GORDIAN_TREE_STEP(tree_previous, "_ZSt18_Rb_tree_decrementPSt18_Rb_tree_node_base", false)
+GORDIAN_TREE_STEP(tree_previous_const, "_ZSt18_Rb_tree_decrementPKSt18_Rb_tree_node_base", false)
+
+GORDIAN_CONTAINER(void, list_hook, "_ZNSt8__detail15_List_node_base7_M_hookEPS0_",
+                  (ListNode * node, ListNode* before)) {
+  if (may_tell()) {
+    on_write_range(number(node), sizeof *node);
+    write_links(before);
+  }
+  real_list_hook(node, before);
+}
+GORDIAN_CONTAINER(void, list_unhook, "_ZNSt8__detail15_List_node_base9_M_unhookEv",
+                  (ListNode * node)) {
+  if (may_tell()) write_links(node);
+  real_list_unhook(node);
+}
+GORDIAN_CONTAINER(void, list_transfer, "_ZNSt8__detail15_List_node_base11_M_transferEPS0_S1_",
+                  (ListNode * to, ListNode* first, ListNode* last)) {
+  if (may_tell()) {
+    write_links(to);
+    write_links(first);
+    write_links(last);
+  }
+  real_list_transfer(to, first, last);
+}
+GORDIAN_CONTAINER(void, list_reverse, "_ZNSt8__detail15_List_node_base10_M_reverseEv",
+                  (ListNode * head)) {
+  if (may_tell()) {
+    for (ListNode* at = head; at != nullptr;) {
+      on_write_range(number(at), sizeof *at);
+      at = at->next;
+      if (at == head) break;
+    }
+  }
+  real_list_reverse(head);
+}
+GORDIAN_CONTAINER(void, list_swap, "_ZNSt8__detail15_List_node_base4swapERS0_S1_",
+                  (ListNode * one, ListNode* other)) {
+  if (may_tell()) {
+    write_links(one);
+    write_links(other);
+  }
+  real_list_swap(one, other);
+}

@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "memory/thread.h"
+
+// libgordian.so's, if it is there.
+#pragma weak gordian_memory_begin
+#pragma weak gordian_memory_thread
+#pragma weak gordian_memory_read_from
+#pragma weak gordian_memory_missed
+
+extern "C" int __register_atfork(void (*prepare)(), void (*parent)(), void (*child)(),
+                                 void* object);
+
+namespace gordian::memory {
+
+using format::MemoryTurn;
+
+__thread Thread self = {};
+constinit uint32_t state = kNotStarted;
+
+namespace {
+
+constinit bool watches_forks = false;
+
+uint32_t load_state() {
+  // ORDER: pairs with start(): who sees it on sees the shadow.
+  return __atomic_load_n(&state, __ATOMIC_ACQUIRE);
+}
+
+bool tell_by_call(void* ring, uint32_t from, uint64_t position) {
+  static_cast<void>(ring);
+  return gordian_memory_read_from(from, position);
+}
+
+// Is what the cell says news to the thread? Then it is remembered.
+bool is_news(Thread& thread, Cell cell) {
+  const Cell owner = cell >> kPositionBits << kPositionBits;
+  if (cell == 0 || (owner == thread.owner && cell >= thread.first)) return false;
+  Cell& known = thread.known[ring_of_cell(cell) % kKnown];
+  if (known >> kPositionBits << kPositionBits == owner && known >= cell) return false;
+  known = cell;
+  return true;
+}
+
+void tell(Thread& thread, Cell cell, void* ring, format::TellReadFrom teller) {
+  if (!teller(ring, ring_of_cell(cell), position_of_cell(cell)))
+    gordian_memory_missed(format::kMemoryNotRecorded);
+  // The record has made room for more, but there may be reads left that come first.
+  *thread.limit = 0;
+}
+
+void settle(Thread& thread, void* ring, format::TellReadFrom teller, uint32_t room) {
+  for (uint32_t i = room; i < kFull; ++i) {
+    // ORDER: relaxed: the thread has read what the cell stands for, and x86 keeps loads in order.
+    const Cell cell = __atomic_load_n(thread.reads[i], __ATOMIC_RELAXED);
+    if (is_news(thread, cell)) tell(thread, cell, ring, teller);
+  }
+  for (uint64_t at = thread.range_begin & ~uint64_t{7}; at < thread.range_end; at += 8) {
+    const Cell cell = __atomic_load_n(cell_of(at), __ATOMIC_RELAXED);
+    if (is_news(thread, cell)) tell(thread, cell, ring, teller);
+  }
+  thread.range_begin = thread.range_end = 0;
+}
+
+void settle_for_event(void* thread, void* ring, format::TellReadFrom teller) {
+  Thread& own = *static_cast<Thread*>(thread);
+  if (&own != &self) return;
+  const uint32_t room = own.room;
+  if (room == 0) {
+    if (own.stage == Stage::On) gordian_memory_missed(format::kMemoryNested);
+    return;
+  }
+  own.room = 0;
+  settle(own, ring, teller, room);
+  own.room = kFull;
+}
+
+void forget_thread(void* thread) {
+  Thread& own = *static_cast<Thread*>(thread);
+  if (&own != &self) return;
+  own.room = 0;
+  own.stage = Stage::Off;
+}
+
+constinit const format::MemoryClient kClient{
+    .version = format::kMemoryVersion, .settle = settle_for_event, .forget = forget_thread};
+
+// The child has another recording, or none.
+void after_fork_in_child() {
+  self.room = 0;
+  self.stage = Stage::New;
+  // ORDER: as in start().
+  __atomic_store_n(&state, gordian_memory_begin(&kClient) ? kOn : kOff, __ATOMIC_RELEASE);
+  for (Cell& known : self.known) known = 0;
+}
+
+// Whether accesses of the thread can be told from now on.
+bool begin_thread(Thread& thread) {
+  if (load_state() == kNotStarted) start();
+  if (load_state() != kOn || thread.stage == Stage::Off) return false;
+  format::MemoryRing ring{};
+  switch (gordian_memory_thread(&thread, &ring)) {
+    case MemoryTurn::Never:
+      thread.stage = Stage::Off;
+      thread.owner = 0;
+      gordian_memory_missed(format::kMemoryNotRecorded);
+      return false;
+    case MemoryTurn::NotNow:
+      gordian_memory_missed(format::kMemoryNested);
+      return false;
+    case MemoryTurn::Told:
+      break;
+  }
+  thread.owner = cell_owner(ring.number);
+  thread.head = ring.head;
+  thread.limit = ring.limit;
+  thread.first = own_cell(thread);
+  thread.stage = Stage::On;
+  thread.room = kFull;
+  return true;
+}
+
+}  // namespace
+
+bool get_ready(Thread& thread) {
+  if (load_state() == kOff) return false;
+  if (thread.stage == Stage::New) return begin_thread(thread);
+  if (thread.stage == Stage::Off) {
+    // What it writes now comes after its last record; what it reads nobody will hear of.
+    gordian_memory_missed(format::kMemoryAfterEnd);
+    return false;
+  }
+  if (thread.room == 0) {
+    gordian_memory_missed(format::kMemoryNested);
+    return false;
+  }
+  const uint32_t room = thread.room;
+  thread.room = 0;
+  compiler_fence();
+  settle(thread, nullptr, tell_by_call, room);
+  compiler_fence();
+  thread.room = kFull;
+  return true;
+}
+
+void start() {
+  uint32_t now = kOff;
+  // What is called here may be a hook of this library.
+  // ORDER: pairs with load_state().
+  __atomic_store_n(&state, kOff, __ATOMIC_RELEASE);
+  if (gordian_memory_begin != nullptr && gordian_memory_thread != nullptr &&
+      gordian_memory_read_from != nullptr && gordian_memory_missed != nullptr) {
+    if (!watches_forks) __register_atfork(nullptr, nullptr, after_fork_in_child, nullptr);
+    watches_forks = true;
+    if (gordian_memory_begin(&kClient)) {
+      now = kOn;
+      if (shadow.base == 0 && !map_shadow()) {
+        gordian_memory_missed(format::kMemoryNoShadow);
+        now = kOff;
+      }
+    }
+  }
+  // ORDER: as above.
+  __atomic_store_n(&state, now, __ATOMIC_RELEASE);
+}
+
+void miss(uint32_t why) {
+  if (load_state() == kOn) gordian_memory_missed(why);
+}
+
+void settle_reads(Thread& thread, uint32_t room) { settle(thread, nullptr, tell_by_call, room); }
+
+void read_cell(Thread& thread, const Cell* cell) {
+  // ORDER: relaxed, as in settle().
+  const Cell found = __atomic_load_n(cell, __ATOMIC_RELAXED);
+  if (is_news(thread, found)) tell(thread, found, nullptr, tell_by_call);
+}
+
+void take_cell(Thread& thread, Cell* cell) {
+  for (;;) {
+    Cell found = __atomic_load_n(cell, __ATOMIC_RELAXED);
+    // First the order, which begins a new segment of the thread, then the cell: whoever finds the
+    // thread there comes after what the thread comes after.
+    if (is_news(thread, found)) tell(thread, found, nullptr, tell_by_call);
+    const Cell own = own_cell(thread);
+    if (found == own ||
+        __atomic_compare_exchange_n(cell, &found, own, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED)) {
+      return;
+    }
+  }
+}
+
+void on_read_range(uint64_t address, uint64_t size) {
+  if (size == 0) return;
+  on_read(address);
+  if (self.room == 0) return;
+  if (self.range_end != 0) {
+    // Those before have happened; this one has not, so it is put down anew.
+    if (!get_ready(self)) return;
+    on_read(address);
+  }
+  self.range_begin = address;
+  self.range_end = address + size;
+}
+
+void on_write_range(uint64_t address, uint64_t size) {
+  for (uint64_t at = address & ~uint64_t{7}; at < address + size; at += 8) on_write(at);
+}
+
+void on_was_read_range(uint64_t address, uint64_t size) {
+  for (uint64_t at = address & ~uint64_t{7}; at < address + size; at += 8) on_was_read(at);
+}
+
+}  // namespace gordian::memory

@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "process/told_objects.h"
+
+#include "base/file.h"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <fcntl.h>
+#include <gelf.h>
+#include <map>
+#include <optional>
+#include <set>
+#include <unistd.h>
+
+namespace gordian::process {
+namespace {
+
+constexpr std::array kOfCompiler = std::to_array<std::string_view>({
+    "crt1.o",
+    "Scrt1.o",
+    "rcrt1.o",
+    "gcrt1.o",
+    "Mcrt1.o",
+    "grcrt1.o",
+    "crti.o",
+    "crtn.o",
+    "libc_nonshared.a",
+    "libgcc.a",
+    "libgcc_eh.a",
+    "libpthread_nonshared.a",
+    "libssp_nonshared.a",
+    "libstdc++_nonshared.a",
+    "linker stubs",
+});
+
+std::string_view file_name(std::string_view path) { return path.substr(path.rfind('/') + 1); }
+
+bool is_of_compiler(std::string_view file) {
+  const std::string_view name = file_name(file);
+  return std::find(kOfCompiler.begin(), kOfCompiler.end(), name) != kOfCompiler.end() ||
+         ((name.starts_with("crtbegin") || name.starts_with("crtend")) && name.ends_with(".o"));
+}
+
+// "lib.a(member.o)" -> "lib.a", "member.o"; a plain file has no member.
+struct Input {
+  std::string file;
+  std::string member;
+};
+
+Input split(const std::string& input) {
+  const size_t open = input.rfind('(');
+  if (open == std::string::npos || open == 0 || input.back() != ')') return {input, {}};
+  return {input.substr(0, open), input.substr(open + 1, input.size() - open - 2)};
+}
+
+std::string_view trimmed(std::string_view text) {
+  const size_t first = text.find_first_not_of(" \t");
+  if (first == std::string_view::npos) return {};
+  return text.substr(first, text.find_last_not_of(" \t\r") - first + 1);
+}
+
+// "0x1040 0x1f file" behind the name of a section, if there is any of it.
+std::optional<std::string_view> gnu_contribution(std::string_view line) {
+  const size_t address = line.find(" 0x");
+  if (address == std::string_view::npos) return std::nullopt;
+  std::string_view rest = trimmed(line.substr(address));
+  const size_t space = rest.find(' ');
+  if (space == std::string_view::npos) return std::nullopt;
+  rest = trimmed(rest.substr(space));
+  const size_t size_end = rest.find(' ');
+  if (!rest.starts_with("0x") || size_end == std::string_view::npos) return std::nullopt;
+  if (rest.substr(2, size_end - 2).find_first_not_of('0') == std::string_view::npos)
+    return std::nullopt;
+  return trimmed(rest.substr(size_end));
+}
+
+bool tells(Elf* elf) {
+  size_t names = 0;
+  for (Elf_Scn* section = elf_nextscn(elf, nullptr); section != nullptr;
+       section = elf_nextscn(elf, section)) {
+    GElf_Shdr header;
+    if (gelf_getshdr(section, &header) == nullptr || header.sh_type != SHT_SYMTAB) continue;
+    names = header.sh_link;
+    Elf_Data* const data = elf_getdata(section, nullptr);
+    if (data == nullptr || header.sh_entsize == 0) continue;
+    const auto count = static_cast<int>(header.sh_size / header.sh_entsize);
+    for (int i = 0; i < count; ++i) {
+      GElf_Sym symbol;
+      if (gelf_getsym(data, i, &symbol) == nullptr || symbol.st_shndx != SHN_UNDEF) continue;
+      const char* const name = elf_strptr(elf, names, symbol.st_name);
+      if (name != nullptr && std::strcmp(name, "__tsan_init") == 0) return true;
+    }
+  }
+  return false;
+}
+
+// What of the file tells: its members, or "" for itself.
+std::set<std::string> telling_members(const std::string& path) {
+  std::set<std::string> members;
+  const FileDescriptor file(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!file || elf_version(EV_CURRENT) == EV_NONE) return members;
+  Elf* const whole = elf_begin(file.get(), ELF_C_READ, nullptr);
+  if (whole == nullptr) return members;
+  if (elf_kind(whole) == ELF_K_AR) {
+    Elf_Cmd command = ELF_C_READ;
+    std::set<std::string> untold;
+    while (Elf* const member = elf_begin(file.get(), command, whole)) {
+      const Elf_Arhdr* const header = elf_getarhdr(member);
+      if (header != nullptr && header->ar_name != nullptr && elf_kind(member) == ELF_K_ELF)
+        (tells(member) ? members : untold).insert(header->ar_name);
+      command = elf_next(member);
+      elf_end(member);
+    }
+    // Two members of one name: which of them it was the map does not say.
+    for (const std::string& name : untold) members.erase(name);
+  } else if (elf_kind(whole) == ELF_K_ELF && tells(whole)) {
+    members.insert("");
+  }
+  elf_end(whole);
+  return members;
+}
+
+}  // namespace
+
+std::vector<std::string> code_inputs(std::string_view map) {
+  std::set<std::string> files;
+  bool in_code = false;
+  while (!map.empty()) {
+    const size_t end = std::min(map.find('\n'), map.size());
+    const std::string_view line = map.substr(0, end);
+    map.remove_prefix(std::min(end + 1, map.size()));
+    // lld: "  addresses  file:(.text)"
+    if (const size_t section = line.find(":(.text"); section != std::string_view::npos) {
+      const size_t begin = line.rfind(' ', section);
+      files.emplace(line.substr(begin + 1, section - begin - 1));
+      continue;
+    }
+    if (!line.empty() && line[0] != ' ') in_code = line.starts_with(".text");
+    if (!in_code) continue;
+    if (const auto file = gnu_contribution(line);
+        file && line[0] == ' ' && trimmed(line).substr(0, 1) != "*")
+      files.emplace(*file);
+  }
+  return {files.begin(), files.end()};
+}
+
+std::vector<std::string> find_untold(const std::vector<std::string>& inputs) {
+  std::map<std::string, std::set<std::string>> known;
+  std::vector<std::string> untold;
+  for (const std::string& input : inputs) {
+    const Input parts = split(input);
+    if (is_of_compiler(parts.file)) continue;
+    auto found = known.find(parts.file);
+    if (found == known.end()) found = known.emplace(parts.file, telling_members(parts.file)).first;
+    if (!found->second.contains(parts.member)) untold.push_back(input);
+  }
+  return untold;
+}
+
+}  // namespace gordian::process

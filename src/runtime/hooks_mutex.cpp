@@ -127,7 +127,7 @@ __attribute__((noinline)) int lock_recorded(pthread_mutex_t* mutex, CallSite sit
   }
   thread.scope = site.frame;
   __atomic_signal_fence(__ATOMIC_SEQ_CST);
-  if (__builtin_expect(!has_room(*ring) || !take_plain_mutex(mutex, card->tid), 0)) {
+  if (__builtin_expect(!makes_room(*ring) || !take_plain_mutex(mutex, card->tid), 0)) {
     thread.scope = 0;
     return lock_recorded_slowly(mutex, site);
   }
@@ -200,6 +200,7 @@ __attribute__((noinline)) int unlock_recorded(pthread_mutex_t* mutex, CallSite s
     thread.scope = 0;
     return unlock_generally(mutex, site);
   }
+  if (ring != nullptr && ring->memory != 0 && !has_room(*ring)) settle_and_make_room(*ring);
   if (__builtin_expect(ring == nullptr || !record_released_quickly(*ring, address_of(mutex)), 0)) {
     return unlock_recorded_slowly(mutex);
   }

@@ -369,6 +369,12 @@ class OwnScope {
 
 }  // namespace
 
+bool settle_and_make_room(Ring& ring) {
+  settle_memory(ring);
+  set_limit(ring, load_tail(ring));
+  return has_room(ring);
+}
+
 void record_acquired(ThreadState& thread, const Request& request, const CallSite& site) {
   Ring* const ring = own_ring(thread);
   if (ring == nullptr || request.kind == format::Kind::Semaphore) return;  // Take says it

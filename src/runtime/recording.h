@@ -126,6 +126,13 @@ inline bool has_room(const format::Ring& ring) {
   return ring.head < ring.limit && ring.clock == recorder.header->clock;
 }
 
+// The same where the program tells what it reads: that goes first, and then there is room.
+bool settle_and_make_room(format::Ring& ring);
+__attribute__((always_inline)) inline bool makes_room(format::Ring& ring) {
+  if (__builtin_expect(has_room(ring), 1)) return true;
+  return ring.memory != 0 && settle_and_make_room(ring);
+}
+
 // Acquire of a lock held exclusively, into a ring that has room. False: nothing was written, since
 // the object or the stack is new.
 __attribute__((always_inline)) inline bool record_acquired_quickly(format::Ring& ring,

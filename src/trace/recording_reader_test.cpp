@@ -50,6 +50,46 @@ struct Read {
 
 Read read(std::vector<SampleRing> rings) { return Read(sample_recording(rings)); }
 
+// What a reading with memory makes of the rings.
+std::vector<std::string> read_with_memory(const std::vector<SampleRing>& rings) {
+  const std::string bytes = sample_recording(rings);
+  Read first(bytes);
+  std::vector<std::string> texts;
+  first.runs[0].read(Detail::Memory, [&](std::span<const TraceEvent> part) {
+    for (const TraceEvent& event : part) texts.push_back(shown(event));
+  });
+  return texts;
+}
+
+constexpr uint32_t kBeginBytes = 8 + sizeof(format::BeginBody);
+constexpr uint32_t kAcquireBytes = 12;
+
+TEST(RecordingReader, WhoReadsComesAfterTheWritersSegment) {
+  SampleRing reader, writer;
+  reader.begin(1).record(Event::ReadFrom, 0, {1, kBeginBytes + kAcquireBytes, 0});
+  reader.acquire(kB, 1).release(kB);
+  writer.begin(2).acquire(kA, 1).release(kA);
+
+  EXPECT_THAT(read_with_memory({reader, writer}),
+              ElementsAre("1acq0", "1w0", "1rel0", "0r0", "0acq1", "0rel1"));
+}
+
+TEST(RecordingReader, TheWriterMayBeAThreadThatHadTheRingBefore) {
+  SampleRing ring;
+  ring.begin(1).acquire(kA, 1).release(kA).end(1).begin(2);
+  ring.record(Event::ReadFrom, 0, {0, kBeginBytes + kAcquireBytes, 0}).acquire(kB, 1);
+
+  EXPECT_THAT(read_with_memory({ring}), ElementsAre("0acq0", "0w0", "0rel0", "1r0", "1acq1"));
+}
+
+TEST(RecordingReader, WhatWasReadFromASegmentThatIsNotThereIsLeftOut) {
+  SampleRing reader, writer;
+  reader.begin(1).record(Event::ReadFrom, 0, {1, 1 << 20, 0}).acquire(kB, 1);
+  writer.begin(2).acquire(kA, 1);
+
+  EXPECT_THAT(read_with_memory({reader, writer}), ElementsAre("1acq0"));
+}
+
 TEST(RecordingReader, TicketsOrderTheSectionsOfALock) {
   SampleRing later, sooner;
   later.begin(1).acquire(kA, 2).release(kA);

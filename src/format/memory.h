@@ -38,6 +38,9 @@ struct MemoryClient {
   uint32_t version;
   // The thread is about to record something else than a read: it tells its reads first.
   void (*settle)(void* thread, void* ring, TellReadFrom tell);
+  // The thread is about to write there itself, in a function of ours that the compiler sees nothing
+  // of: behind its last record.
+  void (*wrote)(void* thread, void* ring, TellReadFrom tell, uint64_t address);
   // The thread has no ring any more.
   void (*forget)(void* thread);
 };

@@ -74,6 +74,34 @@ void settle_for_event(void* thread, void* ring, format::TellReadFrom teller) {
   own.room = kFull;
 }
 
+// First the order, which begins a new segment of the thread, then the cell: whoever finds the
+// thread there comes after what the thread comes after.
+void take(Thread& thread, Cell* cell, void* ring, format::TellReadFrom teller) {
+  for (;;) {
+    Cell found = __atomic_load_n(cell, __ATOMIC_RELAXED);
+    if (is_news(thread, found)) tell(thread, found, ring, teller);
+    const Cell own = own_cell(thread);
+    if (found == own ||
+        __atomic_compare_exchange_n(cell, &found, own, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED)) {
+      return;
+    }
+  }
+}
+
+void write_for_event(void* thread, void* ring, format::TellReadFrom teller, uint64_t address) {
+  Thread& own = *static_cast<Thread*>(thread);
+  if (&own != &self) return;
+  const uint32_t room = own.room;
+  if (room == 0) {
+    if (own.stage == Stage::On) gordian_memory_missed(format::kMemoryNested);
+    return;
+  }
+  own.room = 0;
+  settle(own, ring, teller, room);
+  take(own, cell_of(address), ring, teller);
+  own.room = kFull;
+}
+
 void forget_thread(void* thread) {
   Thread& own = *static_cast<Thread*>(thread);
   if (&own != &self) return;
@@ -81,8 +109,10 @@ void forget_thread(void* thread) {
   own.stage = Stage::Off;
 }
 
-constinit const format::MemoryClient kClient{
-    .version = format::kMemoryVersion, .settle = settle_for_event, .forget = forget_thread};
+constinit const format::MemoryClient kClient{.version = format::kMemoryVersion,
+                                             .settle = settle_for_event,
+                                             .wrote = write_for_event,
+                                             .forget = forget_thread};
 
 // The child has another recording, or none.
 void after_fork_in_child() {
@@ -175,19 +205,7 @@ void read_cell(Thread& thread, const Cell* cell) {
   if (is_news(thread, found)) tell(thread, found, nullptr, tell_by_call);
 }
 
-void take_cell(Thread& thread, Cell* cell) {
-  for (;;) {
-    Cell found = __atomic_load_n(cell, __ATOMIC_RELAXED);
-    // First the order, which begins a new segment of the thread, then the cell: whoever finds the
-    // thread there comes after what the thread comes after.
-    if (is_news(thread, found)) tell(thread, found, nullptr, tell_by_call);
-    const Cell own = own_cell(thread);
-    if (found == own ||
-        __atomic_compare_exchange_n(cell, &found, own, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED)) {
-      return;
-    }
-  }
-}
+void take_cell(Thread& thread, Cell* cell) { take(thread, cell, nullptr, tell_by_call); }
 
 void on_read_range(uint64_t address, uint64_t size) {
   if (size == 0) return;

@@ -410,6 +410,11 @@ void record_released(ThreadState& thread, const Request& request) {
   if (words == nullptr) return;
   words[0] = event_head(Event::Release, 1, flags_of(request) & format::kEventShared, index);
   advance(*ring, 4);
+  // Who finds the variable made looks at its guard alone.
+  if (ring->memory != 0 && request.kind == format::Kind::Guard) {
+    recorder.memory->wrote(reinterpret_cast<void*>(ring->memory), ring, tell_read_from,
+                           request.address);
+  }
 }
 
 void record_cancelled_wait(ThreadState& thread, const Request& request) {

@@ -173,37 +173,71 @@ GORDIAN_OUTSIDE(char*, fgets, (char* bytes, int size, FILE* file), (bytes, size,
                 hear_outside())
 GORDIAN_OUTSIDE(int, fgetc, (FILE * file), (file), GORDIAN_NOTHING, hear_outside())
 GORDIAN_OUTSIDE(int, getc, (FILE * file), (file), GORDIAN_NOTHING, hear_outside())
-// Headers have a body for getline, which calls __getdelim.
+// The same for a symbol whose declaration is in the way: an argument list that varies, a body in a
+// header, the name of a structure.
+#define GORDIAN_OUTSIDE_AS(type, hook, symbol, parameters, arguments, before, after) \
+  namespace {                                                                        \
+  using hook##_function = type parameters;                                           \
+  constinit hook##_function* real_##hook = nullptr;                                  \
+  __attribute__((constructor)) void find_##hook() {                                  \
+    real_##hook = reinterpret_cast<hook##_function*>(dlsym(RTLD_NEXT, symbol));      \
+  }                                                                                  \
+  }                                                                                  \
+  GORDIAN_HOOK type hook parameters asm(symbol);                                     \
+  GORDIAN_HOOK type hook parameters {                                                \
+    if (real_##hook == nullptr) find_##hook();                                       \
+    before;                                                                          \
+    auto const result = real_##hook arguments;                                       \
+    after;                                                                           \
+    return result;                                                                   \
+  }
+
 namespace {
 
-using ReadLine = ssize_t(char**, size_t*, int, FILE*);
-constinit ReadLine* real_getdelim = nullptr;
-__attribute__((constructor)) void find_getdelim() {
-  real_getdelim = reinterpret_cast<ReadLine*>(dlsym(RTLD_NEXT, "__getdelim"));
-}
-
-ssize_t read_line(char** line, size_t* size, int end, FILE* file) {
-  if (real_getdelim == nullptr) find_getdelim();
-  const ssize_t length = real_getdelim(line, size, end, file);
-  if (length <= 0) return length;
+void hear_line_of(const ssize_t length, char** line, size_t* size) {
+  if (length <= 0) return;
   on_write_range(number(*line), static_cast<size_t>(length));
   on_write(number(line));
   on_write(number(size));
   hear_outside();
-  return length;
 }
 
 }  // namespace
 
-GORDIAN_HOOK ssize_t hear_delimited(char** line, size_t* size, int end,
-                                    FILE* file) asm("__getdelim");
-GORDIAN_HOOK ssize_t hear_delimited(char** line, size_t* size, int end, FILE* file) {
-  return read_line(line, size, end, file);
-}
-GORDIAN_HOOK ssize_t hear_line(char** line, size_t* size, FILE* file) asm("getline");
-GORDIAN_HOOK ssize_t hear_line(char** line, size_t* size, FILE* file) {
-  return read_line(line, size, '\n', file);
-}
+GORDIAN_OUTSIDE_AS(ssize_t, hear_delimited, "__getdelim",
+                   (char** line, size_t* size, int end, FILE* file), (line, size, end, file),
+                   GORDIAN_NOTHING, hear_line_of(result, line, size))
+GORDIAN_OUTSIDE_AS(ssize_t, hear_line, "getline", (char** line, size_t* size, FILE* file),
+                   (line, size, file), GORDIAN_NOTHING, hear_line_of(result, line, size))
+GORDIAN_OUTSIDE_AS(int, open_file, "open", (const char* path, int flags, mode_t mode),
+                   (path, flags, mode), tell_outside(), hear_outside())
+GORDIAN_OUTSIDE_AS(int, open_file_64, "open64", (const char* path, int flags, mode_t mode),
+                   (path, flags, mode), tell_outside(), hear_outside())
+GORDIAN_OUTSIDE_AS(int, open_file_at, "openat",
+                   (int folder, const char* path, int flags, mode_t mode),
+                   (folder, path, flags, mode), tell_outside(), hear_outside())
+GORDIAN_OUTSIDE_AS(FILE*, open_stream_64, "fopen64", (const char* path, const char* mode),
+                   (path, mode), tell_outside(), hear_outside())
+GORDIAN_OUTSIDE_AS(int, hear_status, "stat", (const char* path, void* status), (path, status),
+                   on_write_range(number(status), sizeof(struct stat)), hear_outside())
+GORDIAN_OUTSIDE_AS(int, hear_link_status, "lstat", (const char* path, void* status), (path, status),
+                   on_write_range(number(status), sizeof(struct stat)), hear_outside())
+GORDIAN_OUTSIDE_AS(int, hear_file_status, "fstat", (int file, void* status), (file, status),
+                   on_write_range(number(status), sizeof(struct stat)), hear_outside())
+GORDIAN_OUTSIDE_AS(void*, hear_folder, "readdir", (void* folder), (folder), GORDIAN_NOTHING,
+                   hear_outside())
+GORDIAN_OUTSIDE_AS(void*, hear_folder_64, "readdir64", (void* folder), (folder), GORDIAN_NOTHING,
+                   hear_outside())
+GORDIAN_OUTSIDE_AS(int, make_folder, "mkdir", (const char* path, mode_t mode), (path, mode),
+                   tell_outside(), hear_outside())
+GORDIAN_OUTSIDE_AS(int, remove_folder, "rmdir", (const char* path), (path), tell_outside(),
+                   hear_outside())
+GORDIAN_OUTSIDE_AS(int, remove_file, "remove", (const char* path), (path), tell_outside(),
+                   hear_outside())
+GORDIAN_OUTSIDE_AS(int, cut_file, "ftruncate", (int file, off_t size), (file, size), tell_outside(),
+                   GORDIAN_NOTHING)
+GORDIAN_OUTSIDE_AS(int, cut_file_64, "ftruncate64", (int file, off_t size), (file, size),
+                   tell_outside(), GORDIAN_NOTHING)
 
 // What is not followed at all: signals that one thread sends another, memory at two addresses.
 GORDIAN_OUTSIDE(int, kill, (pid_t process, int signal) noexcept, (process, signal),

@@ -58,23 +58,18 @@ void write_links(ListNode* node) {
   on_write_range(number(node->previous), sizeof *node);
 }
 
-template <typename Function>
-Function* find_next(const char* name) {
-  return reinterpret_cast<Function*>(dlsym(RTLD_NEXT, name));
-}
-
 }  // namespace
 
 // The names are those of libstdc++; HOOK is ours.
-#define GORDIAN_CONTAINER(type, hook, symbol, parameters) \
-  namespace {                                             \
-  using hook##_function = type parameters;                \
-  constinit hook##_function* real_##hook = nullptr;       \
-  __attribute__((constructor)) void find_##hook() {       \
-    real_##hook = find_next<hook##_function>(symbol);     \
-  }                                                       \
-  }                                                       \
-  GORDIAN_HOOK type hook parameters asm(symbol);          \
+#define GORDIAN_CONTAINER(type, hook, symbol, parameters)                \
+  namespace {                                                            \
+  using hook##_function = type parameters;                               \
+  constinit hook##_function* real_##hook = nullptr;                      \
+  __attribute__((constructor)) void find_##hook() {                      \
+    real_##hook = reinterpret_cast<hook##_function*>(find_next(symbol)); \
+  }                                                                      \
+  }                                                                      \
+  GORDIAN_HOOK type hook parameters asm(symbol);                         \
   GORDIAN_HOOK type hook parameters
 
 GORDIAN_CONTAINER(void, tree_insert,

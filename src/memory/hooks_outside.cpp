@@ -180,7 +180,7 @@ GORDIAN_OUTSIDE(int, getc, (FILE * file), (file), GORDIAN_NOTHING, hear_outside(
   using hook##_function = type parameters;                                           \
   constinit hook##_function* real_##hook = nullptr;                                  \
   __attribute__((constructor)) void find_##hook() {                                  \
-    real_##hook = reinterpret_cast<hook##_function*>(dlsym(RTLD_NEXT, symbol));      \
+    real_##hook = reinterpret_cast<hook##_function*>(find_next(symbol));             \
   }                                                                                  \
   }                                                                                  \
   GORDIAN_HOOK type hook parameters asm(symbol);                                     \

@@ -96,11 +96,10 @@ struct Story {
   explicit Story(int readers) : workers(readers) {}
 
   std::vector<scenario::Tid> workers;  // those that only read
-  std::latch switch_began{1};    // worker-1 has the exclusive guard, in twins in which it keeps it
-  scenario::Tid joiner;          // worker-1, about to join
-  scenario::Tid joined;          // the replication thread
-  scenario::Steps applied;       // writes of the master
-  scenario::Steps synchronised;  // full synchronisations done
+  std::latch switch_began{1};  // worker-1 has the exclusive guard, in twins in which it keeps it
+  scenario::Tid joiner;        // worker-1, about to join
+  scenario::Tid joined;        // the replication thread
+  scenario::Steps applied;     // writes of the master
 };
 
 class Server;
@@ -233,7 +232,6 @@ SCENARIO_FRAME void ReplicationThread::full_sync() {
   const std::map<std::string, std::string> data = {{"colour", "blue"}, {"shape", "round"}};
   const bool done = server_->restore(data);
   std::printf("full synchronisation %s\n", done ? "done" : "put off");
-  story_->synchronised.advance();
 }
 
 // The old master at the other end of `connection`. Its request arrives while the switch joins.
@@ -275,7 +273,7 @@ int main(int argc, char** argv) {
   std::vector<scenario::Thread> started;
   started.emplace_back("worker-1", [&] {
     story.applied.wait_for(kWrites);
-    if (kTwin == Twin::Lucky) story.synchronised.wait_for(1);
+    if (kTwin == Twin::Lucky) scenario::let_end(story.joined.get());
     server->slave_of(&story);
   });
   for (int i = 2; i < threads; ++i) {

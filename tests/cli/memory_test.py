@@ -179,6 +179,18 @@ def test_what_is_built_otherwise_is_not_whole(world):
     expect(found == ["proved"], "a library that tells", result)
 
 
+def test_a_story_that_was_lucky(world):
+    """Kvrocks' replication: a lock held exclusively, a join, and std::map, std::string and a socket in between."""
+    scenarios = os.path.join(os.path.dirname(world.tools), "scenarios")
+    for twin, expected in (("Lucky", ["proved"]), ("Repaired", [])):
+        program = world.path("replication-" + twin)
+        made = world.run(world.gordian, "c++", "-std=c++20", "-O1", "-pthread", "-I", scenarios, "-DSCENARIO_TWIN=" + twin,
+                         "-o", program, os.path.join(scenarios, "replication", "replication.cpp"))
+        expect(made.status == 0, "compiled", made)
+        found, result = verdicts(world, program)
+        expect([verdict for verdict in found if verdict != "refuted"] == expected, twin, result)
+
+
 def test_as_a_compiler_of_builds(world):
     world.write("plain.c", PLAIN)
     world.write("crossed.c", CROSSED)

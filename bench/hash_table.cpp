@@ -57,7 +57,7 @@ class Table {
   }
 
  private:
-  static constexpr size_t kShards = 64, kBuckets = 64;
+  static constexpr size_t kShards = 64, kBuckets = 16;
   struct alignas(64) Shard {
     std::mutex mutex;
     uint64_t entries = 0;
@@ -77,7 +77,7 @@ class Table {
   std::array<Shard, kShards> shards_;
 };
 
-constexpr uint64_t kKeys = 32'768;  // eight in a bucket
+constexpr uint64_t kKeys = 8192;  // eight in a bucket
 
 uint64_t work(Table& table, uint64_t seed, long operations) {
   uint64_t sum = 0;

@@ -79,7 +79,10 @@ __attribute__((always_inline)) inline void on_read(uint64_t address) {
   }
   thread.room = 0;
   compiler_fence();
-  thread.reads[room - 1] = cell_of(address);
+  Cell* const cell = cell_of(address);
+  // It is looked at later, together with others: by then it is there.
+  __builtin_prefetch(cell);
+  thread.reads[room - 1] = cell;
   *thread.limit = 0;
   compiler_fence();
   thread.room = room - 1;

@@ -112,9 +112,14 @@ bool wait_registered(thread_record& me, const lock_identity& lock, Word& word, m
   }
 }
 
-// Nobody but the checks looks on.
-inline bool is_only_checked() noexcept {
-  return attention.load(std::memory_order_relaxed) == attention_checks;
+// The record of a thread of which only checks or watching want to know, else null.
+inline thread_record* quick_record(std::uint32_t who) noexcept {
+  return (who & attention_announce) == 0 ? ready_record() : nullptr;
+}
+
+// This acquisition is not the one in so many that is timed.
+inline bool is_unsampled(const thread_record& me, std::uint32_t who) noexcept {
+  return (who & attention_watch) == 0 || me.until_sample != 0;
 }
 
 template <typename Word>
@@ -166,9 +171,12 @@ template <typename Word>
 [[gnu::noinline]] bool attended_lock(const lock_identity& lock, Word& word, mode wanted,
                                      const patience& how, const source_location& where) {
   const call_site site{where, __builtin_return_address(0)};
-  thread_record* const me = is_only_checked() ? ready_record() : nullptr;
-  if (me != nullptr && me->held.size() < me->held.capacity() && is_in_order(*me, lock) &&
-      word.try_take(wanted)) [[likely]] {
+  const std::uint32_t who = attention.load(std::memory_order_relaxed);
+  thread_record* const me = quick_record(who);
+  if (me != nullptr && is_unsampled(*me, who) && me->held.size() < me->held.capacity() &&
+      ((who & attention_checks) == 0 || is_in_order(*me, lock)) && word.try_take(wanted))
+      [[likely]] {
+    if ((who & attention_watch) != 0) --me->until_sample;
     me->held.push_back({&lock, site, 0, 1, wanted, false});
     if (wanted == mode::exclusive) lock.set_owner(stamp_of(*me));
     return true;
@@ -227,8 +235,9 @@ template <typename Word>
 // As attended_lock(): the lock taken last, which is not timed.
 template <typename Word>
 [[gnu::noinline]] void attended_unlock(const lock_identity& lock, Word& word, mode how) {
-  thread_record* const me = is_only_checked() ? ready_record() : nullptr;
-  if (me == nullptr || me->held.empty() || me->held.back().what != &lock) [[unlikely]]
+  thread_record* const me = quick_record(attention.load(std::memory_order_relaxed));
+  if (me == nullptr || me->held.empty() || me->held.back().what != &lock ||
+      me->held.back().since_ns != 0) [[unlikely]]
     return attended_unlock_slowly(lock, word, how);
   me->held.pop_back();
   if (how == mode::exclusive) lock.set_owner(0);

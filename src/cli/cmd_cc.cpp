@@ -43,7 +43,7 @@ constexpr char kCcHelp[] =
     "  GORDIAN_CC, GORDIAN_CXX   The compiler behind it, with options if need be\n"
     "                            (default: cc, gcc or clang; c++, g++ or clang++)\n";
 
-using Words = std::vector<std::string>;
+using CompilerWords = std::vector<std::string>;
 
 // A folder for one command, gone with it.
 class TemporaryFolder {
@@ -85,16 +85,16 @@ std::string real_path(const std::string& path) {
 }
 
 struct Compiler {
-  Words words;
+  CompilerWords words;
   bool is_clang = false;
 };
 
 Result<Compiler> find_compiler(bool is_cxx) {
   const char* const variable = is_cxx ? "GORDIAN_CXX" : "GORDIAN_CC";
   const char* const named = getenv(variable);
-  std::vector<Words> choices;
+  std::vector<CompilerWords> choices;
   if (named != nullptr && *named != '\0') {
-    Words words;
+    CompilerWords words;
     std::string_view rest = named;
     while (!rest.empty()) {
       const size_t end = std::min(rest.find(' '), rest.size());
@@ -108,7 +108,7 @@ Result<Compiler> find_compiler(bool is_cxx) {
     choices = {{"cc"}, {"gcc"}, {"clang"}};
   }
   const std::string self = real_path("/proc/self/exe");
-  for (Words& words : choices) {
+  for (CompilerWords& words : choices) {
     const std::string file = find_in_path(words.front());
     if (file.empty() || real_path(file) == self) continue;
     // Behind a launcher (ccache) the compiler itself is the last word that names one.
@@ -126,7 +126,7 @@ Result<Compiler> find_compiler(bool is_cxx) {
 }
 
 // The exit status; ended by a signal: 128 and its number, as shells say it.
-Result<int> run_words(const Words& words) {
+Result<int> run_words(const CompilerWords& words) {
   std::vector<char*> argv;
   argv.reserve(words.size() + 1);
   for (const std::string& word : words) argv.push_back(const_cast<char*>(word.c_str()));
@@ -140,9 +140,9 @@ Result<int> run_words(const Words& words) {
   return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
-Words joined(std::initializer_list<const Words*> parts) {
-  Words all;
-  for (const Words* const part : parts) all.insert(all.end(), part->begin(), part->end());
+CompilerWords joined(std::initializer_list<const CompilerWords*> parts) {
+  CompilerWords all;
+  for (const CompilerWords* const part : parts) all.insert(all.end(), part->begin(), part->end());
   return all;
 }
 
@@ -151,9 +151,9 @@ struct Pieces {
 };
 
 // Calls at the ends of functions would tell nothing that is wanted.
-Words telling_options(const Compiler& compiler, const Pieces& pieces) {
+CompilerWords telling_options(const Compiler& compiler, const Pieces& pieces) {
   // Each access is a call into a library: one jump less.
-  Words words = {"-fsanitize=thread", "-fno-plt", "-fno-lto", "-include", pieces.header};
+  CompilerWords words = {"-fsanitize=thread", "-fno-plt", "-fno-lto", "-include", pieces.header};
   if (compiler.is_clang) {
     words.insert(words.end(),
                  {"-mllvm", "-tsan-instrument-func-entry-exit=0", "-Qunused-arguments"});
@@ -214,14 +214,15 @@ Result<void> mark_holes(const std::string& path, const std::vector<std::string>&
 
 // `args` link objects alone.
 Result<int> link(const Compiler& compiler, const Pieces& pieces, const CompilerLine& line,
-                 const Words& args, const TemporaryFolder& folder) {
+                 const CompilerWords& args, const TemporaryFolder& folder) {
   if (line.is_partial) return run_words(joined({&compiler.words, &args}));
   if (line.is_static)
     return Error("-static: a program that loads no library cannot be watched",
                  "link it dynamically to record it; plain cc links it statically");
   const std::string library_folder = pieces.library.substr(0, pieces.library.rfind('/'));
   // First, so that its functions come before those of any other library.
-  Words ours = {"-Wl,--push-state,--no-as-needed", pieces.library, "-Wl,--pop-state", pieces.note};
+  CompilerWords ours = {"-Wl,--push-state,--no-as-needed", pieces.library, "-Wl,--pop-state",
+                        pieces.note};
   if (library_folder != "/usr/lib") ours.push_back("-Wl,-rpath," + library_folder);
   const std::string map_file = folder.in("map");
   if (!line.has_map) ours.push_back("-Wl,-Map=" + map_file);
@@ -248,16 +249,16 @@ Result<int> run_compiler(const Args& args, bool is_cxx) {
   const CompilerLine line = parse_compiler_line(args);
   if (line.inputs == 0) return run_words(joined({&compiler.words, &args}));
   GORDIAN_TRY(const Pieces pieces, find_pieces());
-  const Words telling = telling_options(compiler, pieces);
+  const CompilerWords telling = telling_options(compiler, pieces);
   if (!line.links) return run_words(joined({&compiler.words, &telling, &args}));
 
   GORDIAN_TRY(const TemporaryFolder folder, TemporaryFolder::make());
-  Words objects;
+  CompilerWords objects;
   for (size_t i = 0; i < line.sources.size(); ++i) {
     // The name says what it comes from, in messages of the linker.
     const std::string name = std::filesystem::path(args[line.sources[i].at]).stem().string();
     objects.push_back(folder.in(std::to_string(i) + "-" + name + ".o"));
-    const Words own = line.compile_one(args, i, objects.back());
+    const CompilerWords own = line.compile_one(args, i, objects.back());
     GORDIAN_TRY(const int status, run_words(joined({&compiler.words, &telling, &own})));
     if (status != 0) return status;
   }

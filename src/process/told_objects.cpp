@@ -48,7 +48,7 @@ struct Input {
   std::string member;
 };
 
-Input split(const std::string& input) {
+Input split_input(const std::string& input) {
   const size_t open = input.rfind('(');
   if (open == std::string::npos || open == 0 || input.back() != ')') return {input, {}};
   return {input.substr(0, open), input.substr(open + 1, input.size() - open - 2)};
@@ -149,7 +149,7 @@ std::vector<std::string> find_untold(const std::vector<std::string>& inputs) {
   std::map<std::string, std::set<std::string>> known;
   std::vector<std::string> untold;
   for (const std::string& input : inputs) {
-    const Input parts = split(input);
+    const Input parts = split_input(input);
     if (is_of_compiler(parts.file)) continue;
     auto found = known.find(parts.file);
     if (found == known.end()) found = known.emplace(parts.file, telling_members(parts.file)).first;

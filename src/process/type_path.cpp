@@ -41,6 +41,9 @@ constexpr std::string_view kLockTypes[] = {
     "GStaticMutex",
     "GStaticRecMutex",
     "GStaticRWLock",
+    // of gordian/sync.h
+    "lock_identity",
+    "queue_side",
 };
 
 // Objects that hold a lock for somebody: their member is called _M_device, the lock has a better
@@ -68,6 +71,11 @@ bool may_be_scalar(model::ResourceKind kind) {
 }
 
 bool is_reserved(std::string_view name) { return name.starts_with("_M_"); }
+
+// Of gordian::bounded_queue: its two sides are one queue to everybody else.
+bool is_reserved(const PathPart& part) {
+  return part.name.empty() || is_reserved(part.name) || part.owner.starts_with("bounded_queue");
+}
 
 std::string short_type_name(std::string name) {
   name = readable_name(name);
@@ -212,7 +220,7 @@ std::optional<PathName> render_path(const std::string& variable, const TypePath&
         join = ".";
         break;
       case Kind::Member:
-        if (part.name.empty() || is_reserved(part.name)) break;
+        if (is_reserved(part)) break;
         if (closure) {
           // A lambda's captures: the compiler puts __ before the name.
           text = part.name.starts_with("__") ? part.name.substr(2) : part.name;

@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 // The parts of gordian/sync.h, unchecked: a deadlock of theirs is told with their names.
 //
-// RUN(cycle, with-mutex, readers, stop, push, condition): gordian run -- %program %case
-// EXIT(cycle, with-mutex, readers, stop, push, condition): 66
-// JSON(cycle, with-mutex, readers, stop, push, condition): findings=1
+// RUN(cycle, with-mutex, readers, stop, push, condition, member): gordian run -- %program %case
+// EXIT(cycle, with-mutex, readers, stop, push, condition, member): 66
+// JSON(cycle, with-mutex, readers, stop, push, condition, member): findings=1
 // JSON(cycle): verdict=deadlock kind=lock-order knot=left,right locks=streams,handle
 // JSON(with-mutex): verdict=deadlock knot=left,right locks=streams,plain
 // JSON(readers): verdict=deadlock kind=rwlock knot=left,right locks=guard,handle
 // JSON(stop): verdict=deadlock kind=join knot=parts,replication locks=traffic,replication
 // JSON(push): verdict=deadlock kind=queue knot=parts,waiter locks=process,tokens
 // JSON(condition): verdict=deadlock kind=condition knot=parts,notifier locks=handle,arrived
+// JSON(member): verdict=deadlock kind=queue knot=parts,sender locks=lobby.streams,lobby.letters
 //
 // Each is called what it is, and the code that took it is the program's own.
 // EXPECT(cycle): holds streams, a mutex of level 2, taken at
@@ -18,10 +19,10 @@
 // EXPECT(stop): joins worker replication, which is "replication"
 // EXPECT(push): waits on queue tokens, which could only be served by "waiter"
 // EXPECT(condition): waits on condition arrived, which could only be signalled by "notifier"
-// REJECT(cycle, with-mutex, readers, stop, push, condition): gordian::detail
+// REJECT(cycle, with-mutex, readers, stop, push, condition, member): gordian::detail
 //
 // Their state words are futexes like any other to who only looks from outside.
-// ATTACH(cycle, with-mutex, readers, stop, push, condition): skip
+// ATTACH(cycle, with-mutex, readers, stop, push, condition, member): skip
 //
 // RUN(consistent, cancelled, deferred, tried, signalled): gordian run -- %program %case
 // EXIT(consistent, cancelled, deferred, tried, signalled): 0
@@ -52,9 +53,16 @@ gordian::mutex handle{"handle"};
 gordian::shared_mutex guard{"guard"};
 gordian::work_gate gate{"traffic"};
 
+// Without names of their own.
+struct Room {
+  gordian::mutex streams;
+  gordian::bounded_queue<int> letters{1};
+};
+
 }  // namespace
 
 std::mutex plain;
+Room lobby;
 
 namespace {
 
@@ -118,6 +126,18 @@ void push(bool tries) {
   } else {
     tokens.push(2);
   }
+}
+
+void member() {
+  Steps locked;
+  Thread sender("sender", [&] {
+    locked.wait_for(1);
+    gordian::hold lock(lobby.streams);
+    lobby.letters.push(1);
+  });
+  gordian::hold lock(lobby.streams);
+  locked.advance();
+  (void)lobby.letters.pop();
 }
 
 // Who would notify waits for the lock that the waiter holds.
@@ -213,6 +233,7 @@ int main(int argc, char** argv) {
                              {"stop", stop},
                              {"push", [] { push(false); }},
                              {"tried", [] { push(true); }},
+                             {"member", member},
                              {"condition", [] { condition(true); }},
                              {"signalled", [] { condition(false); }},
                              {"lucky", one_after_the_other},

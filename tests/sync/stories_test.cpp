@@ -7,6 +7,7 @@
 
 #include <cstdlib>
 #include <gtest/gtest.h>
+#include <mutex>
 #include <random>
 #include <vector>
 

@@ -118,7 +118,7 @@ class ClientState : public std::enable_shared_from_this<ClientState> {
   void verify(const std::shared_ptr<Hold>& hold);
   void verify_reader(const std::shared_ptr<Hold>& hold);
   // Any thread.
-  void lose(const std::shared_ptr<Hold>& hold, std::string why);
+  void lose(std::shared_ptr<Hold> hold, std::string why);
   void release_at_server(const std::string& name, const Value& value, TimePoint until,
                          const std::function<void(Released)>& done);
 

@@ -91,11 +91,16 @@ void ClientState::verify(const std::shared_ptr<Hold>& hold) {
   }
 }
 
-void ClientState::lose(const std::shared_ptr<Hold>& hold, std::string why) {
+void ClientState::lose(std::shared_ptr<Hold> hold, std::string why) {
   std::shared_ptr<Gate> gate;
   bool contend = false;
   {
     const std::lock_guard lock(table_.mutex);
+    if (hold->state == Hold::State::Released && !hold->shared) {
+      // Handed over while the server was asked: it is the next owner's by now.
+      const std::shared_ptr<Gate> now = table_.find(hold->name);
+      if (now && now->hold && now->hold->value == hold->value) hold = now->hold;
+    }
     if (hold->state != Hold::State::Held) return;
     hold->state = Hold::State::Lost;
     hold->lost_because = std::move(why);

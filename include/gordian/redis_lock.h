@@ -102,6 +102,7 @@ class GORDIAN_REDIS_API deadlock_error : public lock_error {
 enum class topology {
   standalone,   // one server
   independent,  // 2M-1 masters that know nothing of each other: key i lives on server i
+  sentinel,  // `servers` are Redis Sentinels, which name the master; their failovers are followed
 };
 
 enum class transport_policy {
@@ -120,9 +121,12 @@ struct client_options {
   // client library with TLS, which Debian's hiredis 0.14 is not, and is an error without.
   std::vector<std::string> servers{"redis://127.0.0.1:6379"};
   topology kind = topology::standalone;
-  std::string user;      // for all servers that name none themselves
+  std::string user;      // for all servers that name none themselves; with Sentinel for the master
   std::string password;  // the same
   int database = 0;      // the same
+  std::string sentinel_master = "mymaster";  // the name under which the sentinels watch it
+  std::string sentinel_user;                 // for all sentinels that name none themselves
+  std::string sentinel_password;             // the same
 
   std::string key_prefix = "rueidislock";
   // How many of 2 * majority - 1 keys make a lock. 0: 1, with `independent` more than half of the

@@ -20,6 +20,7 @@ struct Address {
   std::string password;
   int database = 0;
 
+  [[nodiscard]] bool is_empty() const { return host.empty() && unix_path.empty(); }
   // "127.0.0.1:6379" or the path: for people, and to tell servers apart.
   [[nodiscard]] std::string label() const;
 };

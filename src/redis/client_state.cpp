@@ -24,6 +24,7 @@ unsigned watch_forks() {
 }
 
 std::vector<Address> addresses_of(const client_options& options) {
+  const bool sentinels = options.kind == topology::sentinel;
   std::vector<Address> addresses;
   for (const std::string& text : options.servers) {
     Result<Address> address = parse_address(text);
@@ -32,10 +33,13 @@ std::vector<Address> addresses_of(const client_options& options) {
       throw misuse_error("server: " + address.error().message + (hint.empty() ? "" : "; " + hint));
     }
     if (address->user.empty() && address->password.empty()) {
-      address->user = options.user;
-      address->password = options.password;
+      address->user = sentinels ? options.sentinel_user : options.user;
+      address->password = sentinels ? options.sentinel_password : options.password;
     }
-    if (address->database == 0) address->database = options.database;
+    if (sentinels && address->database != 0)
+      throw misuse_error(
+          "server: a sentinel has no database; the master's is client_options::database");
+    if (!sentinels && address->database == 0) address->database = options.database;
     addresses.push_back(std::move(*address));
   }
   if (addresses.empty()) throw misuse_error("no server is named");
@@ -53,6 +57,11 @@ void check(const client_options& options) {
   if (options.key_prefix.empty() || options.key_prefix.size() > kMaxNameSize)
     throw misuse_error("key_prefix is empty or too long");
   if (options.majority > 50) throw misuse_error("majority is larger than 50");
+  if (options.kind == topology::sentinel) {
+    if (options.sentinel_master.empty() || options.sentinel_master.size() > kMaxNameSize)
+      throw misuse_error("sentinel_master is empty or too long");
+    return;
+  }
   if (options.kind == topology::standalone) {
     if (options.servers.size() < 2) return;
     throw misuse_error("several servers are named: say topology::independent if each is a master");
@@ -81,11 +90,11 @@ ClientState::ClientState(client_options options) : options_(std::move(options)) 
   std::vector<Address> addresses = addresses_of(options_);
   for (const Address& address : addresses)
     realm_ += address.label() + '/' + std::to_string(address.database) + ' ';
+  if (options_.kind == topology::sentinel) realm_ += options_.sentinel_master + ' ';
   realm_ += options_.key_prefix;
   servers_ = std::make_unique<Servers>(
       loop_, options_, std::move(addresses),
-      Node::Events{.changed = [this](std::optional<std::string_view> key) { changed(key); },
-                   .settled = [this](Node&, bool reachable) { servers_->settled(reachable); }},
+      [this](std::optional<std::string_view> key) { changed(key); },
       connection_name(incarnation_, own_place()));
   watch_ = std::make_unique<DeadlockWatch>(loop_, *servers_, table_, options_, incarnation_,
                                            [this](uint32_t thread, uint64_t wait, bool is_victim,
@@ -120,8 +129,9 @@ void ClientState::start() {
       first->parker.unpark();
     });
   });
-  const bool answered =
-      first->parker.park(Clock::now() + options_.connect_timeout + options_.command_timeout);
+  auto patience = options_.connect_timeout + options_.command_timeout;
+  if (options_.kind == topology::sentinel) patience *= 2;  // they are asked first
+  const bool answered = first->parker.park(Clock::now() + patience);
   if (options_.on_transport_error == transport_policy::keep_trying ||
       (answered && first->reachable))
     return;
@@ -319,6 +329,7 @@ std::shared_ptr<Hold> ClientState::acquire(std::string_view name, const wait_lim
   }
   if (!first) return wait_for(gate, waiter, limit);
 
+  const uint64_t epoch = servers_->epoch();
   const TimePoint asked_at = Clock::now();
   const Value value = new_value(waiter->owner);
   TryOutcome outcome = ask_directly(name, value, *waiter, limit.stop.stop_possible());
@@ -335,6 +346,9 @@ std::shared_ptr<Hold> ClientState::acquire(std::string_view name, const wait_lim
       table_.renew_at(hold, renewal);
     }
     loop_.wake_before(renewal);
+    // Perhaps it was a server that is not the master any more, when all that is held had been
+    // looked after already.
+    if (servers_->epoch() != epoch) loop_.post([this, hold] { verify(hold); });
     if (resource != nullptr && waiter->once) GORDIAN_TRIED_LEASE(resource, GORDIAN_EXCLUSIVE);
     if (resource != nullptr && !waiter->once) GORDIAN_ACQUIRED_LEASE(resource, GORDIAN_EXCLUSIVE);
     return hold;

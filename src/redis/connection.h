@@ -32,6 +32,7 @@ class Connection {
   // Tries the addresses one after the other.
   void open(std::vector<SocketAddress> addresses, std::chrono::milliseconds timeout);
   [[nodiscard]] bool is_open() const { return state_ == State::Open; }
+  [[nodiscard]] bool is_connecting() const { return state_ == State::Connecting; }
 
   // Only while open. Bytes leave at once where the socket takes them; send_later() leaves that to
   // flush().

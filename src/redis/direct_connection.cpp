@@ -30,26 +30,24 @@ bool limit_time(int fd, std::chrono::milliseconds timeout) {
 
 }  // namespace
 
-DirectConnection::DirectConnection(FileDescriptor fd, uint64_t generation)
-    : fd_(std::move(fd)), reader_(redisReaderCreate()), generation_(generation) {}
+DirectConnection::DirectConnection(FileDescriptor fd, const DirectSetup& setup)
+    : fd_(std::move(fd)),
+      reader_(redisReaderCreate()),
+      generation_(setup.generation),
+      server_(setup.server) {}
 
 std::unique_ptr<DirectConnection> DirectConnection::open(const DirectSetup& setup) {
   const TimePoint until = Clock::now() + setup.timeout;
   Result<FileDescriptor> fd = start_connecting(setup.to);
   if (!fd || !wait_until_connected(fd->get(), setup.timeout) || !make_blocking(fd->get()))
     return nullptr;
-  std::unique_ptr<DirectConnection> connection(
-      new DirectConnection(std::move(*fd), setup.generation));
+  std::unique_ptr<DirectConnection> connection(new DirectConnection(std::move(*fd), setup));
   const auto accepted = [&connection, until](std::string_view bytes) {
     const Reply reply = connection->ask(bytes, time_left(until));
     return reply != nullptr && !is_error(reply.get());
   };
-  if (!setup.password.empty()) {
-    const bool let_in = setup.user.empty()
-                            ? accepted(command({"AUTH", setup.password}))
-                            : accepted(command({"AUTH", setup.user, setup.password}));
-    if (!let_in) return nullptr;
-  }
+  if (!setup.password.empty() && !accepted(auth_command(setup.user, setup.password)))
+    return nullptr;
   if (setup.database != 0 && !accepted(command({"SELECT", std::to_string(setup.database)})))
     return nullptr;
   const Reply id_reply = connection->ask(command({"CLIENT", "ID"}), time_left(until));

@@ -22,6 +22,7 @@ struct DirectSetup {
   bool no_loop = true;
   std::chrono::milliseconds timeout{};
   uint64_t generation = 0;  // of the listener: connections of an older one track for nobody
+  uint64_t server = 0;      // changes when another server takes the place of this one
 };
 
 class DirectConnection {
@@ -38,15 +39,17 @@ class DirectConnection {
   // The server's id of it; 0 where servers give none.
   [[nodiscard]] uint64_t id() const { return id_; }
   [[nodiscard]] uint64_t generation() const { return generation_; }
+  [[nodiscard]] uint64_t server() const { return server_; }
 
  private:
-  DirectConnection(FileDescriptor fd, uint64_t generation);
+  DirectConnection(FileDescriptor fd, const DirectSetup& setup);
   bool send_all(std::string_view bytes);
   Reply read_one();
 
   FileDescriptor fd_;
   Reader reader_;
   uint64_t generation_;
+  uint64_t server_;
   uint64_t id_ = 0;
   std::chrono::milliseconds timeout_{0};
   bool usable_ = true;

@@ -11,11 +11,12 @@ constexpr auto kPingAfter = std::chrono::milliseconds(1000);
 
 }  // namespace
 
-Node::Node(EventLoop& loop, Address address, NodeOptions options, Events events)
+Node::Node(EventLoop& loop, Address address, NodeOptions options, Events events, Locate locate)
     : loop_(loop),
       address_(std::move(address)),
       options_(std::move(options)),
       events_(std::move(events)),
+      locate_(std::move(locate)),
       listener_(
           loop, [this] { listener_open(); },
           [this](const redisReply* message) { listener_pushed(message); },
@@ -36,7 +37,32 @@ void Node::shut_down() {
 
 void Node::connect() {
   if (phase_ != Phase::Down || ending_) return;
+  if (!locate_) {
+    located(address_);
+    return;
+  }
+  phase_ = Phase::Locating;
+  locate_([this, turn = ++locating_](const Result<Address>& address) {
+    if (turn == locating_ && phase_ == Phase::Locating) located(address);
+  });
+}
+
+void Node::located(const Result<Address>& address) {
+  loop_.cancel(care_timer_);
   phase_ = Phase::Listening;
+  if (!address) {
+    address_ = {};
+    down(address.error().message);
+    return;
+  }
+  if (address->label() != address_.label()) {
+    // Another server has other connections under these numbers.
+    killed_id_.clear();
+    const std::lock_guard lock(direct_mutex_);
+    direct_setup_.server += 1;
+    broken_ids_.clear();
+  }
+  address_ = *address;
   Result<std::vector<SocketAddress>> addresses = resolve(address_);
   if (!addresses) {
     down(addresses.error().message);
@@ -56,12 +82,8 @@ void Node::greet(Connection& connection, const std::function<void(const std::str
   const auto check = [refused](const redisReply* reply) {
     if (is_error(reply)) refused(std::string(text_of(reply)));
   };
-  if (!address_.password.empty()) {
-    connection.send_later(address_.user.empty()
-                              ? command({"AUTH", address_.password})
-                              : command({"AUTH", address_.user, address_.password}),
-                          check, answer_by);
-  }
+  if (!address_.password.empty())
+    connection.send_later(auth_command(address_.user, address_.password), check, answer_by);
   // Where it is not allowed it is not needed.
   if (!options_.name.empty())
     connection.send_later(
@@ -140,17 +162,32 @@ void Node::data_open() {
         answer_by);
   }
   data_.send(
-      command({"PING"}),
+      check_command(),
       [this](const redisReply* reply) {
-        if (reply == nullptr || !data_.is_open()) return;
-        if (is_error(reply)) {
-          data_.fail(std::string(text_of(reply)));
-        } else {
-          greeted();
-        }
+        if (reply != nullptr && data_.is_open() && accept(data_, reply)) greeted();
       },
       answer_by);
   look_after();
+}
+
+std::string Node::check_command() const {
+  return command({options_.only_master ? "ROLE" : "PING"});
+}
+
+bool Node::accept(Connection& connection, const redisReply* reply) {
+  if (is_error(reply)) {
+    connection.fail(std::string(text_of(reply)));
+  } else if (options_.only_master && text_of(element(reply, 0)) != "master") {
+    connection.fail("it is a replica and no master");
+  } else {
+    return true;
+  }
+  return false;
+}
+
+void Node::leave(const std::string& reason) {
+  if (phase_ != Phase::Locating) down(reason);  // the answer names the new one
+  connect();
 }
 
 void Node::greeted() {
@@ -166,12 +203,13 @@ void Node::greeted() {
                      .listener = tracks_ ? listener_id_ : 0,
                      .no_loop = options_.no_loop,
                      .timeout = options_.command_timeout,
-                     .generation = generation};
+                     .generation = generation,
+                     .server = direct_setup_.server};
     direct_allowed_ = resolved_.size() == 1;
   }
   const TimePoint answer_by = Clock::now() + options_.command_timeout;
   for (Waiting& one : std::exchange(waiting_, {}))
-    data_.send_later(one.bytes, std::move(one.on_reply), answer_by);
+    send(one.bytes, std::move(one.on_reply), answer_by);
   data_.flush();
   events_.settled(*this, true);
   // Whatever was pushed while nobody listened is lost.
@@ -183,7 +221,7 @@ void Node::down(const std::string& reason) {
   const bool was_ready = phase_ == Phase::Ready;
   phase_ = Phase::Down;
   unreachable_ = !was_ready;
-  last_failure_ = address_.label() + ": " + reason;
+  last_failure_ = address_.is_empty() ? reason : address_.label() + ": " + reason;
   std::vector<std::unique_ptr<DirectConnection>> unused;
   {
     const std::lock_guard lock(direct_mutex_);
@@ -199,6 +237,12 @@ void Node::down(const std::string& reason) {
   if (ending_) return;
   events_.settled(*this, false);
   if (was_ready) connect();
+  // Also where nobody asks: what is held may be gone, and who holds it wants to know.
+  if (phase_ == Phase::Down)
+    care_timer_ = loop_.at(Clock::now() + kCareInterval, [this] {
+      care_timer_ = {};
+      connect();
+    });
 }
 
 // Late replies and silent deaths.
@@ -212,10 +256,19 @@ void Node::look_after() {
                        " ms");
       return;
     }
-    if (phase_ == Phase::Ready && now - connection->last_heard() >= kPingAfter &&
-        connection->late_at() == TimePoint::max())
+    if (phase_ != Phase::Ready || connection->late_at() != TimePoint::max()) continue;
+    // The role changes while replies come, too; PING is all that a subscriber may say.
+    if (connection == &data_ && options_.only_master) {
+      data_.send(
+          check_command(),
+          [this](const redisReply* reply) {
+            if (reply != nullptr && data_.is_open()) accept(data_, reply);
+          },
+          now + options_.command_timeout);
+    } else if (now - connection->last_heard() >= kPingAfter) {
       connection->send(
           command({"PING"}), [](const redisReply*) {}, now + options_.command_timeout);
+    }
   }
   TimePoint next = now + kCareInterval;
   for (const Connection* const connection : {&listener_, &data_})
@@ -240,10 +293,30 @@ void Node::kill_broken() {
         Clock::now() + options_.command_timeout);
 }
 
+// A replica refuses to write; what it was asked to do it has not done, and the master will be
+// asked.
+void Node::send(const std::string& bytes, Connection::OnReply on_reply, TimePoint answer_by) {
+  if (!options_.only_master) {
+    data_.send_later(bytes, std::move(on_reply), answer_by);
+    return;
+  }
+  data_.send_later(
+      bytes,
+      [this, on_reply = std::move(on_reply)](const redisReply* reply) {
+        if (is_error(reply) && text_of(reply).find("READONLY") != std::string_view::npos) {
+          leave("it is a replica and no master");
+          on_reply(nullptr);
+        } else {
+          on_reply(reply);
+        }
+      },
+      answer_by);
+}
+
 void Node::request(std::string bytes, Connection::OnReply on_reply) {
   if (phase_ == Phase::Ready) {
     if (has_broken_) kill_broken();
-    data_.send_later(bytes, std::move(on_reply), Clock::now() + options_.command_timeout);
+    send(bytes, std::move(on_reply), Clock::now() + options_.command_timeout);
     if (care_timer_.first > Clock::now() + options_.command_timeout) look_after();
     return;
   }
@@ -287,7 +360,8 @@ void Node::give_back(std::unique_ptr<DirectConnection> connection) {
   if (!connection->usable() || !direct_allowed_ ||
       connection->generation() != direct_setup_.generation) {
     direct_count_ -= 1;
-    if (!connection->usable() && connection->id() != 0) {
+    if (!connection->usable() && connection->id() != 0 &&
+        connection->server() == direct_setup_.server) {
       broken_ids_.push_back(connection->id());
       has_broken_ = true;
     }

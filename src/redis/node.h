@@ -7,6 +7,9 @@
 // ever a hint to look again. When the listener dies the server does not tell the others; so both
 // are pinged.
 //
+// Where it is depends: a fixed address, or whatever the sentinels name each time it connects. Then
+// it must be a master, and is left when it says that it is none any more.
+//
 // Thread-safety: the I/O thread's, but for borrow() and give_back().
 #pragma once
 
@@ -25,7 +28,8 @@ struct NodeOptions {
   bool tracking = true;
   bool no_loop = true;
   unsigned max_direct = 4;
-  std::string name;  // of its connections, for people who list them
+  std::string name;          // of its connections, for people who list them
+  bool only_master = false;  // a server that says it is a replica is none
 };
 
 class Node {
@@ -37,7 +41,11 @@ class Node {
     std::function<void(Node&, bool reachable)> settled;
   };
 
-  Node(EventLoop& loop, Address address, NodeOptions options, Events events);
+  // Asks somebody else for the address; the answer may come at once or later, also never.
+  using Locate = std::function<void(std::function<void(const Result<Address>&)>)>;
+
+  Node(EventLoop& loop, Address address, NodeOptions options, Events events,
+       Locate locate = nullptr);
   ~Node();
   // Answers whoever still waits, for the last time: while those can still take it.
   void shut_down();
@@ -47,6 +55,9 @@ class Node {
   void request(std::string bytes, Connection::OnReply on_reply);
   void flush() { data_.flush(); }
   void connect();
+  // It is not to be used any more as it stands: it turned into a replica, or another one is named.
+  // Connects anew.
+  void leave(const std::string& reason);
 
   [[nodiscard]] const Address& address() const { return address_; }
   [[nodiscard]] bool is_ready() const { return phase_ == Phase::Ready; }
@@ -59,12 +70,17 @@ class Node {
   void give_back(std::unique_ptr<DirectConnection> connection);
 
  private:
-  enum class Phase { Down, Listening, Greeting, Ready };
+  enum class Phase { Down, Locating, Listening, Greeting, Ready };
   struct Waiting {
     std::string bytes;
     Connection::OnReply on_reply;
   };
 
+  void located(const Result<Address>& address);
+  void send(const std::string& bytes, Connection::OnReply on_reply, TimePoint answer_by);
+  // Whether it may be asked for locks, by its answer to check_command().
+  bool accept(Connection& connection, const redisReply* reply);
+  [[nodiscard]] std::string check_command() const;
   void listener_open();
   void listener_pushed(const redisReply* message);
   void begin_data();
@@ -76,9 +92,11 @@ class Node {
   void greet(Connection& connection, const std::function<void(const std::string&)>& refused);
 
   EventLoop& loop_;
-  const Address address_;
+  Address address_;
   const NodeOptions options_;
   const Events events_;
+  const Locate locate_;
+  uint64_t locating_ = 0;  // counts the times it was asked for: an answer to an earlier one is none
   Phase phase_ = Phase::Down;
   Connection listener_;
   Connection data_;

@@ -32,4 +32,9 @@ std::string command(const std::vector<std::string_view>& words) {
   return format(words.data(), words.size());
 }
 
+std::string auth_command(std::string_view user, std::string_view password) {
+  if (password.empty()) return {};
+  return user.empty() ? command({"AUTH", password}) : command({"AUTH", user, password});
+}
+
 }  // namespace gordian::redis

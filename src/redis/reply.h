@@ -48,5 +48,7 @@ inline const redisReply* element(const redisReply* reply, size_t index) {
 // A command in the wire's form.
 std::string command(std::initializer_list<std::string_view> words);
 std::string command(const std::vector<std::string_view>& words);
+// AUTH as the servers before 6 know it, or with a user. Empty where there is no password.
+std::string auth_command(std::string_view user, std::string_view password);
 
 }  // namespace gordian::redis

@@ -18,14 +18,51 @@ std::string ScriptCall::bytes(bool with_text) const {
 }
 
 Servers::Servers(EventLoop& loop, const client_options& options, std::vector<Address> addresses,
-                 const Node::Events& events, const std::string& connection_name) {
-  const NodeOptions node_options{.connect_timeout = options.connect_timeout,
-                                 .command_timeout = options.command_timeout,
-                                 .tracking = options.tracking,
-                                 .no_loop = options.no_loop,
-                                 .name = connection_name};
+                 std::function<void(std::optional<std::string_view>)> changed,
+                 const std::string& connection_name)
+    : loop_(loop), options_(options) {
+  NodeOptions node_options{.connect_timeout = options.connect_timeout,
+                           .command_timeout = options.command_timeout,
+                           .tracking = options.tracking,
+                           .no_loop = options.no_loop,
+                           .name = connection_name};
+  const Node::Events events{.changed = std::move(changed),
+                            .settled = [this](Node&, bool reachable) { settled(reachable); }};
+  if (options.kind == topology::sentinel) {
+    node_options.only_master = true;
+    add_master_of_sentinels(std::move(addresses), node_options, events);
+    return;
+  }
   for (Address& address : addresses)
     nodes_.push_back(std::make_unique<Node>(loop, std::move(address), node_options, events));
+}
+
+void Servers::add_master_of_sentinels(std::vector<Address> sentinels,
+                                      const NodeOptions& node_options, const Node::Events& events) {
+  sentinels_ =
+      std::make_unique<Sentinels>(loop_, std::move(sentinels),
+                                  SentinelOptions{.master = options_.sentinel_master,
+                                                  .connection_name = node_options.name,
+                                                  .connect_timeout = node_options.connect_timeout,
+                                                  .command_timeout = node_options.command_timeout},
+                                  [this](const MasterPlace& place) {
+                                    const Address& at = nodes_.front()->address();
+                                    if (place != MasterPlace{at.host, at.port})
+                                      nodes_.front()->leave("the sentinels name another master");
+                                  });
+  const auto locate = [this](const std::function<void(const Result<Address>&)>& found) {
+    sentinels_->ask([this, found](const Result<MasterPlace>& place) {
+      if (!place) return found(place.error());
+      Address address;
+      address.host = place->host;
+      address.port = place->port;
+      address.user = options_.user;
+      address.password = options_.password;
+      address.database = options_.database;
+      found(address);
+    });
+  };
+  nodes_.push_back(std::make_unique<Node>(loop_, Address{}, node_options, events, locate));
 }
 
 void Servers::run(unsigned index, ScriptCall call, Connection::OnReply on_reply) {
@@ -75,6 +112,7 @@ void Servers::flush() {
 }
 
 void Servers::shut_down() {
+  if (sentinels_) sentinels_->shut_down();
   for (const auto& node : nodes_) node->shut_down();
 }
 
@@ -83,7 +121,8 @@ void Servers::connect_then(std::function<void(bool, const std::string&)> on_sett
   for (const auto& node : nodes_) node->connect();
 }
 
-void Servers::settled(bool /*reachable*/) {
+void Servers::settled(bool reachable) {
+  if (reachable) epoch_ += 1;
   if (!on_settled_) return;
   size_t ready = 0, down = 0;
   std::string failure;

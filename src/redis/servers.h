@@ -6,6 +6,7 @@
 #include "gordian/redis_lock.h"
 #include "redis/node.h"
 #include "redis/scripts.h"
+#include "redis/sentinels.h"
 
 #include <functional>
 #include <memory>
@@ -27,8 +28,10 @@ struct ScriptCall {
 
 class Servers {
  public:
+  // `changed`: see Node::Events.
   Servers(EventLoop& loop, const client_options& options, std::vector<Address> addresses,
-          const Node::Events& events, const std::string& connection_name);
+          std::function<void(std::optional<std::string_view>)> changed,
+          const std::string& connection_name);
 
   // Asks the server of key number `index`. Null if there was no answer.
   void run(unsigned index, ScriptCall call, Connection::OnReply on_reply);
@@ -42,8 +45,6 @@ class Servers {
   void shut_down();
   // Tells once whether enough of them answered, and else why not.
   void connect_then(std::function<void(bool reachable, const std::string& failure)> on_settled);
-  // To be called by whoever hears of a node that it settled.
-  void settled(bool reachable);
 
   [[nodiscard]] unsigned count() const { return static_cast<unsigned>(nodes_.size()); }
   [[nodiscard]] Node& node_of(unsigned index) { return *nodes_[index % nodes_.size()]; }
@@ -54,8 +55,19 @@ class Servers {
   [[nodiscard]] std::string last_failure() const;
   // Where a thread may ask for this key itself; from any thread.
   [[nodiscard]] Node* direct_node(std::string_view key);
+  // From any thread: another number once a key may live elsewhere than before, or in a server that
+  // was started anew. What is known to be held then is verified after.
+  [[nodiscard]] uint64_t epoch() const { return epoch_; }
 
  private:
+  void settled(bool reachable);
+  void add_master_of_sentinels(std::vector<Address> sentinels, const NodeOptions& node_options,
+                               const Node::Events& events);
+
+  EventLoop& loop_;
+  const client_options& options_;
+  std::atomic<uint64_t> epoch_{0};
+  std::unique_ptr<Sentinels> sentinels_;
   std::vector<std::unique_ptr<Node>> nodes_;
   std::function<void(bool, const std::string&)> on_settled_;
 };

@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <fcntl.h>
 #include <filesystem>
+#include <fstream>
 #include <netinet/in.h>
 #include <poll.h>
 #include <stdexcept>
@@ -36,10 +37,15 @@ unsigned free_port() {
   throw std::runtime_error("no free port");
 }
 
-RedisServer::RedisServer(const std::vector<std::string>& more) : port_(free_port()), more_(more) {
+RedisServer::RedisServer(const std::vector<std::string>& more, const std::string& config)
+    : port_(free_port()), more_(more) {
   char folder[] = "/tmp/gordian-redis-XXXXXX";
   if (mkdtemp(folder) == nullptr) throw std::runtime_error("mkdtemp");
   folder_ = folder;
+  if (!config.empty()) {
+    config_file_ = folder_ + "/redis.conf";
+    std::ofstream(config_file_) << config;
+  }
   start();
 }
 
@@ -50,21 +56,11 @@ RedisServer::~RedisServer() {
 }
 
 void RedisServer::start() {
-  std::vector<std::string> words{"redis-server",
-                                 "--port",
-                                 std::to_string(port_),
-                                 "--bind",
-                                 "127.0.0.1",
-                                 "--save",
-                                 "",
-                                 "--appendonly",
-                                 "no",
-                                 "--dir",
-                                 folder_,
-                                 "--unixsocket",
-                                 socket_path(),
-                                 "--hz",
-                                 "100"};
+  std::vector<std::string> words{"redis-server"};
+  if (!config_file_.empty()) words.push_back(config_file_);
+  words.insert(words.end(),
+               {"--port", port_text(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no",
+                "--dir", folder_, "--unixsocket", socket_path(), "--hz", "100"});
   words.insert(words.end(), more_.begin(), more_.end());
   std::vector<char*> arguments;
   for (std::string& word : words) arguments.push_back(word.data());
@@ -114,8 +110,13 @@ Reply RedisServer::run(std::initializer_list<std::string_view> words) {
     pointers.push_back(word.data());
     sizes.push_back(word.size());
   }
-  Reply reply(static_cast<redisReply*>(redisCommandArgv(
-      context_.get(), static_cast<int>(words.size()), pointers.data(), sizes.data())));
+  const auto ask = [&] {
+    return Reply(static_cast<redisReply*>(redisCommandArgv(
+        context_.get(), static_cast<int>(words.size()), pointers.data(), sizes.data())));
+  };
+  Reply reply = ask();
+  // A server that becomes a master or a replica ends all connections.
+  if (reply == nullptr && redisReconnect(context_.get()) == REDIS_OK) reply = ask();
   if (reply == nullptr) throw std::runtime_error("redis-server does not answer");
   if (reply->type == REDIS_REPLY_ERROR) throw std::runtime_error(reply->str);
   return reply;
@@ -129,6 +130,22 @@ std::string RedisServer::text(std::initializer_list<std::string_view> words) {
 
 long long RedisServer::number(std::initializer_list<std::string_view> words) {
   return run(words)->integer;
+}
+
+std::string RedisServer::info(std::string_view field) {
+  const std::string text = '\n' + this->text({"INFO"});
+  const std::string begin = '\n' + std::string(field) + ':';
+  const size_t at = text.find(begin);
+  if (at == std::string::npos) return {};
+  return text.substr(at + begin.size(), text.find('\r', at) - at - begin.size());
+}
+
+void wait_until(const std::function<bool()>& it_is_so) {
+  for (int turn = 0; turn < 2000; ++turn) {
+    if (it_is_so()) return;
+    poll(nullptr, 0, 10);
+  }
+  throw std::runtime_error("it does not happen");
 }
 
 gordian::redis::client_options options_for(const RedisServer& server) {

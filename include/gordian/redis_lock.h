@@ -103,11 +103,13 @@ enum class topology {
   standalone,   // one server
   independent,  // 2M-1 masters that know nothing of each other: key i lives on server i
   sentinel,  // `servers` are Redis Sentinels, which name the master; their failovers are followed
+  cluster,   // `servers` are some of a Redis Cluster, which tell of the others; a key lives where
+             // its slot is, and the user and password of the first are those of all
 };
 
 enum class transport_policy {
   fail,         // tell the caller as soon as the server cannot be reached or answers twice too late
-  keep_trying,  // until the deadline of the request
+  keep_trying,  // until the deadline of the request: also while another server takes over
 };
 
 enum class deadlock_mode {

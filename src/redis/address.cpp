@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "redis/address.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <charconv>
 #include <cstring>
@@ -89,8 +90,20 @@ Result<void> take_host_and_port(std::string_view text, Address& address) {
 
 }  // namespace
 
+bool can_be_a_host(std::string_view text) {
+  constexpr size_t kMaxHostSize = 255;
+  return !text.empty() && text.size() <= kMaxHostSize &&
+         std::all_of(text.begin(), text.end(), [](char c) {
+           return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+                  std::string_view(".:-_%").find(c) != std::string_view::npos;
+         });
+}
+
 std::string Address::label() const {
-  if (!unix_path.empty()) return unix_path;
+  return unix_path.empty() ? ServerPlace{host, port}.label() : unix_path;
+}
+
+std::string ServerPlace::label() const {
   if (host.find(':') != std::string::npos) return '[' + host + "]:" + std::to_string(port);
   return host + ':' + std::to_string(port);
 }

@@ -12,6 +12,16 @@
 
 namespace gordian::redis {
 
+// Where one server says that another one is.
+struct ServerPlace {
+  std::string host;
+  unsigned port = 0;
+  bool operator==(const ServerPlace&) const = default;
+  [[nodiscard]] std::string label() const;  // as that of an Address
+};
+// Whether a server's word for a host may be one: nothing that would spoil a message, or is endless.
+bool can_be_a_host(std::string_view text);
+
 struct Address {
   std::string host;
   unsigned port = 6379;

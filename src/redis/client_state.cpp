@@ -40,6 +40,9 @@ std::vector<Address> addresses_of(const client_options& options) {
       throw misuse_error(
           "server: a sentinel has no database; the master's is client_options::database");
     if (!sentinels && address->database == 0) address->database = options.database;
+    if (options.kind == topology::cluster &&
+        (address->database != 0 || !address->unix_path.empty()))
+      throw misuse_error("server: a cluster has neither Unix sockets nor databases but 0");
     addresses.push_back(std::move(*address));
   }
   if (addresses.empty()) throw misuse_error("no server is named");
@@ -62,6 +65,7 @@ void check(const client_options& options) {
       throw misuse_error("sentinel_master is empty or too long");
     return;
   }
+  if (options.kind == topology::cluster) return;
   if (options.kind == topology::standalone) {
     if (options.servers.size() < 2) return;
     throw misuse_error("several servers are named: say topology::independent if each is a master");

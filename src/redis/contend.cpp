@@ -87,7 +87,7 @@ void ClientState::ask_more_keys(const std::shared_ptr<Try>& attempt) {
   const bool all = attempt->decided;
   const unsigned first = attempt->asked;
   while (attempt->asked < keys_ &&
-         (all || &servers_->node_of(attempt->asked) == &servers_->node_of(first))) {
+         (all || servers_->on_one_server(attempt->name, attempt->asked, first))) {
     const unsigned index = attempt->asked++;
     servers_->run(
         index, acquire_call(index, attempt->name, attempt->value, attempt->force),
@@ -104,7 +104,7 @@ void ClientState::key_answered(const std::shared_ptr<Try>& attempt, unsigned ind
                                const redisReply* reply) {
   TryOutcome outcome = read_try(reply);
   if (outcome.kind == TryOutcome::Kind::Unknown)
-    outcome.failure = servers_->node_of(index).last_failure();
+    outcome.failure = servers_->last_failure(attempt->name, index);
   attempt->answered += 1;
   if (attempt->decided) {
     // Given up meanwhile: what it still got goes back.
@@ -324,7 +324,7 @@ void ClientState::refused(const std::shared_ptr<Gate>& gate, const TryOutcome& o
     return;
   }
   auto wait = std::chrono::duration_cast<std::chrono::microseconds>(kLongestWait);
-  if (!servers_->all_track()) wait = options_.retry_interval;
+  if (!servers_->all_track(gate->name, keys_)) wait = options_.retry_interval;
   // A crashed holder's key ends then, whether or not the server gets round to telling us. A little
   // apart from the others who know the same.
   const auto apart = std::chrono::microseconds(1000 + (incarnation_ ^ ++sequence_ * 7919) % 2000);
@@ -339,7 +339,8 @@ void ClientState::failed(const std::shared_ptr<Gate>& gate, const TryOutcome& ou
   Gate::Contention& contention = gate->contention;
   contention.failures += 1;
   contention.last_failure = outcome.failure;
-  const bool is_definite = outcome.kind == TryOutcome::Kind::Error || servers_->is_unreachable();
+  const bool is_definite =
+      outcome.kind == TryOutcome::Kind::Error || servers_->is_unreachable(gate->name, keys_);
   if (options_.on_transport_error == transport_policy::fail &&
       (is_definite || contention.failures >= kLateAnswersInARow)) {
     std::vector<std::shared_ptr<Waiter>> over;

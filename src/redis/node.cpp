@@ -208,8 +208,7 @@ void Node::greeted() {
     direct_allowed_ = resolved_.size() == 1;
   }
   const TimePoint answer_by = Clock::now() + options_.command_timeout;
-  for (Waiting& one : std::exchange(waiting_, {}))
-    send(one.bytes, std::move(one.on_reply), answer_by);
+  for (Waiting& one : std::exchange(waiting_, {})) send(std::move(one), answer_by);
   data_.flush();
   events_.settled(*this, true);
   // Whatever was pushed while nobody listened is lost.
@@ -222,6 +221,25 @@ void Node::down(const std::string& reason) {
   phase_ = Phase::Down;
   unreachable_ = !was_ready;
   last_failure_ = address_.is_empty() ? reason : address_.label() + ": " + reason;
+  disconnect();
+  if (ending_) return;
+  events_.settled(*this, false);
+  if (was_ready) connect();
+  // Also where nobody asks: what is held may be gone, and who holds it wants to know.
+  if (phase_ == Phase::Down)
+    care_timer_ = loop_.at(Clock::now() + kCareInterval, [this] {
+      care_timer_ = {};
+      connect();
+    });
+}
+
+void Node::rest() {
+  phase_ = Phase::Down;
+  unreachable_ = false;
+  disconnect();
+}
+
+void Node::disconnect() {
   std::vector<std::unique_ptr<DirectConnection>> unused;
   {
     const std::lock_guard lock(direct_mutex_);
@@ -234,15 +252,6 @@ void Node::down(const std::string& reason) {
   data_.close();
   loop_.cancel(care_timer_);
   for (const Waiting& one : std::exchange(waiting_, {})) one.on_reply(nullptr);
-  if (ending_) return;
-  events_.settled(*this, false);
-  if (was_ready) connect();
-  // Also where nobody asks: what is held may be gone, and who holds it wants to know.
-  if (phase_ == Phase::Down)
-    care_timer_ = loop_.at(Clock::now() + kCareInterval, [this] {
-      care_timer_ = {};
-      connect();
-    });
 }
 
 // Late replies and silent deaths.
@@ -293,16 +302,19 @@ void Node::kill_broken() {
         Clock::now() + options_.command_timeout);
 }
 
-// A replica refuses to write; what it was asked to do it has not done, and the master will be
-// asked.
-void Node::send(const std::string& bytes, Connection::OnReply on_reply, TimePoint answer_by) {
+void Node::send(Waiting request, TimePoint answer_by) {
+  if (request.asking)
+    data_.send_later(
+        command({"ASKING"}), [](const redisReply*) {}, answer_by);
   if (!options_.only_master) {
-    data_.send_later(bytes, std::move(on_reply), answer_by);
+    data_.send_later(request.bytes, std::move(request.on_reply), answer_by);
     return;
   }
+  // A replica refuses to write; what it was asked to do it has not done, and the master will be
+  // asked.
   data_.send_later(
-      bytes,
-      [this, on_reply = std::move(on_reply)](const redisReply* reply) {
+      request.bytes,
+      [this, on_reply = std::move(request.on_reply)](const redisReply* reply) {
         if (is_error(reply) && text_of(reply).find("READONLY") != std::string_view::npos) {
           leave("it is a replica and no master");
           on_reply(nullptr);
@@ -313,18 +325,19 @@ void Node::send(const std::string& bytes, Connection::OnReply on_reply, TimePoin
       answer_by);
 }
 
-void Node::request(std::string bytes, Connection::OnReply on_reply) {
+void Node::request(std::string bytes, Connection::OnReply on_reply, bool asking) {
+  Waiting request{.bytes = std::move(bytes), .on_reply = std::move(on_reply), .asking = asking};
   if (phase_ == Phase::Ready) {
     if (has_broken_) kill_broken();
-    send(bytes, std::move(on_reply), Clock::now() + options_.command_timeout);
+    send(std::move(request), Clock::now() + options_.command_timeout);
     if (care_timer_.first > Clock::now() + options_.command_timeout) look_after();
     return;
   }
   if (ending_) {
-    on_reply(nullptr);
+    request.on_reply(nullptr);
     return;
   }
-  waiting_.push_back({std::move(bytes), std::move(on_reply)});
+  waiting_.push_back(std::move(request));
   connect();
 }
 

@@ -52,12 +52,15 @@ class Node {
 
   // The reply, or null if none came in time or the server cannot be reached; then last_failure()
   // says why, and refused() whether nothing can have been sent. Connects first if need be.
-  void request(std::string bytes, Connection::OnReply on_reply);
+  // `asking`: a cluster's server shall answer for a slot that is about to become its own.
+  void request(std::string bytes, Connection::OnReply on_reply, bool asking = false);
   void flush() { data_.flush(); }
   void connect();
   // It is not to be used any more as it stands: it turned into a replica, or another one is named.
   // Connects anew.
   void leave(const std::string& reason);
+  // It is of no use until it is asked for something again.
+  void rest();
 
   [[nodiscard]] const Address& address() const { return address_; }
   [[nodiscard]] bool is_ready() const { return phase_ == Phase::Ready; }
@@ -74,10 +77,12 @@ class Node {
   struct Waiting {
     std::string bytes;
     Connection::OnReply on_reply;
+    bool asking = false;
   };
 
   void located(const Result<Address>& address);
-  void send(const std::string& bytes, Connection::OnReply on_reply, TimePoint answer_by);
+  void send(Waiting request, TimePoint answer_by);
+  void disconnect();
   // Whether it may be asked for locks, by its answer to check_command().
   bool accept(Connection& connection, const redisReply* reply);
   [[nodiscard]] std::string check_command() const;

@@ -12,15 +12,6 @@ constexpr auto kBetweenQuestions = std::chrono::milliseconds(100);
 // For so long an answer of an earlier configuration is one of a sentinel that has not heard of the
 // later one yet; after that somebody has set the sentinels up anew.
 constexpr auto kEpochHolds = std::chrono::seconds(60);
-constexpr size_t kMaxHostSize = 255;
-
-bool can_be_a_host(std::string_view text) {
-  return !text.empty() && text.size() <= kMaxHostSize &&
-         std::all_of(text.begin(), text.end(), [](char c) {
-           return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-                  std::string_view(".:-_%").find(c) != std::string_view::npos;
-         });
-}
 
 template <typename Number>
 Number number_or_0(std::string_view text) {
@@ -31,7 +22,7 @@ Number number_or_0(std::string_view text) {
 
 }  // namespace
 
-Result<MasterPlace> parse_master_place(const redisReply* reply) {
+Result<ServerPlace> parse_master_place(const redisReply* reply) {
   if (is_error(reply)) return Error(std::string(text_of(reply)));
   if (reply == nullptr || reply->type == REDIS_REPLY_NIL)
     return Error("it watches no master of this name");
@@ -39,7 +30,7 @@ Result<MasterPlace> parse_master_place(const redisReply* reply) {
   const auto port = number_or_0<unsigned>(text_of(element(reply, 1)));
   if (!can_be_a_host(host) || port == 0 || port > 65535)
     return Error("what it names as the master is no address");
-  return MasterPlace{std::string(host), port};
+  return ServerPlace{std::string(host), port};
 }
 
 uint64_t parse_config_epoch(const redisReply* reply) {
@@ -50,7 +41,7 @@ uint64_t parse_config_epoch(const redisReply* reply) {
 }
 
 Sentinels::Sentinels(EventLoop& loop, std::vector<Address> addresses, SentinelOptions options,
-                     std::function<void(const MasterPlace&)> on_switch)
+                     std::function<void(const ServerPlace&)> on_switch)
     : loop_(loop), options_(std::move(options)), on_switch_(std::move(on_switch)) {
   for (Address& address : addresses) {
     auto sentinel = std::make_unique<Sentinel>();
@@ -128,7 +119,7 @@ void Sentinels::opened(Sentinel& sentinel) {
       command({"SENTINEL", "GET-MASTER-ADDR-BY-NAME", options_.master}),
       [&sentinel](const redisReply* reply) {
         if (reply == nullptr) return;
-        Result<MasterPlace> place = parse_master_place(reply);
+        Result<ServerPlace> place = parse_master_place(reply);
         if (place)
           sentinel.place = std::move(*place);
         else

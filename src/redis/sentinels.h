@@ -25,26 +25,20 @@ struct SentinelOptions {
   std::chrono::milliseconds command_timeout{};
 };
 
-// Host and port of a master.
-struct MasterPlace {
-  std::string host;
-  unsigned port = 0;
-  bool operator==(const MasterPlace&) const = default;
-};
 // The place in a sentinel's answer to SENTINEL GET-MASTER-ADDR-BY-NAME. Error: it knows none, or it
 // is nothing that could be one.
-Result<MasterPlace> parse_master_place(const redisReply* reply);
+Result<ServerPlace> parse_master_place(const redisReply* reply);
 // "config-epoch" in its answer to SENTINEL MASTER; 0 without one.
 uint64_t parse_config_epoch(const redisReply* reply);
 
 class Sentinels {
  public:
-  using OnAnswer = std::function<void(const Result<MasterPlace>&)>;
+  using OnAnswer = std::function<void(const Result<ServerPlace>&)>;
 
   // `on_switch`: a later configuration than any before names this master; not told while a question
   // is under way, whose answer says the same.
   Sentinels(EventLoop& loop, std::vector<Address> addresses, SentinelOptions options,
-            std::function<void(const MasterPlace&)> on_switch);
+            std::function<void(const ServerPlace&)> on_switch);
   ~Sentinels();
 
   // Answered once, within the connect and the command timeout. Error: none of them could be asked,
@@ -58,7 +52,7 @@ class Sentinels {
     Address address;
     std::unique_ptr<Connection> connection;
     Said said = Said::Nothing;
-    MasterPlace place;
+    ServerPlace place;
     uint64_t epoch = 0;
     std::string failure;
     TimePoint ended_at{};
@@ -75,14 +69,14 @@ class Sentinels {
 
   EventLoop& loop_;
   const SentinelOptions options_;
-  const std::function<void(const MasterPlace&)> on_switch_;
+  const std::function<void(const ServerPlace&)> on_switch_;
   std::vector<std::unique_ptr<Sentinel>> sentinels_;
   std::vector<OnAnswer> asking_;  // a question is under way while there are any
   EventLoop::TimerId care_timer_{};
   EventLoop::TimerId ask_timer_{};
   TimePoint asked_at_{};
   // The latest configuration heard of, and until when it outweighs what says otherwise.
-  MasterPlace newest_;
+  ServerPlace newest_;
   uint64_t newest_epoch_ = 0;
   TimePoint newest_until_{};
   bool ending_ = false;

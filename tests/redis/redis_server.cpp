@@ -132,8 +132,13 @@ long long RedisServer::number(std::initializer_list<std::string_view> words) {
   return run(words)->integer;
 }
 
+long long RedisServer::number_of_errors(std::string_view kind) {
+  const std::string count = info("errorstat_" + std::string(kind));  // "count=3"
+  return count.empty() ? 0 : std::stoll(count.substr(count.find('=') + 1));
+}
+
 std::string RedisServer::info(std::string_view field) {
-  const std::string text = '\n' + this->text({"INFO"});
+  const std::string text = '\n' + this->text({"INFO", "everything"});
   const std::string begin = '\n' + std::string(field) + ':';
   const size_t at = text.find(begin);
   if (at == std::string::npos) return {};
@@ -146,6 +151,15 @@ void wait_until(const std::function<bool()>& it_is_so) {
     poll(nullptr, 0, 10);
   }
   throw std::runtime_error("it does not happen");
+}
+
+Reply parsed(std::string_view bytes) {
+  const std::unique_ptr<redisReader, void (*)(redisReader*)> reader(redisReaderCreate(),
+                                                                    redisReaderFree);
+  redisReaderFeed(reader.get(), bytes.data(), bytes.size());
+  void* reply = nullptr;
+  redisReaderGetReply(reader.get(), &reply);
+  return Reply(static_cast<redisReply*>(reply));
 }
 
 gordian::redis::client_options options_for(const RedisServer& server) {

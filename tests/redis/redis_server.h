@@ -53,6 +53,8 @@ class RedisServer {
   long long number(std::initializer_list<std::string_view> words);
   // A field of what INFO says, such as "role"; empty if there is none.
   std::string info(std::string_view field);
+  // How often it has answered with an error of this kind, such as "MOVED".
+  long long number_of_errors(std::string_view kind);
 
  private:
   void stop();
@@ -64,6 +66,9 @@ class RedisServer {
   pid_t pid_ = -1;
   std::unique_ptr<redisContext, FreeContext> context_;
 };
+
+// What a client library makes of these bytes.
+Reply parsed(std::string_view bytes);
 
 // Asks until it is so; servers tell nobody when they have changed their mind. Throws after 20 s.
 void wait_until(const std::function<bool()>& it_is_so);

@@ -17,8 +17,8 @@ using namespace std::chrono_literals;
 using gordian::redis::client_options;
 using gordian::redis::lease;
 using gordian::redis::lock_client;
+using redis_test::parsed;
 using redis_test::RedisServer;
-using redis_test::Reply;
 using redis_test::wait_until;
 using SteadyClock = std::chrono::steady_clock;
 
@@ -172,15 +172,6 @@ TEST_F(Watched, ANameNoSentinelKnowsIsSaidSo) {
     EXPECT_THAT(error.what(), testing::HasSubstr("no sentinel names a master \"stock\""));
     EXPECT_THAT(error.what(), testing::HasSubstr("watches no master of this name"));
   }
-}
-
-Reply parsed(std::string_view bytes) {
-  const std::unique_ptr<redisReader, void (*)(redisReader*)> reader(redisReaderCreate(),
-                                                                    redisReaderFree);
-  redisReaderFeed(reader.get(), bytes.data(), bytes.size());
-  void* reply = nullptr;
-  redisReaderGetReply(reader.get(), &reply);
-  return Reply(static_cast<redisReply*>(reply));
 }
 
 TEST(SentinelAnswer, IsAnAddressOrNone) {

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+// A real Redis Cluster for a test: three masters with a third of the slots each, and a replica of
+// each.
+#pragma once
+
+#include "redis_server.h"
+
+#include <array>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace redis_test {
+
+class RedisCluster {
+ public:
+  static constexpr unsigned kMasters = 3;
+
+  RedisCluster();  // returns once every server knows of all, and every replica has its data
+
+  // 0 .. 2 were made masters, 3 .. 5 the replicas of 0 .. 2.
+  RedisServer& operator[](unsigned index) { return *servers_[index]; }
+  [[nodiscard]] std::vector<std::string> urls() const;
+  // Which of the first three had the key's slot in the beginning.
+  static unsigned master_of(std::string_view key);
+  // A lock's name whose key (below the prefix, number 0) is there.
+  static std::string name_on(unsigned master, const std::string& hint);
+
+ private:
+  std::array<std::unique_ptr<RedisServer>, 2 * kMasters> servers_;
+};
+
+}  // namespace redis_test

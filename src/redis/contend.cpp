@@ -215,8 +215,9 @@ void ClientState::contend_at(const std::shared_ptr<Gate>& gate, TimePoint time) 
 
 void ClientState::contend(const std::shared_ptr<Gate>& gate) {
   Gate::Contention& contention = gate->contention;
-  if (!contention.active) return;
-  if (contention.in_flight) {
+  // Not active: perhaps a thread was refused by a server that has told the end of it already, and
+  // its word to start here is still on its way.
+  if (!contention.active || contention.in_flight) {
     contention.again = true;
     return;
   }

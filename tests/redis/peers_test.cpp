@@ -106,6 +106,31 @@ TEST(Peers, H2ALostReplyIsAskedForAgain) {
   waiter.join();
 }
 
+// Two connections have no common order: that the lock is free again may be told before that it was
+// not.
+TEST(Peers, H2APushThatOvertakesTheRefusalIsNotMissed) {
+  RedisServer server;
+  Proxy proxy(server.port());
+  lock_client client(options_for(proxy.url())), other(options_for(server.url()));
+  client.acquire("first").release();  // its connections are there
+  lease held = other.acquire("a");
+  proxy.hold_answers(true);
+  Clock::time_point answered;
+  std::thread waiter([&] {
+    EXPECT_TRUE(client.acquire("a").valid());
+    EXPECT_LT(Clock::now() - answered, 500ms);
+  });
+  until([&] {
+    return server.text({"INFO", "commandstats"}).find("cmdstat_pttl:calls=1,") != std::string::npos;
+  });
+  held.release();
+  const auto released = Clock::now();
+  until([&] { return Clock::now() - released > 100ms; });
+  answered = Clock::now();
+  proxy.hold_answers(false);
+  waiter.join();
+}
+
 // An answer that comes when the lease is over grants nothing: others may have had the lock since.
 TEST(Peers, H2AnAnswerAfterTheEndOfTheLeaseGrantsNothing) {
   RedisServer server;

@@ -105,7 +105,8 @@ void Proxy::run() {
         pair.commands.clear();
       }
       const std::chrono::milliseconds delay(reply_delay_ms_);
-      if (!holds_replies_ && std::chrono::steady_clock::now() >= pair.replies_since + delay) {
+      const bool holds = holds_replies_ || (holds_answers_ && !pair.subscribed);
+      if (!holds && std::chrono::steady_clock::now() >= pair.replies_since + delay) {
         send_all(pair.client, pair.replies);
         pair.replies.clear();
       }

@@ -23,6 +23,8 @@ class Proxy {
 
   // Replies stay in the proxy; commands still pass.
   void hold_replies(bool hold) { holds_replies_ = hold; }
+  // The same, but what a server pushes passes.
+  void hold_answers(bool hold) { holds_answers_ = hold; }
   // Every reply waits in the proxy for so long first.
   void slow_down_replies(std::chrono::milliseconds time) { reply_delay_ms_ = time.count(); }
   // Commands stay in the proxy.
@@ -49,6 +51,7 @@ class Proxy {
   unsigned port_ = 0;
   int listener_ = -1;
   std::atomic<bool> holds_replies_{false};
+  std::atomic<bool> holds_answers_{false};
   std::atomic<bool> holds_commands_{false};
   std::atomic<int64_t> reply_delay_ms_{0};
   std::atomic<bool> stopping_{false};

@@ -77,11 +77,15 @@ GORDIAN_REDIS_ERROR(misuse_error, misuse);
 struct deadlock_member {
   std::string host;
   int64_t pid = 0;
-  int64_t thread = 0;              // kernel thread id on that host
-  std::string thread_name;         // as the host knows it; may be empty
-  std::string wants;               // the lock it waits for ...
-  std::string holder;              // ... which the next member of the cycle holds; empty: not known
-  std::vector<std::string> stack;  // of a thread of the calling process; else empty
+  int64_t thread = 0;       // kernel thread id on that host
+  std::string thread_name;  // as the host knows it; may be empty
+  std::string wants;        // the lock it waits for ...
+  std::string holder;       // ... which the next member of the cycle holds; empty: not known
+  // Of a thread of the calling process; else empty.
+  std::vector<std::string> stack;
+  // The same: what the thread that has the lock the member before wants waits for, up to this
+  // member's thread, if that is another one.
+  std::vector<std::string> local_waits;
 };
 
 class GORDIAN_REDIS_API deadlock_error : public lock_error {
@@ -153,6 +157,9 @@ struct client_options {
   // are given a chance. 0: never without the server.
   unsigned handover_limit = 64;
 
+  // Found are cycles of threads that wait without a limit for locks of others, also where a thread
+  // holds a lock and waits, for a mutex or to join, for one that waits for a lock. Not where a
+  // lease lies outside of the stack of the thread that took it: another one may release it.
   deadlock_mode deadlocks = deadlock_mode::report;
   std::chrono::milliseconds deadlock_delay{100};  // a wait this long is published and looked into
   int priority = 0;  // the victim of a deadlock is a member of the lowest priority

@@ -7,6 +7,7 @@
 #include "redis/client_place.h"
 #include "redis/failure.h"
 #include "redis/lease_resource.h"
+#include "redis/local_waits.h"
 
 #include <algorithm>
 #include <pthread.h>
@@ -385,6 +386,18 @@ bool ClientState::ends_by_itself(const Waiter& waiter) const {
   return waiter.gives_up || options_.deadlocks == deadlock_mode::raise;
 }
 
+// Woken without a result: the stack is asked for. False: there is a result.
+bool ClientState::tell_stack(Waiter& waiter) {
+  {
+    const std::lock_guard lock(table_.mutex);
+    if (waiter.state != Waiter::State::Waiting) return false;
+  }
+  std::vector<std::string> stack = own_stack();
+  const std::lock_guard lock(table_.mutex);
+  waiter.stack = std::move(stack);
+  return waiter.state == Waiter::State::Waiting;
+}
+
 // Published for Gordian's runtime as a want of the lease, in a frame that stays as long as the
 // wait.
 std::shared_ptr<Hold> ClientState::wait_for(const std::shared_ptr<Gate>& gate,
@@ -402,7 +415,8 @@ std::shared_ptr<Hold> ClientState::wait_for(const std::shared_ptr<Gate>& gate,
       *cancelled = true;
       waiter->parker.unpark();
     });
-    waiter->parker.park(limit.deadline);
+    while (waiter->parker.park(limit.deadline) && !*cancelled && tell_stack(*waiter)) {
+    }
   }
   bool settled = false;
   {

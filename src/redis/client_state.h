@@ -64,6 +64,7 @@ class ClientState : public std::enable_shared_from_this<ClientState> {
   void check_usable(std::string_view name) const;
   std::shared_ptr<Hold> wait_for(const std::shared_ptr<Gate>& gate,
                                  const std::shared_ptr<Waiter>& waiter, const wait_limit& limit);
+  bool tell_stack(Waiter& waiter);
   [[nodiscard]] bool ends_by_itself(const Waiter& waiter) const;
   [[nodiscard]] std::shared_ptr<Waiter> make_waiter(std::string_view name, const wait_limit& limit,
                                                     bool once);

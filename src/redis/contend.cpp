@@ -388,10 +388,12 @@ void ClientState::deadlocked(uint32_t thread, uint64_t wait, bool is_victim,
   if (options_.on_deadlock) notifier_.call([call = options_.on_deadlock, cycle] { call(cycle); });
   if (!is_victim || options_.deadlocks != deadlock_mode::raise) return;
   std::string what = "deadlock of " + std::to_string(cycle.size()) + " threads:";
-  for (const deadlock_member& member : cycle)
+  for (const deadlock_member& member : cycle) {
     what += " thread " + std::to_string(member.thread) + " of process " +
             std::to_string(member.pid) + " on " + escape_for_terminal(member.host) + " wants \"" +
             escape_for_terminal(member.wants) + "\";";
+    for (const std::string& wait : member.local_waits) what += " (" + wait + ")";
+  }
   what += " each is held by the next";
   std::shared_ptr<Waiter> victim;
   std::shared_ptr<Gate> its_gate;

@@ -2,6 +2,7 @@
 #include "redis/deadlock_watch.h"
 
 #include "redis/client_place.h"
+#include "redis/local_waits.h"
 
 #include <algorithm>
 #include <tuple>
@@ -14,12 +15,7 @@ constexpr size_t kMaxCycle = 64;
 constexpr size_t kMaxWaiters = 10'000;  // looked at
 constexpr size_t kMaxOwners = 1000;     // published
 
-std::string thread_name(uint32_t thread) {
-  const Result<std::string> text =
-      read_file("/proc/self/task/" + std::to_string(thread) + "/comm", 64);
-  if (!text) return {};
-  return text->substr(0, text->find('\n'));
-}
+constexpr size_t kMaxHolders = 256;  // whose local waits are looked at
 
 }  // namespace
 
@@ -63,7 +59,7 @@ void DeadlockWatch::wake() {
 
 void DeadlockWatch::stop() { loop_.cancel(timer_); }
 
-std::vector<BlockedOwner> DeadlockWatch::blocked_owners(bool& anybody) const {
+std::vector<BlockedOwner> DeadlockWatch::blocked_owners(bool& anybody, HeldByOthers& held) const {
   std::vector<BlockedOwner> owners;
   const TimePoint long_ago = Clock::now() - options_.deadlock_delay;
   const std::lock_guard lock(table_.mutex);
@@ -82,31 +78,71 @@ std::vector<BlockedOwner> DeadlockWatch::blocked_owners(bool& anybody) const {
   }
   if (owners.empty()) return owners;
   for (const auto& [name, gate] : table_.gates) {
-    if (!gate->hold) continue;
-    for (BlockedOwner& owner : owners)
-      if (owner.thread == gate->hold->owner) owner.holds.push_back(name);
+    // A lease that another thread may release keeps nobody waiting for this one.
+    if (!gate->hold || gate->hold->words.kept_elsewhere != 0) continue;
+    const uint32_t holder = gate->hold->owner;
+    bool is_blocked = false;
+    for (BlockedOwner& owner : owners) {
+      if (owner.thread != holder) continue;
+      owner.holds.push_back(name);
+      is_blocked = true;
+    }
+    if (!is_blocked && (held.count(holder) != 0 || held.size() < kMaxHolders))
+      held[holder].push_back(name);
   }
-  // Those that somebody may wait for come first.
-  std::stable_partition(owners.begin(), owners.end(),
-                        [](const BlockedOwner& owner) { return !owner.holds.empty(); });
-  if (owners.size() > kMaxOwners) owners.resize(kMaxOwners);
   return owners;
+}
+
+// Whoever holds a lock and waits, through threads of this process, for an owner that waits for a
+// lock, is let go by that owner alone: so that owner holds the lock, too. That stays so for as long
+// as its wait lasts, which is asked last.
+void DeadlockWatch::contract(std::vector<BlockedOwner>& owners, const HeldByOthers& held) {
+  local_waits_.clear();
+  for (const auto& [holder, names] : held) {
+    const std::vector<LocalWait> waits = read_local_waits(holder);
+    if (waits.empty()) continue;
+    const auto owner = std::find_if(owners.begin(), owners.end(), [&](const BlockedOwner& one) {
+      return one.thread == waits.back().for_thread;
+    });
+    if (owner == owners.end()) continue;
+    const std::vector<std::string> still_held = still_waits(*owner, holder, names);
+    if (still_held.empty()) continue;
+    owner->holds.insert(owner->holds.end(), still_held.begin(), still_held.end());
+    for (const LocalWait& wait : waits) local_waits_[owner->thread].push_back(describe(wait));
+  }
+}
+
+std::vector<std::string> DeadlockWatch::still_waits(const BlockedOwner& owner, uint32_t holder,
+                                                    const std::vector<std::string>& names) const {
+  std::vector<std::string> still_held;
+  const std::lock_guard lock(table_.mutex);
+  if (waiter_of(owner) == nullptr) return still_held;
+  for (const std::string& name : names)
+    if (const auto gate = table_.find(name); gate && gate->hold && gate->hold->owner == holder)
+      still_held.push_back(name);
+  return still_held;
 }
 
 void DeadlockWatch::tick() {
   timer_ = {};
   bool anybody = false;
-  std::vector<BlockedOwner> owners = blocked_owners(anybody);
+  HeldByOthers held;
+  std::vector<BlockedOwner> owners = blocked_owners(anybody, held);
   if (!anybody) {
     suspicions_.clear();
     ticking_ = false;
     // Whoever came in between found it still ticking.
-    (void)blocked_owners(anybody);
+    (void)blocked_owners(anybody, held);
     if (anybody) wake();
     return;
   }
   timer_ = loop_.at(Clock::now() + options_.deadlock_delay, [this] { tick(); });
   if (owners.empty()) return;
+  contract(owners, held);
+  // Those that somebody may wait for come first.
+  std::stable_partition(owners.begin(), owners.end(),
+                        [](const BlockedOwner& owner) { return !owner.holds.empty(); });
+  if (owners.size() > kMaxOwners) owners.resize(kMaxOwners);
   for (BlockedOwner& owner : owners) owner.thread_name = thread_name(owner.thread);
   record_.owners = std::move(owners);
   for (unsigned server = 0; server < servers_.count(); ++server)
@@ -189,6 +225,31 @@ void DeadlockWatch::found_value(const std::shared_ptr<Walk>& walk, std::string_v
   step(walk);
 }
 
+std::shared_ptr<Waiter> DeadlockWatch::waiter_of(const BlockedOwner& owner) const {
+  const auto gate = table_.find(owner.wants);
+  if (!gate) return nullptr;
+  for (const auto& waiter : gate->waiters)
+    if (waiter->number == owner.wait && waiter->owner == owner.thread) return waiter;
+  return nullptr;
+}
+
+// The thread writes it down itself, and goes on waiting: nobody else could read it safely.
+void DeadlockWatch::ask_for_stack(const BlockedOwner& owner) {
+  std::shared_ptr<Waiter> waiter;
+  {
+    const std::lock_guard lock(table_.mutex);
+    waiter = waiter_of(owner);
+  }
+  if (waiter) waiter->parker.unpark();
+}
+
+void DeadlockWatch::add_local_part(const BlockedOwner& owner, deadlock_member& member) const {
+  if (const auto found = local_waits_.find(owner.thread); found != local_waits_.end())
+    member.local_waits = found->second;
+  const std::lock_guard lock(table_.mutex);
+  if (const auto waiter = waiter_of(owner)) member.stack = waiter->stack;
+}
+
 void DeadlockWatch::ended(const Walk& walk) { suspicions_.erase(walk.thread); }
 
 void DeadlockWatch::closed(const Walk& walk) {
@@ -206,7 +267,11 @@ void DeadlockWatch::closed(const Walk& walk) {
     suspicion.signature = signature;
   }
   suspicion.walks += 1;
-  if (suspicion.walks == 2) suspicion.editions = editions;
+  if (suspicion.walks == 2) {
+    suspicion.editions = editions;
+    for (const Walk::Member& member : walk.members)
+      if (member.incarnation == incarnation_) ask_for_stack(member.owner);
+  }
   if (suspicion.walks < 3 || suspicion.told) return;
   for (size_t i = 0; i < editions.size(); ++i)
     if (editions[i] < suspicion.editions[i] + 2) return;
@@ -231,7 +296,9 @@ void DeadlockWatch::closed(const Walk& walk) {
                      .wants = member.owner.wants,
                      .holder = next.host + '/' + std::to_string(next.pid) + '/' +
                                std::to_string(next.owner.thread),
-                     .stack = {}});
+                     .stack = {},
+                     .local_waits = {}});
+    if (member.incarnation == incarnation_) add_local_part(member.owner, cycle.back());
   }
   on_deadlock_(walk.thread, walk.members.front().owner.wait, victim == walk.members.begin(), cycle);
 }

@@ -12,9 +12,10 @@
 // second: a client captures an edition only after the server has confirmed the one before, so these
 // were captured after the first walk was over. A wait with the same number, and a key with the same
 // value, was the same all the time; so there was an instant at which all edges stood together, and
-// none of the waits has a time limit. Where there are several servers each has its own editions,
-// and all three walks are of one of them. A missing record, a foreign holder or anything unreadable
-// ends the walk: no claim.
+// none of the waits has a time limit. A thread that holds a lock and waits for a mutex, or for the
+// end of a thread, counts with the blocked owner it waits for in the end (local_waits.h). Where
+// there are several servers each has its own editions, and all three walks are of one of them. A
+// missing record, a foreign holder or anything unreadable ends the walk: no claim.
 //
 // The I/O thread's alone, but for wake().
 #pragma once
@@ -57,7 +58,17 @@ class DeadlockWatch {
   };
 
   void tick();
-  std::vector<BlockedOwner> blocked_owners(bool& anybody) const;
+  // By thread: the locks of those that wait for no lock themselves.
+  using HeldByOthers = std::map<uint32_t, std::vector<std::string>>;
+  std::vector<BlockedOwner> blocked_owners(bool& anybody, HeldByOthers& held) const;
+  void contract(std::vector<BlockedOwner>& owners, const HeldByOthers& held);
+  // Of these locks those that `holder` still has while `owner` still waits.
+  [[nodiscard]] std::vector<std::string> still_waits(const BlockedOwner& owner, uint32_t holder,
+                                                     const std::vector<std::string>& names) const;
+  // With the table's mutex held. Null: it waits no more.
+  [[nodiscard]] std::shared_ptr<Waiter> waiter_of(const BlockedOwner& owner) const;
+  void ask_for_stack(const BlockedOwner& owner);
+  void add_local_part(const BlockedOwner& owner, deadlock_member& member) const;
   void publish(unsigned server);
   void walk(unsigned server);
   void step(const std::shared_ptr<Walk>& walk);
@@ -81,6 +92,7 @@ class DeadlockWatch {
   };
   std::vector<Publication> publications_;  // one a server
   std::map<uint32_t, Suspicion> suspicions_;
+  std::map<uint32_t, std::vector<std::string>> local_waits_;  // of the last tick, by blocked owner
 };
 
 }  // namespace gordian::redis

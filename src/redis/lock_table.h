@@ -80,6 +80,7 @@ struct Waiter {
   State state = State::Waiting;
   std::shared_ptr<Hold> grant;
   Failure failure;
+  std::vector<std::string> stack;  // if it was asked for, by waking the thread while it waits
 };
 
 // One lock this client has to do with now.

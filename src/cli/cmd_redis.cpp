@@ -150,6 +150,20 @@ struct RedisCommandLine {
   bool dot = false;
 };
 
+void show(const RedisReport& report, const RedisCommandLine& options, bool is_first) {
+  const std::string text = options.json  ? redis_json(report, options.prefix)
+                           : options.dot ? redis_dot(report)
+                                         : redis_text(report);
+  if (options.watch && !options.json && !options.dot) {
+    if (isatty(STDOUT_FILENO) != 0)
+      std::fputs("\x1b[H\x1b[2J", stdout);
+    else if (!is_first)
+      std::fputs("\n", stdout);
+  }
+  std::fputs(text.c_str(), stdout);
+  std::fflush(stdout);
+}
+
 Result<int> look(const RedisCommandLine& options) {
   if (options.json && options.dot) return Error("--json and --dot are two forms of one answer");
   std::vector<Address> servers;
@@ -159,18 +173,20 @@ Result<int> look(const RedisCommandLine& options) {
   }
   GORDIAN_TRY(const std::chrono::nanoseconds idle, parse_duration(options.idle).in("--idle"));
   Suspicions suspicions(idle);
-  while (true) {
-    GORDIAN_TRY(RedisReport report, read_report(servers, options.prefix));
-    report.suspicions = suspicions.look(report.installation);
-    const std::string text = options.json  ? redis_json(report, options.prefix)
-                             : options.dot ? redis_dot(report)
-                                           : redis_text(report);
-    if (options.watch && !options.json && !options.dot && isatty(STDOUT_FILENO) != 0)
-      std::fputs("\x1b[H\x1b[2J", stdout);
-    std::fputs(text.c_str(), stdout);
-    std::fflush(stdout);
+  for (bool is_first = true;; is_first = false) {
+    Result<RedisReport> report = read_report(servers, options.prefix);
+    if (report) {
+      report->suspicions = suspicions.look(report->installation);
+      show(*report, options, is_first);
+    } else if (!options.watch || is_first) {
+      return std::move(report).error();
+    } else {
+      // Servers are started again, and whoever watches wants to see what is left then.
+      std::fprintf(stderr, "gordian: %s; still watching\n",
+                   escape_for_terminal(report.error().message).c_str());
+    }
     if (!options.watch || std::ferror(stdout) != 0)
-      return static_cast<int>(report.rings.empty() ? Exit::Clean : Exit::Found);
+      return static_cast<int>(report->rings.empty() ? Exit::Clean : Exit::Found);
     std::this_thread::sleep_for(kRedisWatchInterval);
   }
 }

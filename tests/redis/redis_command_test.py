@@ -5,6 +5,7 @@
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 
@@ -102,6 +103,61 @@ def test_a_lease_whose_client_has_gone_is_suspicious(world):
     program.wait()
     # The server may take a moment to see that the connection has ended.
     world.wait_for(lambda: "not connected any more" in look(world, path).out, "the suspicion", 4)
+    stop_server(world, server, path)
+
+
+def watch(world, path, name, *options):
+    """A watching gordian, and what tells all it has said."""
+    with open(world.path(name), "wb") as out:
+        process = world.start([world.gordian, "redis", "--watch", *options, f"unix://{path}"], stdout=out, stderr=out)
+
+    def said():
+        with open(world.path(name), encoding="utf-8", errors="replace") as text:
+            return text.read()
+    return process, said
+
+
+def test_a_holder_that_does_not_run_is_suspicious_after_a_while(world):
+    server, path = start_server(world)
+    world.start([world.kind("lease/lease"), "hybrid"], env={"SCENARIO_REDIS": f"unix://{path}"})
+    world.wait_for(lambda: len(locks(world, path)) == 1, "the lease")
+    _, said = watch(world, path, "soon", "--idle=500ms")
+    _, said_later = watch(world, path, "later", "--idle=1h")
+    world.wait_for(lambda: "it is renewed, but the thread that took it has not run for" in said(), "the suspicion")
+    world.wait_for(lambda: said_later().count("1 lock held") >= 3, "three readings")
+    expect("suspicious" not in said_later(), "nothing to suspect yet", said_later())
+    stop_server(world, server, path)
+
+
+def test_a_watch_goes_on_when_the_server_does_not(world):
+    server, path = start_server(world)
+    process, said = watch(world, path, "said")
+    world.wait_for(lambda: "0 locks held" in said(), "a reading")
+    server.terminate()
+    server.wait()
+    world.wait_for(lambda: "still watching" in said(), "the message")
+    seen = said().count("locks held")
+    server, path = start_server(world)
+    world.wait_for(lambda: said().count("locks held") > seen, "another reading")
+    expect(process.poll() is None, "still there")
+    stop_server(world, server, path)
+
+
+def test_a_lease_whose_thread_has_ended_is_suspicious(world):
+    server, path = start_server(world)
+    with socket.socket(socket.AF_UNIX) as client:  # one that says it is this process
+        client.connect(path)
+        host = socket.gethostname()
+        client.sendall(f"CLIENT SETNAME gordian:2a:{os.getpid()}@{host}\r\n".encode())
+        expect(client.recv(64) == b"+OK\r\n", "the name")
+        # The kernel gives no thread so large a number.
+        value = b"Gd\x01\x00" + (1 << 30).to_bytes(4, "little") + (0x2a).to_bytes(8, "little") + bytes(8)
+        key = b"rueidislock:0:left"
+        client.sendall(b"*5\r\n$3\r\nSET\r\n$%d\r\n%s\r\n$24\r\n%s\r\n$2\r\nPX\r\n$5\r\n60000\r\n"
+                       % (len(key), key, value))
+        expect(client.recv(64) == b"+OK\r\n", "the lock")
+        result = look(world, path)
+        expect("suspicious: it is renewed, but the thread that took it has ended" in result.out, "the suspicion", result)
     stop_server(world, server, path)
 
 

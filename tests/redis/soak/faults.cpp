@@ -67,7 +67,8 @@ void Servers::restart(unsigned server) {
   servers_[server]->start();
 }
 
-Fleet::Fleet(SharedBoard& board, unsigned processes) : board_(board) {
+Fleet::Fleet(SharedBoard& board, unsigned processes, std::string role)
+    : board_(board), role_(std::move(role)) {
   for (unsigned process = 0; process < processes; ++process) pids_.push_back(start(process));
 }
 
@@ -84,7 +85,7 @@ pid_t Fleet::start(unsigned process) const {
   const pid_t pid = fork();
   if (pid == 0) {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
-    execl("/proc/self/exe", "redis_soak", "worker", fd.c_str(), number.c_str(), nullptr);
+    execl("/proc/self/exe", "redis_soak", role_.c_str(), fd.c_str(), number.c_str(), nullptr);
     _exit(127);
   }
   return pid;

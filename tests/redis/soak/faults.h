@@ -40,7 +40,8 @@ class Servers {
 // The processes that run the workers.
 class Fleet {
  public:
-  Fleet(SharedBoard& board, unsigned processes);
+  // `role` is what the program is called with, see main.cpp.
+  Fleet(SharedBoard& board, unsigned processes, std::string role = "worker");
   ~Fleet();  // kills those that are left
   Fleet(const Fleet&) = delete;
   Fleet& operator=(const Fleet&) = delete;
@@ -55,6 +56,7 @@ class Fleet {
   pid_t start(unsigned process) const;
 
   SharedBoard& board_;
+  const std::string role_;
   std::vector<pid_t> pids_;
 };
 

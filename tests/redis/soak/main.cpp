@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Many processes take locks of the same servers while things go wrong, and check that no two ever
 // hold one. `tools/soak` is how people call it.
+#include "deadlocks.h"
 #include "faults.h"
 
 #include <chrono>
@@ -20,10 +21,13 @@ using Clock = std::chrono::steady_clock;
 
 constexpr char kUsage[] =
     "redis_soak [--time SECONDS] [--faults all|none|apart] [--topology one|independent]\n"
-    "           [--processes N] [--threads N] [--locks N] [--seed N]\n";
+    "           [--processes N] [--threads N] [--locks N] [--seed N]\n"
+    "redis_soak deadlocks [--runs N]\n"
+    "redis_soak claims [--time SECONDS] [--seed N]\n";
 
 struct Options {
   unsigned time = 600;
+  unsigned runs = 200;
   unsigned processes = 8;
   unsigned threads = 8;
   unsigned locks = 4;
@@ -34,11 +38,10 @@ struct Options {
 
 std::optional<Options> parse(int argc, char** argv) {
   Options options;
-  const std::map<std::string_view, unsigned*> numbers{{"--time", &options.time},
-                                                      {"--processes", &options.processes},
-                                                      {"--threads", &options.threads},
-                                                      {"--locks", &options.locks},
-                                                      {"--seed", &options.seed}};
+  const std::map<std::string_view, unsigned*> numbers{
+      {"--time", &options.time},           {"--runs", &options.runs},
+      {"--processes", &options.processes}, {"--threads", &options.threads},
+      {"--locks", &options.locks},         {"--seed", &options.seed}};
   for (int i = 1; i < argc; i += 2) {
     if (i + 1 == argc) return std::nullopt;
     if (const auto found = numbers.find(argv[i]); found != numbers.end()) {
@@ -132,12 +135,24 @@ int soak_locks(const Options& options) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc == 4 && std::strcmp(argv[1], "worker") == 0)
-    return soak::run_worker(std::atoi(argv[2]), static_cast<unsigned>(std::atoi(argv[3])));
+  const std::string_view role = argc > 1 ? argv[1] : "";
+  if (argc == 4) {  // started by another one of us
+    const int fd = std::atoi(argv[2]);
+    const auto number = static_cast<unsigned>(std::atoi(argv[3]));
+    if (role == "worker") return soak::run_worker(fd, number);
+    if (role == "ring") return soak::run_ring_member(fd, number);
+    if (role == "traffic") return soak::run_traffic(fd, number);
+  }
+  if (role == "deadlocks" || role == "claims") {
+    argv += 1;
+    argc -= 1;
+  }
   const std::optional<Options> options = parse(argc, argv);
   if (!options) {
     std::fputs(kUsage, stderr);
     return 2;
   }
+  if (role == "deadlocks") return soak::make_deadlocks(options->runs);
+  if (role == "claims") return soak::make_traffic(options->time, options->seed);
   return soak_locks(*options);
 }

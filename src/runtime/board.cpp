@@ -115,42 +115,49 @@ void* map_shared(uint64_t size, void* address, int fd) {
 
 namespace {
 
+// A socket, or -errno. Never waits.
+__attribute__((noinline)) long connect_to_judge() {
+  const long channel =
+      raw_call(SYS_socket, AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  if (is_error(channel)) return channel;
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  const size_t length = strnlen(wishes.judge, sizeof address.sun_path - 1);
+  memcpy(address.sun_path + 1, wishes.judge, length);
+  const long connected = raw_call(SYS_connect, channel, reinterpret_cast<long>(&address),
+                                  static_cast<long>(offsetof(sockaddr_un, sun_path) + 1 + length));
+  if (!is_error(connected)) return channel;
+  raw_call(SYS_close, channel);
+  return connected;
+}
+
 // Tells the judge, if there is one, where the board is. Never waits: a judge whose backlog is full
 // finds the board in /proc later.
 // Not inlined: frames of the runtime are small, whatever thread forks.
 __attribute__((noinline)) void send_hello(const BoardHeader& header, void* memory, int memfd,
                                           int recording) {
   if (wishes.judge[0] == '\0') return;
-  const long channel =
-      raw_call(SYS_socket, AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  const long channel = connect_to_judge();
   if (is_error(channel)) return;
-
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  const size_t length = strnlen(wishes.judge, sizeof address.sun_path - 1);
-  memcpy(address.sun_path + 1, wishes.judge, length);
-  const long address_size = static_cast<long>(offsetof(sockaddr_un, sun_path) + 1 + length);
-  if (!is_error(raw_call(SYS_connect, channel, reinterpret_cast<long>(&address), address_size))) {
-    format::Hello hello{format::kBoardMagic, format::kBoardVersion, header.pid,
-                        reinterpret_cast<uint64_t>(memory), header.board_size};
-    iovec part{&hello, sizeof hello};
-    const int files[] = {memfd, recording};
-    const size_t files_size = (recording >= 0 ? 2 : 1) * sizeof(int);
-    alignas(cmsghdr) char control[CMSG_SPACE(sizeof files)] = {};
-    msghdr message{};
-    message.msg_iov = &part;
-    message.msg_iovlen = 1;
-    if (memfd >= 0) {
-      message.msg_control = control;
-      message.msg_controllen = CMSG_SPACE(files_size);
-      cmsghdr* attached = CMSG_FIRSTHDR(&message);
-      attached->cmsg_level = SOL_SOCKET;
-      attached->cmsg_type = SCM_RIGHTS;
-      attached->cmsg_len = CMSG_LEN(files_size);
-      memcpy(CMSG_DATA(attached), files, files_size);
-    }
-    raw_call(SYS_sendmsg, channel, reinterpret_cast<long>(&message), MSG_NOSIGNAL | MSG_DONTWAIT);
+  format::Hello hello{format::kBoardMagic, format::kBoardVersion, header.pid,
+                      reinterpret_cast<uint64_t>(memory), header.board_size};
+  iovec part{&hello, sizeof hello};
+  const int files[] = {memfd, recording};
+  const size_t files_size = (recording >= 0 ? 2 : 1) * sizeof(int);
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof files)] = {};
+  msghdr message{};
+  message.msg_iov = &part;
+  message.msg_iovlen = 1;
+  if (memfd >= 0) {
+    message.msg_control = control;
+    message.msg_controllen = CMSG_SPACE(files_size);
+    cmsghdr* attached = CMSG_FIRSTHDR(&message);
+    attached->cmsg_level = SOL_SOCKET;
+    attached->cmsg_type = SCM_RIGHTS;
+    attached->cmsg_len = CMSG_LEN(files_size);
+    memcpy(CMSG_DATA(attached), files, files_size);
   }
+  raw_call(SYS_sendmsg, channel, reinterpret_cast<long>(&message), MSG_NOSIGNAL | MSG_DONTWAIT);
   raw_call(SYS_close, channel);
 }
 
@@ -281,6 +288,13 @@ void start_in_child() {
 }
 
 }  // namespace
+
+bool judge_listens() {
+  constexpr long kNobodyThere = -111;  // ECONNREFUSED
+  const long channel = connect_to_judge();
+  if (!is_error(channel)) raw_call(SYS_close, channel);
+  return channel != kNobodyThere;
+}
 
 void start() {
   uint32_t state = Never;

@@ -66,6 +66,9 @@ char** first_environment();
 // path of every hook. When it returns, `real` is filled, but hooks may still be disarmed.
 void start();
 
+// While a board is made. False: the judge that the environment named is certainly gone.
+bool judge_listens();
+
 // start() unless done.
 __attribute__((always_inline)) inline void ensure_started() {
   if (__builtin_expect(!is_alive(), 0)) start();

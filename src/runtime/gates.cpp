@@ -20,6 +20,7 @@ constexpr uint64_t kMillisecond = 1'000'000;
 constexpr uint64_t kNap = 20 * kMillisecond;  // between two looks at the judge's beat
 constexpr uint64_t kJudgeIsDead = kSecond;
 constexpr uint64_t kStartLimit = 10 * kSecond;
+constexpr uint64_t kAskForJudge = 100 * kMillisecond;
 constexpr uint32_t kLongestPatience = 60'000;
 
 // Not FUTEX_PRIVATE: the judge is another process.
@@ -117,10 +118,15 @@ void wait_for_judge() {
   __atomic_store_n(&page.started, 1, __ATOMIC_RELEASE);
   ring_for_judge();
   const uint64_t start = now_ns();
+  uint64_t asked = start;
   while (mode_of(page) == SteerMode::Starting) {
     sleep_on(reinterpret_cast<const uint32_t*>(&page.mode),
              static_cast<uint32_t>(SteerMode::Starting), kNap);
-    if (now_ns() - start > kStartLimit) open_all(page);
+    const uint64_t now = now_ns();
+    // It has not taken the board yet, so there is no beat to go by.
+    const bool asks = now - asked > kAskForJudge;
+    if (asks) asked = now;
+    if (now - start > kStartLimit || (asks && !judge_listens())) open_all(page);
   }
 }
 

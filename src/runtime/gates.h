@@ -31,8 +31,8 @@ void ring_for_judge();
 // The new card has passed all gates that an earlier thread stood at.
 void clear_gate(uint32_t card);
 
-// With the modules logged. Waits, at most ten seconds, until the judge has said how the program is
-// steered.
+// With the modules logged. Waits until the judge has said how the program is steered; at most ten
+// seconds, and not for a judge that is gone.
 void wait_for_judge();
 
 }  // namespace gordian::runtime

@@ -6,11 +6,15 @@ tools/confirm-scenarios; here is one of each sort."""
 import os
 import re
 import signal
+import socket
 import sys
+import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 import harness
 from harness import expect
+
+SYS_FUTEX = 202
 
 
 def predict(world, program, *words):
@@ -189,6 +193,30 @@ def test_survives_the_judge(world):
     judge.send_signal(signal.SIGKILL)
     judge.communicate()
     world.wait_for(lambda: not world.processes(), "the program's own end", timeout=60)
+
+
+# A judge that dies before it has taken the board cannot say how to go on: nobody waits for it.
+def test_survives_a_judge_that_dies_first(world):
+    name = f"gordian-test-{os.getpid()}"
+    judge = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    judge.bind("\0" + name)
+    judge.listen()
+    program = world.start([world.kind("mutex/lock_order"), "consistent"],
+                          env={"LD_PRELOAD": world.runtime, "GORDIAN_JUDGE": name, "GORDIAN_STEER": "1"})
+    # Its first message, with the board: from now on it waits.
+    connection, _ = judge.accept()
+    expect(connection.recv(64) != b"", "the board")
+    connection.close()
+    def waits():
+        with open(f"/proc/{program.pid}/syscall", encoding="ascii") as file:
+            return file.read().startswith(f"{SYS_FUTEX} ")
+    world.wait_for(waits, "the program to wait")
+    expect(program.poll() is None, "it waits for a judge that lives")
+    begin = time.monotonic()
+    judge.close()
+    program.communicate()
+    expect(program.returncode == 0, f"its own end, not {program.returncode}")
+    expect(time.monotonic() - begin < 5, f"it waited {time.monotonic() - begin:.1f} s for a dead judge")
 
 
 def test_unsteerable(world):

@@ -35,6 +35,7 @@ TraceIndex::TraceIndex(const Candidates& candidates, const model::TraceSize& siz
       notifications_(size.locks) {
   if (size.threads <= kMaxDenseThreads)
     known_.resize(static_cast<size_t>(size.threads) * size.threads);
+  if (keeps_events_) events_.reserve(size.events);
 }
 
 uint32_t& TraceIndex::known(uint32_t to, uint32_t source) {

@@ -21,9 +21,20 @@ void Replay::read_recorded(const model::TraceSize& size) {
   locks_.resize(size.locks);
   memory_.assign(size.variables, kNone);
   waiters_.resize(size.locks);
+  // Memory that is touched for the first time is what costs most here: as little as will do.
   relies_on_.assign(events_.size(), kNone);
-  wake_of_.assign(events_.size(), kNone);
-  wake_wait_.assign(events_.size(), kNone);
+  std::vector<uint32_t> counts(size.threads);
+  bool has_waits = false;
+  for (const KeptEvent& one : events_) {
+    ++counts[static_cast<uint32_t>(one.event.thread)];
+    has_waits = has_waits || one.event.op == TraceOp::Wait;
+  }
+  for (uint32_t id = 0; id < size.threads; ++id) threads_[id].events.reserve(counts[id]);
+  if (has_waits) {
+    wake_of_.assign(events_.size(), kNone);
+    wake_wait_.assign(events_.size(), kNone);
+    rank_.assign(events_.size(), kNone);
+  }
   std::vector<uint32_t> last_write(size.variables, kNone);
   std::vector<uint32_t> waits(size.threads, kNone);
   for (uint32_t i = 0; i < events_.size(); ++i) {
@@ -42,8 +53,7 @@ void Replay::read_recorded(const model::TraceSize& size) {
       relies_on_[i] = static_cast<uint32_t>(threads_[event.object].events.size());
     threads_[id].events.push_back(i);
   }
-  find_unexplained_wakes();
-  rank_.assign(events_.size(), kNone);
+  if (has_waits) find_unexplained_wakes();
 }
 
 // A thread that nobody notified in time woke by itself, and may do so again.
@@ -75,7 +85,7 @@ bool Replay::is_done(uint32_t event) const {
 }
 
 bool Replay::is_awake(uint32_t event) const {
-  const uint32_t wait = wake_wait_[event];
+  const uint32_t wait = wait_before(event);
   if (wait == kNone) return true;
   const std::vector<Waiter>& waiters = waiters_[events_[wait].event.object];
   return std::any_of(waiters.begin(), waiters.end(),
@@ -125,9 +135,9 @@ std::string Replay::step(uint32_t i) {
     return "the order of a thread is not kept";
   if (thread.fork < i && !is_done(thread.fork)) return "a thread runs before it is created";
   if (!is_awake(i)) return "a thread goes on before it is woken";
-  if (wake_wait_[i] != kNone)
-    std::erase_if(waiters_[events_[wake_wait_[i]].event.object],
-                  [&](const Waiter& waiter) { return waiter.wait == wake_wait_[i]; });
+  if (const uint32_t wait = wait_before(i); wait != kNone)
+    std::erase_if(waiters_[events_[wait].event.object],
+                  [&](const Waiter& waiter) { return waiter.wait == wait; });
   ++thread.next;
   switch (event.op) {
     case TraceOp::Acquire:
@@ -195,7 +205,7 @@ void Replay::clear(std::span<const uint32_t> schedule) {
   }
   std::fill(memory_.begin(), memory_.end(), kNone);
   for (std::vector<Waiter>& waiters : waiters_) waiters.clear();
-  for (uint32_t rank = 0; rank < schedule.size(); ++rank) rank_[schedule[rank]] = rank;
+  for (uint32_t rank = 0; rank < schedule.size(); ++rank) set_rank(schedule[rank], rank);
 }
 
 std::string Replay::check(std::span<const uint32_t> schedule, std::span<const Stop> stops) {
@@ -203,14 +213,14 @@ std::string Replay::check(std::span<const uint32_t> schedule, std::span<const St
     if (event >= events_.size()) return "no such event";
   clear(schedule);
   for (const Stop& stop : stops)
-    if (stop.event != Stop::kAtEnd) rank_[stop.event] = static_cast<uint32_t>(schedule.size());
+    if (stop.event != Stop::kAtEnd) set_rank(stop.event, static_cast<uint32_t>(schedule.size()));
   std::string broken;
   for (size_t i = 0; broken.empty() && i < schedule.size(); ++i) broken = step(schedule[i]);
   for (size_t i = 0; broken.empty() && i < stops.size(); ++i)
     broken = check_stop(stops[i], stops[(i + 1) % stops.size()]);
-  for (const uint32_t event : schedule) rank_[event] = kNone;
+  for (const uint32_t event : schedule) set_rank(event, kNone);
   for (const Stop& stop : stops)
-    if (stop.event != Stop::kAtEnd) rank_[stop.event] = kNone;
+    if (stop.event != Stop::kAtEnd) set_rank(stop.event, kNone);
   return broken;
 }
 

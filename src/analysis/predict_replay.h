@@ -54,6 +54,13 @@ class Replay {
   void read_recorded(const model::TraceSize& size);
   void find_unexplained_wakes();
   void clear(std::span<const uint32_t> schedule);
+  // Of a wake-up; kNone: it is none.
+  [[nodiscard]] uint32_t wait_before(uint32_t event) const {
+    return wake_wait_.empty() ? kNone : wake_wait_[event];
+  }
+  void set_rank(uint32_t event, uint32_t rank) {
+    if (!rank_.empty()) rank_[event] = rank;
+  }
   [[nodiscard]] bool is_awake(uint32_t event) const;
   [[nodiscard]] bool is_done(uint32_t event) const;
   void notify(const model::TraceEvent& event);
@@ -64,13 +71,14 @@ class Replay {
   const std::vector<KeptEvent>& events_;
   bool with_memory_;
   std::vector<uint32_t> relies_on_;  // a read: the write; a wake-up: the wait; a join: the count
+  // Empty where nobody waits on a condition:
   std::vector<uint32_t> wake_of_;    // a wait: its wake-up
   std::vector<uint32_t> wake_wait_;  // a wake-up: its wait
+  std::vector<uint32_t> rank_;       // of a wake-up in this schedule
   std::vector<Thread> threads_;
   std::vector<Lock> locks_;
   std::vector<uint32_t> memory_;
   std::vector<std::vector<Waiter>> waiters_;  // by condition
-  std::vector<uint32_t> rank_;                // of a wake-up in this schedule
 };
 
 }  // namespace gordian::analysis

@@ -5,6 +5,7 @@
 #include "cli/report_head.h"
 #include "report/fingerprint.h"
 #include "watch/confirm.h"
+#include "watch/program_clock.h"
 #include "watch/steer_plan.h"
 
 #include <algorithm>
@@ -40,16 +41,28 @@ report::SteeredAttempt attempt_of(const watch::SteeredRun& run, const std::strin
           .elapsed = run.outcome.elapsed};
 }
 
-// "12 times: no thread came to ...", the commonest first.
+// "runs 1, 3 to 5: no thread came to ...", in the order of the first of each.
 std::string divergences(const std::vector<report::SteeredAttempt>& attempts) {
-  std::map<std::string, size_t> counts;
-  for (const report::SteeredAttempt& attempt : attempts) ++counts[attempt.diverged];
-  std::vector<std::pair<std::string, size_t>> sorted(counts.begin(), counts.end());
-  std::stable_sort(sorted.begin(), sorted.end(),
-                   [](const auto& a, const auto& b) { return a.second > b.second; });
+  std::vector<std::string> reasons;
+  std::map<std::string, std::vector<size_t>> runs;
+  for (size_t i = 0; i < attempts.size(); ++i) {
+    std::vector<size_t>& same = runs[attempts[i].diverged];
+    if (same.empty()) reasons.push_back(attempts[i].diverged);
+    same.push_back(i + 1);
+  }
   std::string text;
-  for (const auto& [why, count] : sorted)
-    text += "  " + count_of(count, "run") + ": " + escape_for_terminal(why) + "\n";
+  for (const std::string& reason : reasons) {
+    const std::vector<size_t>& same = runs[reason];
+    text += same.size() == 1 ? "  run " : "  runs ";
+    for (size_t from = 0; from < same.size();) {
+      size_t to = from;
+      while (to + 1 < same.size() && same[to + 1] == same[to] + 1) ++to;
+      text += (from == 0 ? "" : ", ") + std::to_string(same[from]);
+      if (to > from) text += (to == from + 1 ? ", " : " to ") + std::to_string(same[to]);
+      from = to + 1;
+    }
+    text += ": " + escape_for_terminal(reason) + "\n";
+  }
   return text;
 }
 
@@ -93,7 +106,9 @@ Result<int> confirm_findings(const std::vector<model::Finding>& findings, size_t
       run.limit = options.limit;
       run.steering = watch::Steering{
           .make_strategy = watch::confirming(*plan, seed, options.hold),
-          .patience = std::max(std::chrono::milliseconds(10'000), 5 * options.hold)};
+          // Only if the director, by its clock, has not opened the gate long before.
+          .patience = std::max(std::chrono::milliseconds(10'000),
+                               (watch::ProgramClock::kSlowest + 1) * options.hold)};
       GORDIAN_TRY(watch::SteeredRun done, watch::run_steered(std::move(run), seed));
       attempts.push_back(attempt_of(done, watch::way_of_confirming(seed), number));
       report.attempts.push_back(attempts.back());

@@ -217,6 +217,29 @@ std::optional<ThreadReading> TaskDirectory::read_brief(int tid) const {
   return reading;
 }
 
+std::optional<ScheduleReading> TaskDirectory::read_schedule(int tid) const {
+  char name[32];
+  char buffer[128];
+  std::snprintf(name, sizeof name, "%d/schedstat", tid);
+  std::optional<std::string_view> text = read_short(fd_.get(), name, buffer);
+  uint64_t ran = 0;
+  uint64_t waited = 0;
+  if (!text || !take_number(*text, ran, 10) || !take(*text, " ") || !take_number(*text, waited, 10))
+    return std::nullopt;
+  return ScheduleReading{.ran = std::chrono::nanoseconds(ran),
+                         .waited = std::chrono::nanoseconds(waited)};
+}
+
+char TaskDirectory::read_state(int tid) const {
+  char name[32];
+  char buffer[1024];
+  std::snprintf(name, sizeof name, "%d/stat", tid);
+  const std::optional<std::string_view> text = read_short(fd_.get(), name, buffer);
+  // "tid (name) state ...": the name may contain anything.
+  const size_t end = text ? text->rfind(')') : std::string_view::npos;
+  return end == std::string_view::npos || end + 2 >= text->size() ? '?' : (*text)[end + 2];
+}
+
 std::vector<int> list_threads(int pid) {
   const Result<TaskDirectory> tasks = TaskDirectory::open(pid);
   return tasks ? tasks->list() : std::vector<int>();

@@ -48,6 +48,13 @@ bool is_futex_call(const ThreadReading& reading);
 // The word such a call sleeps on (the first one of futex_waitv is not decoded: nullopt).
 std::optional<uint64_t> futex_address(const ThreadReading& reading);
 
+// What a thread had of processors, up to the last time that it was given or lost one, or the
+// kernel's last tick.
+struct ScheduleReading {
+  std::chrono::nanoseconds ran{0};
+  std::chrono::nanoseconds waited{0};  // ready to run, for a processor
+};
+
 // The threads of one process. Keeps /proc/PID/task open: a reading costs two short reads.
 class TaskDirectory {
  public:
@@ -55,6 +62,9 @@ class TaskDirectory {
   [[nodiscard]] int pid() const { return pid_; }
   [[nodiscard]] std::vector<int> list() const;                     // tids, ascending; empty: gone
   [[nodiscard]] std::optional<ThreadReading> read(int tid) const;  // all fields
+  // nullopt: gone, or a kernel that does not count it.
+  [[nodiscard]] std::optional<ScheduleReading> read_schedule(int tid) const;
+  [[nodiscard]] char read_state(int tid) const;  // as ThreadReading::state; '?': gone
   // Brief, unless it sleeps outside system calls: then it may have ended.
   [[nodiscard]] std::optional<ThreadReading> read_brief(int tid) const;
 

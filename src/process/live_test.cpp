@@ -86,6 +86,21 @@ TEST(Live, TheProcessorTimeOfARunningProcessDoesNotStandStill) {
   EXPECT_GT(read_processor_time(getpid()), first);
 }
 
+TEST(Live, AThreadOfTheDirectoryShowsItsStateWhateverItsName) {
+  const BlockedChild child(wait_for_ever);
+  const Result<TaskDirectory> others = TaskDirectory::open(child.pid());
+  const Result<TaskDirectory> own = TaskDirectory::open(getpid());
+  ASSERT_TRUE(others && own);
+  const auto schedule = others->read_schedule(child.pid());
+
+  EXPECT_EQ(others->read_state(child.pid()), 'S');
+  EXPECT_EQ(own->read_state(getpid()), 'R');
+  EXPECT_EQ(others->read_state(1 << 30), '?');
+  ASSERT_TRUE(schedule);
+  EXPECT_GT(schedule->ran.count(), 0);
+  EXPECT_EQ(others->read_schedule(child.pid())->ran, schedule->ran);
+}
+
 TEST(Live, WhatHasGoneIsAbsent) {
   int gone = 0;
   {

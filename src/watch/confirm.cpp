@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "watch/confirm.h"
 
+#include "watch/role_watch.h"
 #include "watch/scheduler.h"
 
 #include <array>
+#include <map>
 #include <utility>
+#include <vector>
 
 namespace gordian::watch {
 namespace {
@@ -28,11 +31,61 @@ class Witness final : public Audience {
   std::optional<model::Finding> deadlock;
 };
 
+constexpr uint32_t kDepth = 3;  // of the priorities' changes
+
+// What the seeds of confirming take turns in.
+enum class Way : uint8_t { HoldAll, HoldOneOfEach, Scheduled };
+Way way_of(uint64_t seed) { return static_cast<Way>(seed % 3); }
+// The how-manieth scheduled run: these take turns too.
+uint64_t scheduled_seed(uint64_t seed) { return seed / 3; }
+
 // Seeds that follow one another take turns.
 constexpr std::array<Draw, 3> kDraws{Draw::Targeted, Draw::Pct, Draw::Pos};
 Draw draw_of(uint64_t seed) { return kDraws[seed % kDraws.size()]; }
 
-bool is_directed(uint64_t seed) { return seed % 3 == 0; }
+// A run by priorities, and what of the plan came about in it.
+class ScheduledRun final : public Strategy {
+ public:
+  ScheduledRun(const SteerPlan& plan, const Scheduler::Options& options)
+      : scheduler_(options), roles_(plan) {}
+
+  [[nodiscard]] bool stops_everywhere() const override { return scheduler_.stops_everywhere(); }
+  [[nodiscard]] std::vector<CodePlace> places() const override { return roles_.places(); }
+  void on_addresses(const std::vector<uint64_t>& sites) override { roles_.set_addresses(sites); }
+
+  Decision decide(std::span<const SteeredThread> threads, SteerClock::time_point now) override {
+    std::vector<std::vector<size_t>> stage;
+    for (const SteeredThread& thread : threads) {
+      if (thread.where != Whereabouts::AtGate || thread.phase != format::GatePhase::Request)
+        continue;
+      Stop& stop = stops_[thread.uid];
+      if (stop.arrival != thread.arrival) stop = {thread.arrival, roles_.arrive(thread)};
+      if (!stop.roles.empty()) stage.push_back(stop.roles);
+    }
+    roles_.stand(stage);
+    return scheduler_.decide(threads, now);
+  }
+
+  [[nodiscard]] SteerAccount account() const override {
+    SteerAccount account = scheduler_.account();
+    account.diverged = roles_.divergence();
+    return account;
+  }
+
+ private:
+  struct Stop {
+    uint32_t arrival = 0;
+    std::vector<size_t> roles = {};
+  };
+
+  Scheduler scheduler_;
+  RoleWatch roles_;
+  std::map<uint32_t, Stop> stops_;  // by uid: the last
+};
+
+Scheduler::Options scheduled(uint64_t seed, uint32_t depth) {
+  return {.seed = seed, .draw = draw_of(seed), .depth = depth};
+}
 
 std::string draw_words(Draw draw) {
   switch (draw) {
@@ -50,8 +103,7 @@ std::string draw_words(Draw draw) {
 
 std::function<std::unique_ptr<Strategy>()> exploring(uint64_t seed, uint32_t depth) {
   return [seed, depth]() -> std::unique_ptr<Strategy> {
-    return std::make_unique<Scheduler>(
-        Scheduler::Options{.seed = seed, .draw = draw_of(seed), .depth = depth});
+    return std::make_unique<Scheduler>(scheduled(seed, depth));
   };
 }
 
@@ -59,16 +111,33 @@ std::string way_of_exploring(uint64_t seed) { return draw_words(draw_of(seed)); 
 
 std::function<std::unique_ptr<Strategy>()> confirming(const SteerPlan& plan, uint64_t seed,
                                                       milliseconds patience) {
-  if (!is_directed(seed)) return exploring(seed - 1, 3);
+  if (way_of(seed) == Way::Scheduled) {
+    return [plan, seed]() -> std::unique_ptr<Strategy> {
+      return std::make_unique<ScheduledRun>(plan, scheduled(scheduled_seed(seed), kDepth));
+    };
+  }
   return [plan, seed, patience]() -> std::unique_ptr<Strategy> {
-    return std::make_unique<Director>(plan, Director::Options{.seed = seed, .patience = patience});
+    // The first of each way lets nobody by.
+    return std::make_unique<Director>(
+        plan, Director::Options{.seed = seed / 3,
+                                .one_of_each = way_of(seed) == Way::HoldOneOfEach,
+                                .patience = patience});
   };
 }
 
 std::string way_of_confirming(uint64_t seed) {
-  if (!is_directed(seed)) return way_of_exploring(seed - 1);
-  return seed == 0 ? "every thread of it held before its last request"
-                   : "threads of it held before their last request, some let by";
+  std::string way;
+  switch (way_of(seed)) {
+    case Way::Scheduled:
+      return way_of_exploring(scheduled_seed(seed));
+    case Way::HoldAll:
+      way = "every thread of it held before its last request";
+      break;
+    case Way::HoldOneOfEach:
+      way = "one thread for each part of it held before its last request";
+      break;
+  }
+  return seed / 3 == 0 ? way : way + ", some let by";
 }
 
 Result<SteeredRun> run_steered(RunOptions options, uint64_t seed) {

@@ -2,8 +2,9 @@
 // Runs a program again and again, steered, until a predicted deadlock really happens.
 //
 // The first attempt holds each thread of the finding before its last request. If that does not come
-// about, further attempts let some comers pass first, or draw priorities for all threads at every
-// synchronisation point. An attempt is its seed: the same seed does the same again.
+// about, further attempts hold one for each part alone, let some comers pass first, or draw
+// priorities for all threads at every synchronisation point. An attempt is its seed: the same seed
+// does the same again.
 #pragma once
 
 #include "base/result.h"

@@ -2,11 +2,16 @@
 #include "watch/director.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace gordian::watch {
 namespace {
 
 using std::chrono::microseconds;
+using std::chrono::milliseconds;
+
+constexpr uint32_t kMostImpatient = 4;    // a sixteenth of the patience
+constexpr uint32_t kMostPassing = 1'000;  // for whom others wait longer
 
 // In glibc a thread's pthread_t is the address of its descriptor.
 bool is_join_of(const SteeredThread& from, const SteeredThread& to) {
@@ -34,32 +39,7 @@ bool is_signal(format::Kind kind) {
 }  // namespace
 
 Director::Director(SteerPlan plan, Options options)
-    : plan_(std::move(plan)), options_(options), came_(plan_.roles.size()) {}
-
-std::optional<std::vector<CodePlace>> Director::places() const {
-  std::vector<CodePlace> places;
-  for (const SteerRole& role : plan_.roles) {
-    places.push_back(role.request);
-    places.insert(places.end(), role.holds.begin(), role.holds.end());
-  }
-  return places;
-}
-
-std::vector<size_t> Director::roles_of(const SteeredThread& thread) const {
-  std::vector<size_t> roles;
-  size_t at = 0;
-  for (size_t role = 0; role < plan_.roles.size(); ++role) {
-    const size_t holds = plan_.roles[role].holds.size();
-    bool plays = at < sites_.size() && sites_[at] != 0 && sites_[at] == thread.site;
-    for (size_t i = 1; plays && i <= holds; ++i) {
-      plays = std::any_of(thread.holds.begin(), thread.holds.end(),
-                          [&](const SteeredHold& hold) { return hold.site == sites_[at + i]; });
-    }
-    if (plays) roles.push_back(role);
-    at += 1 + holds;
-  }
-  return roles;
-}
+    : roles_(std::move(plan)), options_(options), in_vain_(roles_.role_count()) {}
 
 bool Director::leads_to(const SteeredThread& from, const SteeredThread& to) const {
   if (is_signal(from.kind)) return true;
@@ -72,7 +52,7 @@ bool Director::leads_to(const SteeredThread& from, const SteeredThread& to) cons
 // Finds an actor for each role, all different, so that each leads to the next.
 bool Director::close(std::span<const SteeredThread> threads,
                      std::vector<const SteeredThread*>& cast) const {
-  if (cast.size() == plan_.roles.size()) return leads_to(*cast.back(), *cast.front());
+  if (cast.size() == roles_.role_count()) return leads_to(*cast.back(), *cast.front());
   for (const SteeredThread& thread : threads) {
     const auto stay = stays_.find(thread.uid);
     if (stay == stays_.end() || thread.where != Whereabouts::AtGate) continue;
@@ -91,8 +71,50 @@ bool Director::close(std::span<const SteeredThread> threads,
 bool Director::is_let_by(const SteeredThread& thread, size_t role) const {
   if (options_.seed == 0) return false;
   const uint64_t skip = mix(options_.seed, role, 1) % 4;
-  if (came_[role] <= skip) return true;
+  if (roles_.came(role) <= skip) return true;
   return mix(options_.seed, thread.uid, thread.arrival, 2) % 4 == 0;
+}
+
+bool Director::is_one_more(std::span<const SteeredThread> threads, const SteeredThread& thread,
+                           const std::vector<size_t>& roles) const {
+  if (!options_.one_of_each) return false;
+  return std::any_of(threads.begin(), threads.end(), [&](const SteeredThread& other) {
+    const auto stay = stays_.find(other.uid);
+    return stay != stays_.end() && stay->second.roles == roles && other.address == thread.address;
+  });
+}
+
+std::vector<uint32_t> Director::waiting_for(std::span<const SteeredThread> threads,
+                                            const SteeredThread& thread) const {
+  const size_t count = roles_.role_count();
+  const auto plays = [&](const SteeredThread& other, size_t role) {
+    const auto stay = stays_.find(other.uid);
+    return stay != stays_.end() && other.uid != thread.uid &&
+           std::count(stay->second.roles.begin(), stay->second.roles.end(), role) > 0;
+  };
+  std::vector<uint32_t> waiting;
+  for (const size_t role : stays_.at(thread.uid).roles) {
+    bool has_next = false;
+    bool leads_on = false;
+    std::vector<uint32_t> before;
+    for (const SteeredThread& other : threads) {
+      if (plays(other, (role + 1) % count)) {
+        has_next = true;
+        leads_on = leads_on || leads_to(thread, other);
+      }
+      if (plays(other, (role + count - 1) % count) && leads_to(other, thread))
+        before.push_back(other.uid);
+    }
+    if (leads_on) return {};
+    if (has_next) waiting.insert(waiting.end(), before.begin(), before.end());
+  }
+  return waiting;
+}
+
+milliseconds Director::patience_with(const Stay& stay) const {
+  uint32_t vain = 0;
+  for (const size_t role : stay.roles) vain = std::max(vain, in_vain_[role]);
+  return options_.patience / (1 << std::min(vain, kMostImpatient));
 }
 
 Decision Director::decide(std::span<const SteeredThread> threads, SteerClock::time_point now) {
@@ -106,9 +128,8 @@ Decision Director::decide(std::span<const SteeredThread> threads, SteerClock::ti
   for (const SteeredThread& thread : threads) {
     if (thread.where != Whereabouts::AtGate || stays_.contains(thread.uid)) continue;
     arrivals_ += 1;
-    std::vector<size_t> roles = roles_of(thread);
-    if (!roles.empty()) came_[roles.front()] += 1;
-    if (roles.empty() || is_let_by(thread, roles.front())) {
+    std::vector<size_t> roles = roles_.arrive(thread);
+    if (roles.empty() || is_let_by(thread, roles.front()) || is_one_more(threads, thread, roles)) {
       decision.open.push_back(thread.card);
       continue;
     }
@@ -117,9 +138,9 @@ Decision Director::decide(std::span<const SteeredThread> threads, SteerClock::ti
   }
   if (stays_.empty()) return decision;
 
-  std::set<size_t> stage;
-  for (const auto& [uid, stay] : stays_) stage.insert(stay.roles.begin(), stay.roles.end());
-  if (stage.size() > together_.size()) together_ = stage;
+  std::vector<std::vector<size_t>> stage;
+  for (const auto& [uid, stay] : stays_) stage.push_back(stay.roles);
+  roles_.stand(stage);
 
   const auto release = [&](const SteeredThread& thread) {
     decision.open.push_back(thread.card);
@@ -133,6 +154,19 @@ Decision Director::decide(std::span<const SteeredThread> threads, SteerClock::ti
     return decision;
   }
 
+  for (const SteeredThread& thread : threads) {
+    const auto stay = stays_.find(thread.uid);
+    if (stay == stays_.end() || now - stay->second.since < options_.passing) continue;
+    const std::vector<uint32_t> waiting = waiting_for(threads, thread);
+    if (waiting.empty()) continue;
+    // They wait for more than the clock.
+    if (++passed_ < kMostPassing) {
+      for (const uint32_t uid : waiting) stays_.at(uid).since = now;
+    }
+    release(thread);
+    moved_ = now;
+  }
+
   bool others_wait = true;
   for (const SteeredThread& thread : threads) {
     if (stays_.contains(thread.uid)) continue;
@@ -141,18 +175,25 @@ Decision Director::decide(std::span<const SteeredThread> threads, SteerClock::ti
     moves = thread.moves;
     others_wait = others_wait && thread.where == Whereabouts::Waiting;
   }
-  const SteeredThread* longest = nullptr;
+  const SteeredThread* first = nullptr;
+  SteerClock::time_point end{};
   for (const SteeredThread& thread : threads) {
     const auto stay = stays_.find(thread.uid);
     if (stay == stays_.end()) continue;
-    if (longest == nullptr || stay->second.since < stays_[longest->uid].since) longest = &thread;
+    const SteerClock::time_point own = stay->second.since + patience_with(stay->second);
+    if (first != nullptr && own >= end) continue;
+    first = &thread;
+    end = own;
   }
-  if (longest != nullptr) {
-    const bool late = now - stays_[longest->uid].since > options_.patience;
+  if (first != nullptr) {
+    const bool late = now > end;
     const bool stuck = others_wait && now - moved_ > options_.grace;
     if (late || stuck) {
       (late ? released_late_ : released_stuck_) += 1;
-      release(*longest);
+      if (late) {
+        for (const size_t role : stays_[first->uid].roles) in_vain_[role] += 1;
+      }
+      release(*first);
       moved_ = now;
     }
   }
@@ -169,15 +210,7 @@ SteerAccount Director::account() const {
     account.diverged = "all of its threads stood before their last request, and went on";
     return account;
   }
-  for (size_t role = 0; role < came_.size(); ++role) {
-    if (came_[role] > 0 || together_.contains(role)) continue;
-    const SteerRole& missing = plan_.roles[role];
-    account.diverged =
-        "no thread came to " + missing.request.words +
-        (missing.holds.empty() ? "" : " with what \"" + missing.thread + "\" holds there");
-    return account;
-  }
-  account.diverged = "its threads never stood there at the same time";
+  account.diverged = roles_.divergence();
   if (released_stuck_ > 0)
     account.diverged += "; nobody else could go on while one was held";
   else if (released_late_ > 0)

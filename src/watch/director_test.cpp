@@ -114,6 +114,46 @@ TEST(Director, LetsGoWhoWasHeldTooLong) {
   EXPECT_EQ(decision.open, (std::vector<uint32_t>{0}));
 }
 
+TEST(Director, IsLessPatientWithWhoCameInVain) {
+  Director director = directed();
+  SteeredThread again = left(1);
+  const std::vector<SteeredThread> first{again, elsewhere(2, Whereabouts::Running)};
+  director.decide(first, kBegin);
+  ASSERT_EQ(director.decide(first, kBegin + milliseconds(2100)).open.size(), 1U);
+  again.arrival = 2;
+  const std::vector<SteeredThread> second{again, elsewhere(2, Whereabouts::Running)};
+  director.decide(second, kBegin + milliseconds(2200));
+
+  EXPECT_TRUE(director.decide(second, kBegin + milliseconds(3100)).open.empty());
+  EXPECT_EQ(director.decide(second, kBegin + milliseconds(3300)).open.size(), 1U);
+}
+
+// Left waits for the garden, which right holds; but right asks for the cellar first.
+TEST(Director, LetsPassWhoIsOnItsWay) {
+  Director director = directed();
+  SteeredThread passing = right(2);
+  passing.address = kCellar;
+  const std::vector<SteeredThread> threads{left(1), passing};
+  EXPECT_TRUE(director.decide(threads, kBegin).open.empty());
+
+  EXPECT_EQ(director.decide(threads, kBegin + milliseconds(10)).open, (std::vector<uint32_t>{1}));
+
+  SteeredThread arrived = right(2);
+  arrived.arrival = 2;
+  const std::vector<SteeredThread> both{left(1), arrived};
+  EXPECT_EQ(director.decide(both, kBegin + milliseconds(15)).open, (std::vector<uint32_t>{0, 1}));
+}
+
+TEST(Director, HoldsOneOfEachIfThatIsItsWay) {
+  Director all = directed();
+  Director one(crossing(), {.one_of_each = true});
+  one.on_addresses({kLeftWants, kLeftHolds, kRightWants, kRightHolds});
+  const std::vector<SteeredThread> threads{left(1), left(2)};
+
+  EXPECT_TRUE(all.decide(threads, kBegin).open.empty());
+  EXPECT_EQ(one.decide(threads, kBegin).open, (std::vector<uint32_t>{1}));
+}
+
 TEST(Director, ClosesACircleThroughAJoin) {
   Director director({.roles = {{.thread = "stopper",
                                 .request = {.offset = kLeftWants},

@@ -44,9 +44,7 @@ class Scheduler final : public Strategy {
   };
   explicit Scheduler(const Options& options);
 
-  [[nodiscard]] std::optional<std::vector<CodePlace>> places() const override {
-    return std::nullopt;
-  }
+  [[nodiscard]] bool stops_everywhere() const override { return true; }
   Decision decide(std::span<const SteeredThread> threads, SteerClock::time_point now) override;
   [[nodiscard]] SteerAccount account() const override { return account_; }
 

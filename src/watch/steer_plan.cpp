@@ -43,7 +43,9 @@ bool shows_on_card(const model::Finding& finding, const model::FindingHold& hold
 
 Result<SteerPlan> plan_of(const model::Finding& finding) {
   SteerPlan plan;
+  size_t number = 0;
   for (const model::FindingThread& thread : finding.threads) {
+    ++number;
     if (thread.role != model::Role::Knot) continue;
     if (!thread.wants) return Error("thread \"" + thread.name + "\" waits for nothing in it");
     const std::optional<CodePlace> request = place_of(thread.wants->stack, thread.wants->site);
@@ -51,7 +53,10 @@ Result<SteerPlan> plan_of(const model::Finding& finding) {
       return Error("it does not say in which module thread \"" + thread.name + "\" asks",
                    "findings of gordian run --json say it, those of traces do not");
     }
-    SteerRole role{.thread = thread.name, .request = *request};
+    // As reports call one without a name.
+    SteerRole role{
+        .thread = thread.name.empty() ? "T" + std::to_string(number) : "\"" + thread.name + "\"",
+        .request = *request};
     for (const model::FindingHold& hold : thread.holds) {
       if (!shows_on_card(finding, hold)) continue;
       const std::optional<CodePlace> place = place_of(hold.stack, hold.site);

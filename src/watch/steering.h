@@ -80,8 +80,10 @@ struct SteerAccount {
 class Strategy {
  public:
   virtual ~Strategy() = default;
-  // Where threads stop: everywhere, or where they come from these places.
-  [[nodiscard]] virtual std::optional<std::vector<CodePlace>> places() const = 0;
+  // Do threads stop at every synchronisation point, or only where they ask from places()?
+  [[nodiscard]] virtual bool stops_everywhere() const = 0;
+  // What on_addresses() is to tell the addresses of.
+  [[nodiscard]] virtual std::vector<CodePlace> places() const { return {}; }
   // The same places as addresses in this process, in the order of places(); 0: not loaded (yet).
   virtual void on_addresses(const std::vector<uint64_t>& /*sites*/) {}
   virtual Decision decide(std::span<const SteeredThread> threads, SteerClock::time_point now) = 0;

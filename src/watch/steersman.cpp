@@ -227,21 +227,20 @@ void Steersman::wait_for_start() {
 
 void Steersman::loop() {
   wait_for_start();
-  const std::optional<std::vector<CodePlace>> places = strategy_->places();
-  if (places) {
-    places_ = *places;
-    sites_.assign(places_.size(), 0);
-    find_sites();
-  }
+  places_ = strategy_->places();
+  sites_.assign(places_.size(), 0);
+  if (!places_.empty()) find_sites();
+  const bool everywhere = strategy_->stops_everywhere();
   store(mode_word(page()),
-        static_cast<uint32_t>(places ? format::SteerMode::Listed : format::SteerMode::All));
+        static_cast<uint32_t>(everywhere ? format::SteerMode::All : format::SteerMode::Listed));
   wake(reinterpret_cast<uint32_t*>(&mode_word(page())));
   while (!stop_) {
     store(page().beat, load(page().beat) + 1);
     const uint32_t rung = load(page().doorbell);
-    if (places) find_sites();
+    if (!places_.empty()) find_sites();
     const SteerClock::time_point now = SteerClock::now();
-    const Decision decision = strategy_->decide(look(now), now);
+    // A schedule is played by the clock on the wall; who is held waits for what the program can do.
+    const Decision decision = strategy_->decide(look(now), everywhere ? now : clock_.now());
     if (decision.let_go ||
         load(mode_word(page())) == static_cast<uint32_t>(format::SteerMode::Open))
       break;

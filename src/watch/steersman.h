@@ -8,6 +8,7 @@
 #include "base/file.h"
 #include "base/result.h"
 #include "trace/board_reader.h"
+#include "watch/program_clock.h"
 #include "watch/steering.h"
 
 #include <atomic>
@@ -40,7 +41,7 @@ class Steersman {
 
  private:
   Steersman(int pid, std::string exe, std::unique_ptr<Strategy> strategy)
-      : pid_(pid), exe_(std::move(exe)), strategy_(std::move(strategy)) {}
+      : pid_(pid), exe_(std::move(exe)), strategy_(std::move(strategy)), clock_(pid) {}
 
   struct GateRegion {  // our own mapping, the only one we write to
     GateRegion(std::byte* bytes, uint64_t size) : bytes(bytes), size(size) {}
@@ -75,6 +76,7 @@ class Steersman {
   int pid_;
   std::string exe_;
   std::unique_ptr<Strategy> strategy_;
+  ProgramClock clock_;
   std::unique_ptr<GateRegion> region_;
   std::unique_ptr<trace::BoardReader> board_;
   std::vector<CodePlace> places_;

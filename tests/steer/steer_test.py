@@ -134,6 +134,9 @@ def test_not_reproduced(world):
                              options=("--tries=4", "--hold=200ms"))
     expect(result.status == 0 and report["findings"] == [], "nothing confirmed", result)
     expect("was not reproduced in 4 runs" in result.err, "the last word", result)
+    # Each run is accounted for there, by where it left the plan.
+    said = re.findall(r"^  runs? ([0-9, to]+): .* came ", result.err, re.MULTILINE)
+    expect(said and {"1", "4"} <= set(re.findall(r"\d", " ".join(said))), "where they diverged", result)
     expect(len(report["attempts"]) == 4, "four attempts", result)
     expect(all(a["diverged"] and not a["confirmed"] for a in report["attempts"]), "why", result)
 

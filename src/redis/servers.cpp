@@ -24,7 +24,7 @@ Servers::Servers(EventLoop& loop, const client_options& options, std::vector<Add
                            .tracking = options.tracking,
                            .no_loop = options.no_loop,
                            .name = connection_name};
-  const Node::Events events{.changed = changed,
+  const Node::Events events{.changed = std::move(changed),
                             .settled = [this](Node&, bool reachable) { settled(reachable); }};
   if (options.kind == topology::sentinel) {
     node_options.only_master = true;
@@ -70,6 +70,7 @@ void Servers::add_master_of_sentinels(std::vector<Address> sentinels,
 void Servers::make_cluster(const std::vector<Address>& seeds, const NodeOptions& node_options,
                            const Node::Events& events) {
   std::vector<ServerPlace> places;
+  places.reserve(seeds.size());
   for (const Address& seed : seeds) places.push_back({seed.host, seed.port});
   const auto make_node = [this, node_options, events, like = seeds.front()](const ServerPlace& at) {
     Address address = like;

@@ -122,7 +122,7 @@ TEST_F(Clustered, ALockIsFoundWhileItsSlotMoves) {
     seen.wait(false);
     EXPECT_TRUE(held.valid());
   });
-  wait_until([&] { return to.number_of_errors("TRYAGAIN") > 0; });
+  wait_until([&] { return from.number_of_errors("TRYAGAIN") > 0; });
   EXPECT_FALSE(has_it);
   from.run({"MIGRATE", "127.0.0.1", to.port_text(), counter, "0", "1000"});
   for (RedisServer* const server : {&to, &from})

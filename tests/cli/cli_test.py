@@ -389,7 +389,7 @@ def test_log(world):
 
 def test_the_longest_wait_is_that_of_the_deadlock(world):
     result = cycle(world)
-    stopped = re.search(r"stopped (\d+) ms ago", result.err)
+    stopped = re.search(r"stopped (\d+) ms\s+ago", result.err)
     longest = re.search(r"longest wait (\d+) ms", result.err)
     expect(stopped and longest and int(longest[1]) >= int(stopped[1]), "as the report says", result)
 

@@ -8,8 +8,6 @@ using namespace gordian::memory;  // NOLINT(google-build-using-namespace): a fil
 
 namespace {
 
-uint64_t number(const void* address) { return reinterpret_cast<uint64_t>(address); }
-
 // It may lie in two granules.
 __attribute__((always_inline)) inline void read_anywhere(const void* address, uint32_t size) {
   on_read(number(address));

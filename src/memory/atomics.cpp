@@ -13,8 +13,6 @@ namespace {
 
 enum : int { kRelaxed, kConsume, kAcquire, kRelease, kAcqRel, kSeqCst };
 
-uint64_t number(const volatile void* address) { return reinterpret_cast<uint64_t>(address); }
-
 template <typename Value>
 void on_write_of(const volatile Value* at) {
   on_write(number(at));

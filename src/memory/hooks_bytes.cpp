@@ -15,8 +15,6 @@ using namespace gordian::memory;  // NOLINT(google-build-using-namespace): a fil
 
 namespace {
 
-uint64_t number(const void* address) { return reinterpret_cast<uint64_t>(address); }
-
 GORDIAN_REAL(memcpy);
 GORDIAN_REAL(memmove);
 GORDIAN_REAL(memset);

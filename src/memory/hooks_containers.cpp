@@ -25,8 +25,6 @@ struct ListNode {
 
 constexpr int kDeepest = 128;  // more than a tree of all addresses has
 
-uint64_t number(const void* address) { return reinterpret_cast<uint64_t>(address); }
-
 void write_node(const TreeNode* node) {
   if (node != nullptr) on_write_range(number(node), sizeof *node);
 }

@@ -33,8 +33,6 @@ namespace {
 alignas(8) constinit uint64_t outside = 0;
 constinit bool has_other_output = false;  // descriptor 1 or 2 is another file now
 
-uint64_t number(const void* address) { return reinterpret_cast<uint64_t>(address); }
-
 void tell_outside() { on_write(number(&outside)); }
 void hear_outside() { on_was_read(number(&outside)); }
 

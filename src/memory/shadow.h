@@ -32,6 +32,8 @@ struct Shadow {
 };
 extern Shadow shadow __attribute__((visibility("hidden")));
 
+inline uint64_t number(const volatile void* address) { return reinterpret_cast<uint64_t>(address); }
+
 inline Cell* cell_of(uint64_t address) {
   return reinterpret_cast<Cell*>(shadow.base + (address & shadow.mask));
 }

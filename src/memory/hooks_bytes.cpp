@@ -90,19 +90,14 @@ GORDIAN_HOOK void* __tsan_memset(void* to, int byte, size_t size) { return memse
 // ---- strings
 
 // The loader is done before any of these can be called.
-#define GORDIAN_STRING(type, hook, symbol, parameters)                   \
-  namespace {                                                            \
-  using hook##_function = type parameters;                               \
-  constinit hook##_function* real_##hook = nullptr;                      \
-  __attribute__((constructor)) void find_##hook() {                      \
-    real_##hook = reinterpret_cast<hook##_function*>(find_next(symbol)); \
-  }                                                                      \
-  [[maybe_unused]] hook##_function* find_real_##hook() {                 \
-    if (real_##hook == nullptr) find_##hook();                           \
-    return real_##hook;                                                  \
-  }                                                                      \
-  }                                                                      \
-  GORDIAN_HOOK type hook parameters asm(symbol);                         \
+#define GORDIAN_STRING(type, hook, symbol, parameters)   \
+  GORDIAN_HOOK_AS(type, hook, symbol, parameters);       \
+  namespace {                                            \
+  [[maybe_unused]] hook##_function* find_real_##hook() { \
+    if (real_##hook == nullptr) find_##hook();           \
+    return real_##hook;                                  \
+  }                                                      \
+  }                                                      \
   GORDIAN_HOOK type hook parameters
 
 GORDIAN_STRING(size_t, length_of, "strlen", (const char* text)) {

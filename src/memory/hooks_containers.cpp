@@ -59,15 +59,8 @@ void write_links(ListNode* node) {
 }  // namespace
 
 // The names are those of libstdc++; HOOK is ours.
-#define GORDIAN_CONTAINER(type, hook, symbol, parameters)                \
-  namespace {                                                            \
-  using hook##_function = type parameters;                               \
-  constinit hook##_function* real_##hook = nullptr;                      \
-  __attribute__((constructor)) void find_##hook() {                      \
-    real_##hook = reinterpret_cast<hook##_function*>(find_next(symbol)); \
-  }                                                                      \
-  }                                                                      \
-  GORDIAN_HOOK type hook parameters asm(symbol);                         \
+#define GORDIAN_CONTAINER(type, hook, symbol, parameters) \
+  GORDIAN_HOOK_AS(type, hook, symbol, parameters);        \
   GORDIAN_HOOK type hook parameters
 
 GORDIAN_CONTAINER(void, tree_insert,

@@ -174,14 +174,7 @@ GORDIAN_OUTSIDE(int, getc, (FILE * file), (file), GORDIAN_NOTHING, hear_outside(
 // The same for a symbol whose declaration is in the way: an argument list that varies, a body in a
 // header, the name of a structure.
 #define GORDIAN_OUTSIDE_AS(type, hook, symbol, parameters, arguments, before, after) \
-  namespace {                                                                        \
-  using hook##_function = type parameters;                                           \
-  constinit hook##_function* real_##hook = nullptr;                                  \
-  __attribute__((constructor)) void find_##hook() {                                  \
-    real_##hook = reinterpret_cast<hook##_function*>(find_next(symbol));             \
-  }                                                                                  \
-  }                                                                                  \
-  GORDIAN_HOOK type hook parameters asm(symbol);                                     \
+  GORDIAN_HOOK_AS(type, hook, symbol, parameters);                                   \
   GORDIAN_HOOK type hook parameters {                                                \
     if (real_##hook == nullptr) find_##hook();                                       \
     before;                                                                          \

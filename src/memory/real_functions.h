@@ -18,6 +18,19 @@ inline void* find_next(const char* name) {
 
 }  // namespace gordian::memory
 
+// As GORDIAN_REAL and GORDIAN_FIND together, and the hook's declaration, for a symbol whose own
+// declaration is in the way: an argument list that varies, a body in a header, the name of a
+// structure. HOOK is our name for it; find_HOOK() is the constructor.
+#define GORDIAN_HOOK_AS(type, hook, symbol, parameters)                                     \
+  namespace {                                                                               \
+  using hook##_function = type parameters;                                                  \
+  constinit hook##_function* real_##hook = nullptr;                                         \
+  __attribute__((constructor)) void find_##hook() {                                         \
+    real_##hook = reinterpret_cast<hook##_function*>(::gordian::memory::find_next(symbol)); \
+  }                                                                                         \
+  }                                                                                         \
+  GORDIAN_HOOK type hook parameters asm(symbol)
+
 // real_NAME: the function of libc that a hook of the same name stands in front of. Null until
 // GORDIAN_FIND(NAME), which a constructor does.
 #define GORDIAN_REAL(name) constinit decltype(&::name) real_##name = nullptr

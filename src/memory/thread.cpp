@@ -63,7 +63,9 @@ void settle(Thread& thread, void* ring, format::TellReadFrom teller, uint32_t ro
   thread.range_begin = thread.range_end = 0;
 }
 
-void settle_for_event(void* thread, void* ring, format::TellReadFrom teller) {
+// With the reads of the thread looked up, if it is the calling one and not in the middle of it.
+template <typename Action>
+void settle_and(void* thread, void* ring, format::TellReadFrom teller, Action then) {
   Thread& own = *static_cast<Thread*>(thread);
   if (&own != &self) return;
   const uint32_t room = own.room;
@@ -73,7 +75,12 @@ void settle_for_event(void* thread, void* ring, format::TellReadFrom teller) {
   }
   own.room = 0;
   settle(own, ring, teller, room);
+  then(own);
   own.room = kFull;
+}
+
+void settle_for_event(void* thread, void* ring, format::TellReadFrom teller) {
+  settle_and(thread, ring, teller, [](Thread&) {});
 }
 
 // First the order, which begins a new segment of the thread, then the cell: whoever finds the
@@ -91,17 +98,7 @@ void take(Thread& thread, Cell* cell, void* ring, format::TellReadFrom teller) {
 }
 
 void write_for_event(void* thread, void* ring, format::TellReadFrom teller, uint64_t address) {
-  Thread& own = *static_cast<Thread*>(thread);
-  if (&own != &self) return;
-  const uint32_t room = own.room;
-  if (room == 0) {
-    if (own.stage == Stage::On) gordian_memory_missed(format::kMemoryNested);
-    return;
-  }
-  own.room = 0;
-  settle(own, ring, teller, room);
-  take(own, cell_of(address), ring, teller);
-  own.room = kFull;
+  settle_and(thread, ring, teller, [=](Thread& own) { take(own, cell_of(address), ring, teller); });
 }
 
 void forget_thread(void* thread) {

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "redis/address.h"
 
+#include "redis/whole_number.h"
+
 #include <algorithm>
 #include <cerrno>
-#include <charconv>
 #include <cstring>
 #include <netdb.h>
 #include <netinet/in.h>
@@ -42,11 +43,8 @@ std::string percent_decoded(std::string_view text) {
 
 template <typename Number>
 std::optional<Number> number_in(std::string_view text, Number low, Number high) {
-  Number number{};
-  const auto [end, failure] = std::from_chars(text.data(), text.data() + text.size(), number);
-  if (failure != std::errc{} || end != text.data() + text.size()) return std::nullopt;
-  if (number < low || number > high) return std::nullopt;
-  return number;
+  const auto number = whole_number<Number>(text);
+  return number && *number >= low && *number <= high ? number : std::nullopt;
 }
 
 // Takes "USER:PASSWORD@" off the front.

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "redis/client_place.h"
 
-#include <charconv>
+#include "redis/whole_number.h"
+
 #include <climits>
 #include <unistd.h>
 
@@ -9,15 +10,6 @@ namespace gordian::redis {
 namespace {
 
 constexpr std::string_view kConnection = "gordian:";
-
-template <typename Number>
-std::optional<Number> to_number(std::string_view text, int base) {
-  Number number{};
-  const auto [end, failure] = std::from_chars(text.data(), text.data() + text.size(), number, base);
-  if (text.empty() || failure != std::errc{} || end != text.data() + text.size())
-    return std::nullopt;
-  return number;
-}
 
 }  // namespace
 
@@ -44,8 +36,8 @@ std::optional<std::pair<uint64_t, ClientPlace>> parse_connection_name(std::strin
   const size_t at = name.find('@');
   if (colon == std::string_view::npos || at == std::string_view::npos || at < colon)
     return std::nullopt;
-  const auto incarnation = to_number<uint64_t>(name.substr(0, colon), 16);
-  const auto pid = to_number<int64_t>(name.substr(colon + 1, at - colon - 1), 10);
+  const auto incarnation = whole_number<uint64_t>(name.substr(0, colon), 16);
+  const auto pid = whole_number<int64_t>(name.substr(colon + 1, at - colon - 1));
   if (!incarnation || !pid) return std::nullopt;
   return std::pair(*incarnation, ClientPlace{std::string(name.substr(at + 1)), *pid});
 }

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "redis/sentinels.h"
 
+#include "redis/whole_number.h"
+
 #include <algorithm>
-#include <charconv>
 
 namespace gordian::redis {
 namespace {
@@ -13,13 +14,6 @@ constexpr auto kBetweenQuestions = std::chrono::milliseconds(100);
 // later one yet; after that somebody has set the sentinels up anew.
 constexpr auto kEpochHolds = std::chrono::seconds(60);
 
-template <typename Number>
-Number number_or_0(std::string_view text) {
-  Number number{};
-  const auto [end, failure] = std::from_chars(text.data(), text.data() + text.size(), number);
-  return failure == std::errc{} && end == text.data() + text.size() ? number : Number{};
-}
-
 }  // namespace
 
 Result<ServerPlace> parse_master_place(const redisReply* reply) {
@@ -27,7 +21,7 @@ Result<ServerPlace> parse_master_place(const redisReply* reply) {
   if (reply == nullptr || reply->type == REDIS_REPLY_NIL)
     return Error("it watches no master of this name");
   const std::string_view host = text_of(element(reply, 0));
-  const auto port = number_or_0<unsigned>(text_of(element(reply, 1)));
+  const auto port = whole_number<unsigned>(text_of(element(reply, 1))).value_or(0);
   if (!can_be_a_host(host) || port == 0 || port > 65535)
     return Error("what it names as the master is no address");
   return ServerPlace{std::string(host), port};
@@ -36,7 +30,7 @@ Result<ServerPlace> parse_master_place(const redisReply* reply) {
 uint64_t parse_config_epoch(const redisReply* reply) {
   for (size_t i = 0; element(reply, i + 1) != nullptr; i += 2)
     if (text_of(element(reply, i)) == "config-epoch")
-      return number_or_0<uint64_t>(text_of(element(reply, i + 1)));
+      return whole_number<uint64_t>(text_of(element(reply, i + 1))).value_or(0);
   return 0;
 }
 

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "redis/slot_map.h"
 
+#include "redis/whole_number.h"
 #include "redis/wire.h"
-
-#include <charconv>
 
 namespace gordian::redis {
 namespace {
@@ -16,11 +15,8 @@ std::optional<unsigned> slot_in(const redisReply* reply) {
 }
 
 std::optional<unsigned> number_of(std::string_view text, unsigned high) {
-  unsigned number = 0;
-  const auto [end, failure] = std::from_chars(text.data(), text.data() + text.size(), number);
-  if (failure != std::errc{} || end != text.data() + text.size() || number > high)
-    return std::nullopt;
-  return number;
+  const auto number = whole_number<unsigned>(text);
+  return number && *number <= high ? number : std::nullopt;
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "redis/wait_record.h"
 
+#include "redis/whole_number.h"
 #include "redis/wire.h"
 
 #include <charconv>
@@ -43,9 +44,9 @@ std::string_view take_word(std::string_view& line) {
 
 template <typename Number>
 bool take_number(std::string_view& line, Number& number) {
-  const std::string_view word = take_word(line);
-  const auto [end, failure] = std::from_chars(word.data(), word.data() + word.size(), number);
-  return failure == std::errc{} && end == word.data() + word.size();
+  const auto found = whole_number<Number>(take_word(line));
+  if (found) number = *found;
+  return found.has_value();
 }
 
 }  // namespace

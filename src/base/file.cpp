@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 namespace gordian {
@@ -66,6 +67,12 @@ FileDescriptor create_nameless() {
     return fd;
   }
   return FileDescriptor();
+}
+
+std::optional<uint64_t> half_of_free_space(int fd) {
+  struct statvfs space = {};
+  if (::fstatvfs(fd, &space) != 0) return std::nullopt;
+  return uint64_t{space.f_bavail} * space.f_frsize / 2;
 }
 
 Result<void> write_all(int fd, std::string_view text) {

@@ -5,6 +5,8 @@
 #include "base/result.h"
 
 #include <cstddef>
+#include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -49,6 +51,9 @@ Result<void> write_file(const std::string& path, std::string_view text);
 // A new, empty file without a name, which is gone with its last descriptor; in TMPDIR, else in
 // /var/tmp, else in /tmp: a large one may not fit into a /tmp in memory. None: no folder takes it.
 FileDescriptor create_nameless();
+
+// Half of what is free where the file lies, in bytes; nullopt: the file system does not tell.
+std::optional<uint64_t> half_of_free_space(int fd);
 
 // All of `text`, through short writes and interruptions.
 Result<void> write_all(int fd, std::string_view text);

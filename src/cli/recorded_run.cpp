@@ -7,7 +7,6 @@
 #include "report/fingerprint.h"
 
 #include <string>
-#include <sys/statvfs.h>
 #include <utility>
 #include <vector>
 
@@ -23,9 +22,7 @@ Result<FileDescriptor> record_in_passing(watch::RunOptions& run) {
                  "name a folder in TMPDIR, or a file with --record");
   }
   run.record.file = file.get();
-  struct statvfs space = {};
-  if (fstatvfs(file.get(), &space) == 0)
-    run.record.limit = uint64_t{space.f_bavail} * space.f_frsize / 2;
+  if (const auto most = half_of_free_space(file.get())) run.record.limit = *most;
   return file;
 }
 

@@ -13,7 +13,6 @@
 #include <memory>
 #include <span>
 #include <string_view>
-#include <sys/statvfs.h>
 #include <unistd.h>
 #include <vector>
 #include <zstd.h>
@@ -44,8 +43,7 @@ bool is_zero(std::span<const std::byte> bytes) {
 class SparseWriter {
  public:
   SparseWriter(int fd, uint64_t max_bytes) : fd_(fd), max_bytes_(max_bytes) {
-    struct statvfs space = {};
-    if (fstatvfs(fd, &space) == 0) max_stored_ = uint64_t{space.f_bavail} * space.f_frsize / 2;
+    if (const auto most = half_of_free_space(fd)) max_stored_ = *most;
   }
 
   Result<void> write(std::span<const std::byte> bytes) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // gordian cc, gordian c++: a compiler whose programs tell what they read and write.
 #include "base/file.h"
+#include "base/text.h"
 #include "cli/command.h"
 #include "cli/compiler_line.h"
 #include "format/memory.h"
@@ -116,7 +117,7 @@ Result<Compiler> find_compiler(bool is_cxx) {
     for (const std::string& word : words) {
       const std::string program = real_path(find_in_path(word));
       if (!program.empty() && program != self)
-        is_clang = program.substr(program.rfind('/') + 1).find("clang") != std::string::npos;
+        is_clang = base_name(program).find("clang") != std::string_view::npos;
     }
     words.front() = file;
     return Compiler{.words = std::move(words), .is_clang = is_clang};
@@ -179,10 +180,8 @@ Result<Pieces> find_pieces() {
 // Says in the note of what was linked that not all of it tells.
 Result<void> mark_holes(const std::string& path, const std::vector<std::string>& untold) {
   std::string names;
-  for (const std::string& name : untold) {
-    const std::string last = name.substr(name.rfind('/') + 1);
-    names += (names.empty() ? "" : ", ") + last;
-  }
+  for (const std::string& name : untold)
+    names.append(names.empty() ? "" : ", ").append(base_name(name));
   constexpr uint32_t kDescription = 256;
   const uint32_t head[] = {sizeof format::kObjectNoteName, kDescription, format::kObjectNoteType};
   std::string note(reinterpret_cast<const char*>(head), sizeof head);

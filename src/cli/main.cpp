@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "base/text.h"
 #include "cli/command.h"
 
 #include <cerrno>
@@ -73,7 +74,7 @@ int run_command(const Args& arguments) {
 
 // The program under the name of a compiler is that compiler.
 int run_as(std::string_view called, Args arguments) {
-  called = called.substr(called.rfind('/') + 1);
+  called = base_name(called);
   for (const std::string_view name : {"cc", "c++"})
     if (called == "gordian-" + std::string(name)) arguments.emplace(arguments.begin(), name);
   return run_command(arguments);

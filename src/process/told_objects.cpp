@@ -2,6 +2,7 @@
 #include "process/told_objects.h"
 
 #include "base/file.h"
+#include "base/text.h"
 
 #include <algorithm>
 #include <array>
@@ -34,10 +35,8 @@ constexpr std::array kOfCompiler = std::to_array<std::string_view>({
     "linker stubs",
 });
 
-std::string_view file_name(std::string_view path) { return path.substr(path.rfind('/') + 1); }
-
 bool is_of_compiler(std::string_view file) {
-  const std::string_view name = file_name(file);
+  const std::string_view name = base_name(file);
   return std::find(kOfCompiler.begin(), kOfCompiler.end(), name) != kOfCompiler.end() ||
          ((name.starts_with("crtbegin") || name.starts_with("crtend")) && name.ends_with(".o"));
 }

@@ -106,11 +106,6 @@ std::string wrapped(std::string_view text, const std::string& first, const std::
   return out + "\n";
 }
 
-std::string_view base_name(std::string_view path) {
-  const size_t slash = path.rfind('/');
-  return slash == std::string_view::npos ? path : path.substr(slash + 1);
-}
-
 size_t common_tail(const Stack& a, const Stack& b) {
   constexpr size_t kWorthIt = 3;
   size_t count = 0;

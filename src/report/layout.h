@@ -20,9 +20,6 @@ std::string styled(Style style, const std::string& text, const TextOptions& opti
 // Breaks at blanks; every line but the first begins with `indent`. Ends with a newline.
 std::string wrapped(std::string_view text, const std::string& first, const std::string& indent);
 
-// "janus" of "/usr/bin/janus".
-std::string_view base_name(std::string_view path);
-
 // How many outermost frames of `a` need not be shown again beside `b`: those they have in common,
 // if that saves some lines.
 size_t common_tail(const model::Stack& a, const model::Stack& b);

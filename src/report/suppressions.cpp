@@ -115,11 +115,6 @@ Result<Suppression> parse_line(std::string_view line) {
   return rule;
 }
 
-std::string_view base_name(std::string_view path) {
-  const size_t slash = path.rfind('/');
-  return slash == std::string_view::npos ? path : path.substr(slash + 1);
-}
-
 // A path matches as a whole or by its last component.
 bool path_matches(std::string_view glob, std::string_view path) {
   return !path.empty() && (glob_matches(glob, path) || glob_matches(glob, base_name(path)));

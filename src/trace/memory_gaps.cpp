@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "trace/memory_gaps.h"
 
+#include "base/text.h"
 #include "format/memory.h"
 #include "format/recording.h"
 
@@ -20,12 +21,8 @@ constexpr std::array<std::string_view, 12> kTrusted = {
     "linux-vdso.so.1", "linux-gate.so.1", "libgordian.so",  "libgordian_memory.so",
 };
 
-std::string_view file_name(std::string_view path) {
-  return path.substr(path.rfind('/') + 1);  // none: npos + 1 is 0
-}
-
 bool is_trusted(const RecordedModule& module) {
-  const std::string_view name = file_name(module.path);
+  const std::string_view name = base_name(module.path);
   return std::find(kTrusted.begin(), kTrusted.end(), name) != kTrusted.end();
 }
 
@@ -48,7 +45,7 @@ std::string missed_memory(const RecordingFacts& facts) {
   if (facts.modules.empty()) return "its objects are not known";
   for (const RecordedModule& module : facts.modules) {
     if (is_trusted(module)) continue;
-    const std::string name(file_name(module.path));
+    const std::string name(base_name(module.path));
     if ((module.flags & format::kModuleTellsMemory) == 0)
       return name + " was not built with gordian cc";
     if ((module.flags & format::kModuleHasHoles) != 0)

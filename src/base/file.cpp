@@ -40,7 +40,7 @@ void FileDescriptor::reset() {
 Result<std::string> read_file(const std::string& path, size_t max_bytes) {
   GORDIAN_TRY(const FileDescriptor file, open_for(path, O_RDONLY | O_NOCTTY));
   std::string text;
-  std::array<char, 65536> buffer{};
+  std::array<char, 65536> buffer;
   for (;;) {
     const ssize_t count = ::read(file.get(), buffer.data(), buffer.size());
     if (count < 0 && errno == EINTR) continue;

@@ -2,8 +2,11 @@
 #include "process/live.h"
 
 #include <algorithm>
+#include <array>
+#include <cerrno>
 #include <charconv>
 #include <cstdio>
+#include <cstring>
 #include <ctime>
 #include <dirent.h>
 #include <fcntl.h>
@@ -17,7 +20,6 @@ namespace gordian::process {
 namespace {
 
 constexpr size_t kMaxThreads = 1 << 20;
-constexpr size_t kMaxMappings = 1 << 20;
 constexpr size_t kMaxArguments = 1 << 20;
 
 #ifndef SYS_futex_waitv
@@ -122,6 +124,83 @@ std::vector<int> list_numbers(DIR* dir) {
 
 std::string proc_path(int pid, const char* file) {
   return "/proc/" + std::to_string(pid) + "/" + file;
+}
+
+std::optional<Mapping> parse_mapping(std::string_view line) {
+  Mapping mapping;
+  uint64_t major = 0;
+  uint64_t minor = 0;
+  if (!take_number(line, mapping.start, 16) || !take(line, "-") ||
+      !take_number(line, mapping.end, 16) || !take(line, " ") || line.size() < 5 ||
+      mapping.end <= mapping.start)
+    return std::nullopt;
+  mapping.readable = line[0] == 'r';
+  mapping.writable = line[1] == 'w';
+  mapping.executable = line[2] == 'x';
+  mapping.shared = line[3] == 's';
+  line.remove_prefix(5);
+  if (!take_number(line, mapping.offset, 16) || !take(line, " ") || !take_number(line, major, 16) ||
+      !take(line, ":") || !take_number(line, minor, 16) || !take(line, " ") ||
+      !take_number(line, mapping.inode, 10))
+    return std::nullopt;
+  mapping.device = major << 32 | minor;
+  while (take(line, " ")) {
+  }
+  constexpr std::string_view kDeleted = " (deleted)";
+  if (line.ends_with(kDeleted)) {
+    line.remove_suffix(kDeleted.size());
+    mapping.deleted = true;
+  }
+  mapping.path = line;
+  return mapping;
+}
+
+// The lines of a maps file, as they come.
+class MappingList {
+ public:
+  explicit MappingList(size_t max) : max_(max) {}
+
+  // Whole lines; the last one may lack its end.
+  void add(std::string_view text) {
+    while (!text.empty() && !is_full()) {
+      const std::string_view line = text.substr(0, text.find('\n'));
+      text.remove_prefix(std::min(line.size() + 1, text.size()));
+      std::optional<Mapping> mapping = parse_mapping(line);
+      if (mapping && is_wanted(*mapping)) mappings_.push_back(*std::move(mapping));
+    }
+  }
+  [[nodiscard]] bool is_full() const { return mappings_.size() >= max_; }
+  std::vector<Mapping> take() { return std::move(mappings_); }
+
+ private:
+  [[nodiscard]] bool is_wanted(const Mapping& mapping) const {
+    return !mapping.path.empty() || (!mappings_.empty() && mappings_.back().end == mapping.start);
+  }
+
+  size_t max_;
+  std::vector<Mapping> mappings_;
+};
+
+// Piece by piece: of a process with many threads the whole text is long.
+Result<std::vector<Mapping>> read_maps_of(int pid, size_t max) {
+  const std::string path = proc_path(pid, "maps");
+  const FileDescriptor fd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!fd) return Error::from_errno(path);
+  MappingList list(max);
+  std::array<char, 32768> buffer;  // longer than any line
+  size_t kept = 0;
+  while (!list.is_full() && kept < buffer.size()) {
+    const ssize_t got = ::read(fd.get(), buffer.data() + kept, buffer.size() - kept);
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return Error::from_errno("cannot read").in(path);
+    const std::string_view text(buffer.data(), kept + static_cast<size_t>(got));
+    const size_t whole = got == 0 ? text.size() : text.rfind('\n') + 1;  // 0: none
+    list.add(text.substr(0, whole));
+    if (got == 0) break;
+    kept = text.size() - whole;
+    std::memmove(buffer.data(), buffer.data() + whole, kept);
+  }
+  return list.take();
 }
 
 }  // namespace
@@ -276,48 +355,19 @@ int find_memory_thread(int pid) {
 }
 
 std::vector<Mapping> parse_maps(std::string_view text) {
-  std::vector<Mapping> mappings;
-  for (size_t at = 0; at < text.size() && mappings.size() < kMaxMappings;) {
-    std::string_view line = text.substr(at, text.find('\n', at) - at);
-    at += line.size() + 1;
-    Mapping mapping;
-    uint64_t major = 0;
-    uint64_t minor = 0;
-    if (!take_number(line, mapping.start, 16) || !take(line, "-") ||
-        !take_number(line, mapping.end, 16) || !take(line, " ") || line.size() < 5 ||
-        mapping.end <= mapping.start)
-      continue;
-    mapping.readable = line[0] == 'r';
-    mapping.writable = line[1] == 'w';
-    mapping.executable = line[2] == 'x';
-    mapping.shared = line[3] == 's';
-    line.remove_prefix(5);
-    if (!take_number(line, mapping.offset, 16) || !take(line, " ") ||
-        !take_number(line, major, 16) || !take(line, ":") || !take_number(line, minor, 16) ||
-        !take(line, " ") || !take_number(line, mapping.inode, 10))
-      continue;
-    mapping.device = major << 32 | minor;
-    while (take(line, " ")) {
-    }
-    constexpr std::string_view kDeleted = " (deleted)";
-    if (line.ends_with(kDeleted)) {
-      line.remove_suffix(kDeleted.size());
-      mapping.deleted = true;
-    }
-    mapping.path = line;
-    mappings.push_back(std::move(mapping));
-  }
-  return mappings;
+  MappingList list(kMostMappings);
+  list.add(text);
+  return list.take();
 }
 
-Result<std::vector<Mapping>> read_maps(int pid) {
-  GORDIAN_TRY(std::string text, read_file(proc_path(pid, "maps")));
-  if (text.empty()) {
+Result<std::vector<Mapping>> read_maps(int pid, size_t max) {
+  GORDIAN_TRY(std::vector<Mapping> mappings, read_maps_of(pid, max));
+  if (mappings.empty()) {
     if (const int tid = find_memory_thread(pid); tid != 0) {
-      GORDIAN_TRY(text =, read_file(proc_path(tid, "maps")));
+      GORDIAN_TRY(mappings =, read_maps_of(tid, max));
     }
   }
-  return parse_maps(text);
+  return mappings;
 }
 
 std::optional<ProcessStatus> read_status(int pid) {

@@ -98,7 +98,10 @@ struct Mapping {
   bool deleted = false;  // the file at this path is not the mapped one any more
   std::string path;      // "[stack]", "/usr/lib/...", empty
 };
-Result<std::vector<Mapping>> read_maps(int pid);
+// Named memory, and what lies directly behind it (the zero-filled end of a file's data). The rest
+// is left out: of a process with a thousand threads that is a thousand stacks. At most `max`.
+inline constexpr size_t kMostMappings = 1 << 20;
+Result<std::vector<Mapping>> read_maps(int pid, size_t max = kMostMappings);
 std::vector<Mapping> parse_maps(std::string_view text);
 
 struct ProcessStatus {

@@ -157,9 +157,11 @@ TEST(ParseMaps, ReadsPathsWithBlanksAndDeletedFiles) {
   const std::vector<Mapping> maps = parse_maps(
       "00400000-00452000 r-xp 00001000 08:02 173521      /usr/bin/my server\n"
       "7f0000000000-7f0000001000 rw-s 00000000 00:01 99 /memfd:gordian-board (deleted)\n"
+      "7f0000001000-7f0000003000 rw-p 00000000 00:00 0\n"
+      "7f0000005000-7f0000007000 rw-p 00000000 00:00 0\n"
       "7ffc00000000-7ffc00021000 rw-p 00000000 00:00 0 [stack]\n"
       "7ffc00030000-7ffc00031000 rw-p 00000000 00:00 0\n");
-  ASSERT_EQ(maps.size(), 4u);
+  ASSERT_EQ(maps.size(), 4u);  // anonymous memory only right behind a name
   EXPECT_EQ(maps[0].path, "/usr/bin/my server");
   EXPECT_EQ(maps[0].offset, 0x1000u);
   EXPECT_EQ(maps[0].inode, 173521u);
@@ -167,14 +169,15 @@ TEST(ParseMaps, ReadsPathsWithBlanksAndDeletedFiles) {
   EXPECT_TRUE(maps[0].executable && !maps[0].writable);
   EXPECT_EQ(maps[1].path, "/memfd:gordian-board");
   EXPECT_TRUE(maps[1].deleted && maps[1].shared);
-  EXPECT_EQ(maps[2].path, "[stack]");
-  EXPECT_EQ(maps[3].path, "");
+  EXPECT_EQ(maps[2].start, 0x7f0000001000u);
+  EXPECT_EQ(maps[2].path, "");
+  EXPECT_EQ(maps[3].path, "[stack]");
 }
 
 TEST(ParseMaps, SkipsWhatIsNoMapping) {
   EXPECT_TRUE(parse_maps("").empty());
   EXPECT_TRUE(parse_maps("\n\nnonsense\n-\n12\n12-\n12-10 rw-p 0 0:0 0\n").empty());
-  EXPECT_EQ(parse_maps("zz\n1000-2000 r--p 0 0:0 0").size(), 1u);
+  EXPECT_EQ(parse_maps("zz\n1000-2000 r--p 0 0:0 0 /f").size(), 1u);
 }
 
 }  // namespace

@@ -55,23 +55,20 @@ std::optional<uint64_t> call_target(const MemoryReader& memory, uint64_t return_
   return behind ? behind : target;
 }
 
-bool is_half_of(const Symbols& symbols, const MemoryReader& memory, std::string_view function,
+bool is_half_of(const Symbols& symbols, const MemoryReader& memory, const ElfSymbol& function,
                 uint64_t pc) {
   constexpr uint64_t kMaxCode = 1024;
   constexpr uint64_t kMaxHalf = 8192;
-  DebugInfo& info = symbols.debug_info();
-  const auto start = info.find_address(pc, function);
-  const auto symbol = start ? info.find_symbol(*start) : std::nullopt;
-  if (!symbol || symbol->start != *start || symbol->size < 5) return false;
-  std::vector<uint8_t> code(std::min(symbol->size, kMaxCode));
-  if (!memory.read(*start, std::as_writable_bytes(std::span(code)))) return false;
+  if (function.size < 5) return false;
+  std::vector<uint8_t> code(std::min(function.size, kMaxCode));
+  if (!memory.read(function.start, std::as_writable_bytes(std::span(code)))) return false;
   // Any byte could begin an instruction; that four others lead by chance to where a function begins
   // is not to be feared.
   for (size_t at = 0; at + 5 <= code.size(); ++at) {
     const bool jumps =
         code[at] == 0xe9 || (at > 0 && code[at - 1] == 0x0f && (code[at] & 0xf0) == 0x80);
     if (!jumps) continue;
-    const uint64_t target = relative(code.data() + at + 1, *start + at + 5);
+    const uint64_t target = relative(code.data() + at + 1, function.start + at + 5);
     if (target <= pc && pc - target < kMaxHalf && is_same_code(symbols, target, pc)) return true;
   }
   return false;

@@ -3,13 +3,13 @@
 // name, but the caller's code still says whom it called: `call sem_wait@plt`.
 #pragma once
 
+#include "process/debug_info.h"
 #include "process/memory.h"
 #include "process/symbols.h"
 
 #include <cstdint>
 #include <optional>
 #include <string>
-#include <string_view>
 
 namespace gordian::process {
 
@@ -18,9 +18,9 @@ namespace gordian::process {
 std::optional<std::string> called_function(const Symbols& symbols, const MemoryReader& memory,
                                            uint64_t return_address);
 
-// Whether the code at `pc` is a nameless half of `function`, a symbol of the same module: one that
-// the named half jumps to. (What it calls would be a helper of many.)
-bool is_half_of(const Symbols& symbols, const MemoryReader& memory, std::string_view function,
+// Whether the code at `pc` is a nameless half of `function`, of the same module: one that the named
+// half jumps to. (What it calls would be a helper of many.)
+bool is_half_of(const Symbols& symbols, const MemoryReader& memory, const ElfSymbol& function,
                 uint64_t pc);
 
 // The address it goes to, PLT stubs followed.

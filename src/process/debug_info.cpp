@@ -122,7 +122,11 @@ std::optional<ElfSymbol> scan_tables(Elf* elf, uint64_t address) {
   return best;
 }
 
-std::optional<uint64_t> find_in_tables(Elf* elf, std::string_view name) {
+std::vector<std::optional<ElfSymbol>> find_in_tables(Elf* elf,
+                                                     std::span<const std::string_view> names) {
+  std::vector<std::optional<ElfSymbol>> found(names.size());
+  std::unordered_map<std::string_view, size_t> open;
+  for (size_t i = 0; i < names.size(); ++i) open.emplace(names[i], i);
   Elf_Scn* section = nullptr;
   while ((section = elf_nextscn(elf, section)) != nullptr) {
     GElf_Shdr header;
@@ -131,15 +135,21 @@ std::optional<uint64_t> find_in_tables(Elf* elf, std::string_view name) {
     Elf_Data* data = elf_getdata(section, nullptr);
     if (data == nullptr) continue;
     const size_t count = data->d_size / header.sh_entsize;
-    for (size_t i = 1; i < count; ++i) {
+    for (size_t i = 1; i < count && !open.empty(); ++i) {
       GElf_Sym symbol;
       if (gelf_getsym(data, static_cast<int>(i), &symbol) == nullptr) break;
       if (symbol.st_shndx == SHN_UNDEF) continue;
       const char* text = elf_strptr(elf, header.sh_link, symbol.st_name);
-      if (text != nullptr && name == text) return symbol.st_value;
+      const auto name = text != nullptr ? open.find(text) : open.end();
+      if (name == open.end()) continue;
+      found[name->second] = ElfSymbol{.name = std::string(name->first),
+                                      .start = symbol.st_value,
+                                      .size = symbol.st_size,
+                                      .is_object = GELF_ST_TYPE(symbol.st_info) == STT_OBJECT};
+      open.erase(name);
     }
   }
-  return std::nullopt;
+  return found;
 }
 
 // Goes down from `parent` to the function that contains `pc`, pushing what is inside it.
@@ -213,6 +223,7 @@ void DebugInfo::update_modules(std::vector<Module> modules) {
     if (same) continue;
     loaded_.erase(old.start);
     scopes_.clear();
+    frame_rules_.clear();
     function_names_.clear();
   }
   modules_ = std::move(modules);
@@ -278,15 +289,22 @@ std::optional<ElfSymbol> DebugInfo::find_symbol_everywhere(uint64_t address) {
                    .is_object = GELF_ST_TYPE(symbol.st_info) == STT_OBJECT};
 }
 
-std::optional<uint64_t> DebugInfo::find_address(uint64_t address, std::string_view name) {
+std::vector<std::optional<ElfSymbol>> DebugInfo::find_named(
+    uint64_t address, std::span<const std::string_view> names) {
   const Loaded* loaded = load(address);
-  if (loaded == nullptr) return std::nullopt;
   GElf_Addr bias = 0;
-  Elf* elf = dwfl_module_getelf(loaded->module, &bias);
-  if (elf == nullptr) return std::nullopt;
-  const std::optional<uint64_t> value = find_in_tables(elf, name);
-  if (!value) return std::nullopt;
-  return *value + bias;
+  Elf* elf = loaded ? dwfl_module_getelf(loaded->module, &bias) : nullptr;
+  if (elf == nullptr) return std::vector<std::optional<ElfSymbol>>(names.size());
+  std::vector<std::optional<ElfSymbol>> found = find_in_tables(elf, names);
+  for (std::optional<ElfSymbol>& symbol : found)
+    if (symbol) symbol->start += bias;
+  return found;
+}
+
+std::optional<uint64_t> DebugInfo::find_address(uint64_t address, std::string_view name) {
+  const std::optional<ElfSymbol> symbol = find_named(address, {&name, 1}).front();
+  if (!symbol) return std::nullopt;
+  return symbol->start;
 }
 
 std::string_view DebugInfo::file_bytes(uint64_t address) {
@@ -307,6 +325,16 @@ std::optional<CallFrameInfo> DebugInfo::find_cfi(uint64_t pc) {
   if (info.cfi == nullptr) info.cfi = dwfl_module_dwarf_cfi(module, &info.bias);
   if (info.cfi == nullptr) return std::nullopt;
   return info;
+}
+
+Dwarf_Frame* DebugInfo::find_frame_rules(uint64_t pc) {
+  const auto known = frame_rules_.find(pc);
+  if (known != frame_rules_.end()) return known->second.get();
+  if (frame_rules_.size() >= kMaxRemembered) frame_rules_.clear();
+  Dwarf_Frame* rules = nullptr;
+  const std::optional<CallFrameInfo> cfi = find_cfi(pc);
+  if (cfi && dwarf_cfi_addrframe(cfi->cfi, pc - cfi->bias, &rules) != 0) rules = nullptr;
+  return frame_rules_.emplace(pc, FrameRules(rules, &std::free)).first->second.get();
 }
 
 Dwarf* DebugInfo::find_dwarf(uint64_t address, uint64_t* bias) {

@@ -8,12 +8,14 @@
 
 #include <chrono>
 #include <cstdint>
+#include <cstdlib>
 #include <dwarf.h>
 #include <elfutils/libdw.h>
 #include <elfutils/libdwfl.h>
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -41,6 +43,8 @@ struct ElfSymbol {
   bool is_object = false;
 };
 
+using FrameRules = std::unique_ptr<Dwarf_Frame, decltype(&std::free)>;
+
 class DebugInfo {
  public:
   DebugInfo(int pid, std::vector<Module> modules);
@@ -58,12 +62,18 @@ class DebugInfo {
   // Also those of separate debug files.
   std::optional<ElfSymbol> find_symbol_everywhere(uint64_t address);
 
-  // The address of a symbol of the module at `address`, by its name; own symbol tables only.
+  // Symbols of the module at `address` by their names, in the order of these, in one pass; own
+  // symbol tables only.
+  std::vector<std::optional<ElfSymbol>> find_named(uint64_t address,
+                                                   std::span<const std::string_view> names);
   std::optional<uint64_t> find_address(uint64_t address, std::string_view name);
   // The bytes of the module's file, as long as this lives; empty: not there.
   std::string_view file_bytes(uint64_t address);
 
   std::optional<CallFrameInfo> find_cfi(uint64_t pc);
+  // The unwind rules at `pc`, until the next call; null: none. Remembered: threads wait at few
+  // places.
+  Dwarf_Frame* find_frame_rules(uint64_t pc);
   Dwfl_Module* find_dwfl(uint64_t address);  // null: no such file
   Dwarf* find_dwarf(uint64_t address, uint64_t* bias);
   std::optional<Scopes> find_scopes(uint64_t pc);  // remembered: everybody asks for the same few
@@ -80,6 +90,7 @@ class DebugInfo {
   std::vector<Module> modules_;
   std::unordered_map<uint64_t, std::unique_ptr<Loaded>> loaded_;  // by start of the module
   std::unordered_map<uint64_t, std::optional<Scopes>> scopes_;    // by pc
+  std::unordered_map<uint64_t, FrameRules> frame_rules_;          // by pc
   std::unordered_map<const void*, std::string> function_names_;   // by place of the DIE
 };
 

@@ -143,6 +143,8 @@ class Decoder {
                               (python_->version().empty() ? "" : " " + python_->version()) +
                               " is none of the versions known here: who has its GIL is not said");
     }
+    result_.snapshot.threads.reserve(result_.snapshot.threads.size() + facts.threads.size());
+    result_.threads.reserve(result_.threads.size() + facts.threads.size());
     for (const ThreadFacts& thread : facts.threads) read_thread(index, thread);
   }
 

@@ -187,9 +187,13 @@ class Inference {
   }
 
   static bool is_once(const ProcessFacts& source, const UnwoundFrame& frame) {
-    const auto symbol = source.symbols->debug_info().find_symbol(frame.lookup_pc());
+    constexpr std::string_view kOnce = "pthread_once";
+    const uint64_t pc = frame.lookup_pc();
+    DebugInfo& info = source.symbols->debug_info();
+    const auto symbol = info.find_symbol(pc);
     if (symbol) return find_wait_target(plain_name(symbol->name)) == WaitTarget::Once;
-    return is_half_of(*source.symbols, *source.memory, "pthread_once", frame.lookup_pc());
+    const auto once = info.find_named(pc, {&kOnce, 1}).front();
+    return once && is_half_of(*source.symbols, *source.memory, *once, pc);
   }
 
   static void consider_pointers(const ProcessFacts& source, const UnwoundStack& stack,

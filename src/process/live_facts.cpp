@@ -88,7 +88,7 @@ std::string find_obstacle(const ThreadReading& reading) {
   const int pid = reading.tid;
   const int error = [&] {
     std::array<char, 1> byte{};
-    const Result<std::vector<Mapping>> maps = read_maps(pid);
+    const Result<std::vector<Mapping>> maps = read_maps(pid, 1);
     if (!maps || maps->empty()) return EACCES;
     iovec local{byte.data(), byte.size()};
     iovec remote{reinterpret_cast<void*>(maps->front().start), byte.size()};
@@ -130,15 +130,17 @@ std::optional<Face> find_face(const TaskDirectory& tasks) {
     const std::optional<ThreadReading> reading = tasks.read(tid);
     return reading && reading->state != 'Z' && reading->state != 'X' ? reading : std::nullopt;
   };
-  std::vector<int> tids = tasks.list();
-  const auto main = std::find(tids.begin(), tids.end(), tasks.pid());
-  if (main != tids.end()) std::rotate(tids.begin(), main, main + 1);
-  for (const int tid : tids) {
+  const auto look = [&](int tid) -> std::optional<Face> {
     const std::optional<ThreadReading> reading = lives(tid);
-    if (!reading) continue;
+    if (!reading) return std::nullopt;
     Face face{tid, find_obstacle(*reading)};
     if (face.obstacle.empty() || lives(tid)) return face;
-  }
+    return std::nullopt;
+  };
+  std::optional<Face> face = look(tasks.pid());
+  if (face) return face;
+  for (const int tid : tasks.list())
+    if (tid != tasks.pid() && (face = look(tid))) return face;
   return std::nullopt;
 }
 
@@ -188,14 +190,27 @@ const ProcessFacts& LiveProcess::take_down(bool in_brief) {
   std::unordered_set<int> read;
   for (int turn = 0; turn < kMaxTurns; ++turn) {
     const size_t before = read.size();
-    for (const int tid : tasks_.list())
+    const std::vector<int> tids = tasks_.list();
+    facts_.threads.reserve(tids.size());
+    first_.reserve(tids.size());
+    for (const int tid : tids)
       if (read.insert(tid).second) take_down(tid, in_brief);
     if (read.size() == before || (in_brief && has_not_run())) break;
     // There is no end to it: then the youngest is not done either.
     if (turn == kMaxTurns - 1 && !facts_.threads.empty()) facts_.threads.back().blocked = false;
   }
   second_.assign(first_.size(), std::nullopt);
+  read_stacks_ahead();
   return facts_;
+}
+
+// Where their system calls were made shows what most wait for.
+void LiveProcess::read_stacks_ahead() {
+  constexpr size_t kFrames = 256;  // those of libc's waiting functions
+  std::vector<uint64_t> tips;
+  for (const ThreadReading& reading : first_)
+    if (is_futex_call(reading)) tips.push_back(reading.sp);
+  cache_.read_ahead(tips, kFrames);
 }
 
 void LiveProcess::take_down(int tid, bool in_brief) {

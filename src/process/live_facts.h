@@ -74,6 +74,7 @@ class LiveProcess {
  private:
   const ProcessFacts& take_down(bool in_brief);
   void take_down(int tid, bool in_brief);
+  void read_stacks_ahead();
   LiveProcess(TaskDirectory tasks, int face)
       : tasks_(std::move(tasks)), memory_(face), cache_(memory_), face_(face) {}
   struct Spin {

@@ -77,26 +77,42 @@ void ProcessMemory::read_all(std::span<MemoryRange> ranges) const {
   }
 }
 
-const std::array<std::byte, CachedMemory::kPage>* CachedMemory::find_page(uint64_t start) const {
-  const auto [place, is_new] = pages_.try_emplace(start);
+const CachedMemory::Line* CachedMemory::find_line(uint64_t start) const {
+  const auto [place, is_new] = lines_.try_emplace(start);
   if (is_new) {
-    auto page = std::make_unique<std::array<std::byte, kPage>>();
-    if (source_.read(start, *page)) place->second = std::move(page);
+    auto line = std::make_unique_for_overwrite<Line>();
+    if (source_.read(start, *line)) place->second = std::move(line);
   }
   return place->second.get();
+}
+
+void CachedMemory::read_ahead(std::span<const uint64_t> addresses, size_t size) {
+  std::vector<MemoryRange> ranges;
+  ranges.reserve(addresses.size() * (size / kLine + 1));
+  for (const uint64_t address : addresses) {
+    for (uint64_t at = address & ~uint64_t{kLine - 1}; at < address + size; at += kLine) {
+      const auto [place, is_new] = lines_.try_emplace(at);
+      if (!is_new) continue;
+      place->second = std::make_unique_for_overwrite<Line>();
+      ranges.push_back({.address = at, .to = *place->second});
+    }
+  }
+  source_.read_all(ranges);
+  for (const MemoryRange& range : ranges)
+    if (!range.read) lines_.erase(range.address);  // asked for again, it is read as it is asked for
 }
 
 bool CachedMemory::read(uint64_t address, std::span<std::byte> to) const {
   for (size_t done = 0; done < to.size();) {
     const uint64_t at = address + done;
     if (at < address) return false;
-    const uint64_t start = at & ~uint64_t{kPage - 1};
-    const size_t size = std::min<size_t>(to.size() - done, start + kPage - at);
-    const auto* const page = find_page(start);
-    if (page == nullptr) {
+    const uint64_t start = at & ~uint64_t{kLine - 1};
+    const size_t size = std::min<size_t>(to.size() - done, start + kLine - at);
+    const auto* const line = find_line(start);
+    if (line == nullptr) {
       if (!source_.read(at, to.subspan(done, size))) return false;
     } else {
-      std::memcpy(to.data() + done, page->data() + (at - start), size);
+      std::memcpy(to.data() + done, line->data() + (at - start), size);
     }
     done += size;
   }

@@ -46,20 +46,24 @@ class ProcessMemory : public MemoryReader {
   int pid_;
 };
 
-// Remembers the pages it has read: many small reads in few system calls, all of one instant. Pages
-// that cannot be read whole are read as asked for.
+// Remembers the lines it has read: many small reads in few system calls, what is in a line of one
+// instant. Lines that cannot be read whole are read as asked for. A line is shorter than a page,
+// for of a thousand stacks only the tips are wanted, and every page that they fill is a page fault.
 class CachedMemory : public MemoryReader {
  public:
-  explicit CachedMemory(const MemoryReader& source) : source_(source) {}
+  explicit CachedMemory(const ProcessMemory& source) : source_(source) {}
   [[nodiscard]] bool read(uint64_t address, std::span<std::byte> to) const override;
-  void forget() { pages_.clear(); }
+  // The lines of these `size` bytes each, in few system calls.
+  void read_ahead(std::span<const uint64_t> addresses, size_t size);
+  void forget() { lines_.clear(); }
 
  private:
-  static constexpr size_t kPage = 4096;
-  const std::array<std::byte, kPage>* find_page(uint64_t start) const;
+  static constexpr size_t kLine = 256;
+  using Line = std::array<std::byte, kLine>;
+  const Line* find_line(uint64_t start) const;
 
-  const MemoryReader& source_;
-  mutable std::unordered_map<uint64_t, std::unique_ptr<std::array<std::byte, kPage>>> pages_;
+  const ProcessMemory& source_;
+  mutable std::unordered_map<uint64_t, std::unique_ptr<Line>> lines_;
 };
 
 // A slice of a stack, starting at `start`. Does not own the bytes.

@@ -4,9 +4,6 @@
 #include "process/debug_info.h"
 #include "process/dwarf_expression.h"
 
-#include <cstdlib>
-#include <memory>
-
 namespace gordian::process {
 namespace {
 
@@ -21,17 +18,6 @@ struct Step {
   RegisterSet caller;
   std::string note;
 };
-
-using FramePointer = std::unique_ptr<Dwarf_Frame, decltype(&std::free)>;
-
-FramePointer find_frame_rules(DebugInfo& info, uint64_t pc) {
-  FramePointer none(nullptr, &std::free);
-  const std::optional<CallFrameInfo> cfi = info.find_cfi(pc);
-  if (!cfi) return none;
-  Dwarf_Frame* frame = nullptr;
-  if (dwarf_cfi_addrframe(cfi->cfi, pc - cfi->bias, &frame) != 0) return none;
-  return FramePointer(frame, &std::free);
-}
 
 // The caller's register by the rule of this frame.
 void recover_register(Dwarf_Frame* frame, int number, const ExpressionContext& context,
@@ -163,11 +149,11 @@ bool is_same_code(const Symbols& symbols, uint64_t start, uint64_t pc) {
   DebugInfo& info = symbols.debug_info();
   const std::optional<CallFrameInfo> cfi = info.find_cfi(pc);
   for (int row = 0; cfi && row < kMaxRows && pc >= start; ++row) {
-    const FramePointer rules = find_frame_rules(info, pc);
+    Dwarf_Frame* const rules = info.find_frame_rules(pc);
     Dwarf_Addr row_start = 0;
     Dwarf_Addr row_end = 0;
     bool is_signal = false;
-    if (!rules || dwarf_frame_info(rules.get(), &row_start, &row_end, &is_signal) < 0) return false;
+    if (!rules || dwarf_frame_info(rules, &row_start, &row_end, &is_signal) < 0) return false;
     if (row_start + cfi->bias <= start) return row_start + cfi->bias == start;
     pc = row_start + cfi->bias - 1;
   }
@@ -175,7 +161,7 @@ bool is_same_code(const Symbols& symbols, uint64_t start, uint64_t pc) {
 }
 
 UnwoundStack unwind(const Symbols& symbols, const RegisterSet& registers,
-                    const MemoryReader& memory, size_t max_frames) {
+                    const MemoryReader& memory, size_t max_frames, const LastFrame& is_last) {
   UnwoundStack stack;
   DebugInfo& info = symbols.debug_info();
   UnwoundFrame frame;
@@ -192,11 +178,12 @@ UnwoundStack unwind(const Symbols& symbols, const RegisterSet& registers,
       stack.note = "more than " + std::to_string(max_frames) + " frames";
       break;
     }
-    const FramePointer rules = find_frame_rules(info, frame.lookup_pc());
-    const Step step = rules ? step_by_rules(rules.get(), frame, memory)
-                            : step_by_frame_pointer(info, frame, memory);
+    Dwarf_Frame* const rules = info.find_frame_rules(frame.lookup_pc());
+    const Step step =
+        rules ? step_by_rules(rules, frame, memory) : step_by_frame_pointer(info, frame, memory);
     frame.cfa = step.cfa;
     stack.frames.push_back(frame);
+    if (is_last && is_last(frame)) break;
     if (!rules && step.ok) stack.note = "in part by frame pointers: code without unwind tables";
     if (step.outermost) {
       stack.complete = true;

@@ -11,6 +11,7 @@
 
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -53,8 +54,12 @@ struct UnwoundStack {
 
 inline constexpr size_t kMaxFrames = 512;
 
+// Whether what lies outside this frame need not be known.
+using LastFrame = std::function<bool(const UnwoundFrame&)>;
+
 UnwoundStack unwind(const Symbols& symbols, const RegisterSet& registers,
-                    const MemoryReader& memory, size_t max_frames = kMaxFrames);
+                    const MemoryReader& memory, size_t max_frames = kMaxFrames,
+                    const LastFrame& is_last = {});
 
 // Whether the unwind tables go on without a gap from `start` to `pc`: both belong to one function,
 // as far as that can be told without a symbol.

@@ -66,8 +66,8 @@ const WaitCalls::FunctionAt& WaitCalls::function_at(uint64_t pc) {
 // glibc splits these in two: the part that waits has no symbol, and the caller may have jumped
 // there.
 std::string WaitCalls::name_of_half(uint64_t pc) const {
-  for (const std::string_view name : wait_functions()) {
-    if (is_half_of(symbols_, memory_, name, pc)) return std::string(name);
+  for (const auto& function : symbols_.debug_info().find_named(pc, wait_functions())) {
+    if (function && is_half_of(symbols_, memory_, *function, pc)) return function->name;
   }
   return {};
 }
@@ -85,11 +85,17 @@ const std::string& WaitCalls::called_before(uint64_t return_address) {
 // wait for the once.
 WaitCall WaitCalls::find(const RegisterSet& registers) {
   WaitCall call;
-  const UnwoundStack stack = unwind(symbols_, registers, memory_, kNearFrames);
+  const uint64_t innermost = registers.get(kRegisterRsp).value_or(0);
+  const auto is_programs_own = [&](const UnwoundFrame& frame) {
+    if (frame.sp == innermost) return false;  // in the system call, wherever that stands
+    const FunctionAt& at = function_at(frame.lookup_pc());
+    return !at.is_plumbing && !is_internal(at.name);
+  };
+  const UnwoundStack stack = unwind(symbols_, registers, memory_, kNearFrames, is_programs_own);
   for (size_t i = 0; i < stack.frames.size(); ++i) {
     const UnwoundFrame& frame = stack.frames[i];
     const FunctionAt& at = function_at(frame.lookup_pc());
-    if (i > 0 && !at.is_plumbing && !is_internal(at.name)) {
+    if (is_programs_own(frame)) {
       if (call.target && is_wait_wrapper(*call.target))
         call.argument = taken_locks_.argument(frame);
       call.caller = frame;

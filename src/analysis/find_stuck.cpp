@@ -93,6 +93,12 @@ class Judge {
                                        bool* busy) const;
   void judge_old_waits();
 
+  // What a finding shows of its victims; they are in it all the same.
+  std::vector<uint32_t> take(const std::vector<uint32_t>& victims) {
+    for (const uint32_t victim : victims) told_[victim] = 1;
+    return options_.with_victims ? victims : std::vector<uint32_t>();
+  }
+
   void tell(Finding finding, Verdict verdict, Reason reason) {
     finding.verdict = verdict;
     finding.reason = std::move(reason);
@@ -122,7 +128,7 @@ void Judge::judge_knots() {
     const Knot& knot = knots[i];
     if (!is_worth_telling(knot)) continue;
     const std::vector<uint32_t> core = in_cycle_order(snapshot_, graph_, knot.core);
-    tell(make_stuck_finding(snapshot_, graph_, core, victims[i]),
+    tell(make_stuck_finding(snapshot_, graph_, core, take(victims[i])),
          knot.doubt.code == ReasonCode::None ? Verdict::Deadlock : Verdict::Stall, knot.doubt);
   }
 }
@@ -353,7 +359,7 @@ void Judge::judge_signal_wait(uint32_t root) {
   if (!reason) return;
   const nanoseconds enough = busy ? options_.stall_busy_age : options_.stall_min_age;
   if (longest < enough || age(root) < enough) return;
-  tell(make_stuck_finding(snapshot_, graph_, knot, victims), Verdict::Stall, *reason);
+  tell(make_stuck_finding(snapshot_, graph_, knot, take(victims)), Verdict::Stall, *reason);
 }
 
 // The first free thread that could give the signal; one that can move by itself before one that

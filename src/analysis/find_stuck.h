@@ -62,6 +62,10 @@ struct StuckOptions {
 
   // --stall: also report every other wait without limit that is this old. Zero: do not.
   std::chrono::nanoseconds stall_after{0};
+
+  // Without, findings name their knots alone: that is all that evidence and counting need, and a
+  // thousand threads may be victims.
+  bool with_victims = true;
 };
 
 // Deadlocks first, then stalls; within them by the oldest thread id. A thread is in one finding at

@@ -195,6 +195,7 @@ AttachOutcome Attachment::examine(bool in_brief) {
   analysis::StuckOptions loose;
   loose.stall_min_age = loose.stall_busy_age = nanoseconds(0);
   loose.stall_after = options_.stall;
+  loose.with_victims = false;
   const std::vector<model::Finding> first_sight = analysis::find_stuck(snapshot, loose);
   if (in_brief && depends_on_signals(snapshot, first_sight)) return examine(false);
   if (!first_sight.empty()) {
@@ -219,7 +220,7 @@ AttachOutcome Attachment::examine(bool in_brief) {
   }
   if (options_.on_headline && !outcome.findings.empty() &&
       outcome.findings.front().verdict == model::Verdict::Deadlock) {
-    model::Finding first = outcome.findings.front();
+    model::Finding& first = outcome.findings.front();
     for (model::FindingThread& thread : first.threads) {
       if (thread.role == model::Role::Knot) set_name(examination, thread);
     }

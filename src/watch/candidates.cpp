@@ -21,6 +21,7 @@ class Collector {
       : current_(current), told_(told) {
     options_.stall_min_age = options_.stall_busy_age = std::chrono::nanoseconds(0);
     options_.stall_after = stall_after;
+    options_.with_victims = false;
   }
 
   Candidates collect();
@@ -28,6 +29,8 @@ class Collector {
  private:
   void read(const trace::ReacquiresMutex& reacquires);
   void take(const model::Finding& finding);
+  void take_victims();
+  bool take(model::ThreadId thread, Tasks& of_owned);
   void find_idle();
   void add_whole_processes();
 
@@ -61,35 +64,49 @@ void Collector::find_idle() {
 }
 
 void Collector::read(const trace::ReacquiresMutex& reacquires) {
+  current_.now = {};  // its memory is used again
   current_.now = trace::read_snapshot(current_.boards, reacquires);
   current_.now.snapshot.taken = std::chrono::steady_clock::now().time_since_epoch();
   add_file_lock_holders(current_);
   find_unclaimed_owners(current_);
-  for (const model::Finding& finding : analysis::find_stuck(current_.now.snapshot, options_))
-    take(finding);
+  const std::vector<model::Finding> findings =
+      analysis::find_stuck(current_.now.snapshot, options_);
+  for (const model::Finding& finding : findings) take(finding);
+  if (!findings.empty()) take_victims();
+}
+
+// True: others than the one owner of what it waits for could help it.
+bool Collector::take(model::ThreadId id, Tasks& of_owned) {
+  const model::Snapshot& snapshot = current_.now.snapshot;
+  const model::Thread& thread = snapshot.threads[static_cast<size_t>(id)];
+  const auto process = static_cast<size_t>(thread.process);
+  const model::Resource* const wanted =
+      thread.wait ? &snapshot.resources[static_cast<size_t>(thread.wait->resource)] : nullptr;
+  const bool owned = wanted != nullptr && has_one_waker(*wanted);
+  processes_.insert(process);
+  found_.all.emplace(process, thread.tid);
+  if (owned) of_owned.emplace(process, thread.tid);
+  any_shared_ |= !owned && wanted != nullptr && wanted->process_shared;
+  return !owned;
+}
+
+void Collector::take_victims() {
+  Tasks of_owned;
+  for (const model::ThreadId thread : analysis::find_stuck_threads(current_.now.snapshot))
+    take(thread, of_owned);
+  if (!found_.owned.empty()) found_.owned.merge(of_owned);
 }
 
 void Collector::take(const model::Finding& finding) {
-  const model::Snapshot& snapshot = current_.now.snapshot;
   bool any_signal = false;
   Tasks of_owned;
-  for (const model::FindingThread& thread : finding.threads) {
-    const auto process = static_cast<size_t>(thread.process);
-    const auto& wait = snapshot.threads[static_cast<size_t>(thread.id)].wait;
-    const model::Resource* const wanted =
-        wait ? &snapshot.resources[static_cast<size_t>(wait->resource)] : nullptr;
-    const bool owned = wanted != nullptr && has_one_waker(*wanted);
-    processes_.insert(process);
-    found_.all.emplace(process, thread.tid);
-    if (owned) of_owned.emplace(process, thread.tid);
-    any_signal |= !owned && thread.role == model::Role::Knot;
-    any_shared_ |= !owned && wanted != nullptr && wanted->process_shared;
-  }
+  for (const model::FindingThread& thread : finding.threads)
+    any_signal |= take(thread.id, of_owned);
   // Where somebody else could help, he must be looked at too: is he at work?
   const bool depends_on_others = finding.reason.code == ReasonCode::WakerMayExist ||
                                  finding.reason.code == ReasonCode::OwnerUnknown ||
                                  finding.reason.code == ReasonCode::StuckForLong;
-  if (!any_signal && !depends_on_others && !told_.has_told(snapshot, finding))
+  if (!any_signal && !depends_on_others && !told_.has_told(current_.now.snapshot, finding))
     found_.owned.merge(of_owned);
 }
 

@@ -67,7 +67,10 @@ class Builder {
     result_.snapshot.processes.push_back(std::move(process));
     BoardReader* board = boards_[index].board;
     if (board == nullptr || !board->refresh()) return;
-    for (uint32_t card = 0; card < board->cards_used(); ++card) read_thread(index, card);
+    const uint32_t cards = board->cards_used();
+    result_.snapshot.threads.reserve(result_.snapshot.threads.size() + cards);
+    result_.origins.reserve(result_.origins.size() + cards);
+    for (uint32_t card = 0; card < cards; ++card) read_thread(index, card);
   }
 
   void read_thread(size_t process, uint32_t index) {

@@ -25,10 +25,12 @@ using std::chrono::nanoseconds;
 using Clock = std::chrono::steady_clock;  // CLOCK_MONOTONIC, as the board's since_ns
 
 constexpr milliseconds kInterval{20};
-// The judge's share of a core, in the long run; what it saves it may spend when something happens.
-constexpr int kShareDivisor = 250;
-constexpr nanoseconds kMaxCredit = milliseconds(60);
-constexpr std::chrono::microseconds kLongestGlance{500};
+constexpr milliseconds kLongestInterval{50};
+constexpr int kLooksPerAccount = 50;
+// The judge's share of a core, in the long run: that of the looks alone, and of all. What it saves
+// it may spend when something happens.
+constexpr int kLooksDivisor = 250;
+constexpr int kShareDivisor = 200;
 constexpr milliseconds kFirstBackoff{20};
 constexpr milliseconds kMaxBackoff{500};
 
@@ -73,6 +75,7 @@ std::vector<model::Finding> Judge::look() {
     credit_ = std::min(kMaxCredit, credit_ + (now - last_look_) / kShareDivisor);
   }
   last_look_ = now;
+  if (++looks_ == kLooksPerAccount) settle_account();
 
   Look result;
   bool any_board = false;
@@ -82,9 +85,6 @@ std::vector<model::Finding> Judge::look() {
     process->save_if_remote();
     look_at(*process, result);
   }
-  // Whoever has the other cores may have had this one too for a while; and to ask for the processor
-  // time costs as much as a look at a few threads.
-  credit_ -= std::min<nanoseconds>(Clock::now() - now, kLongestGlance);
   std::vector<model::Finding> findings;
   const bool changed = result.signature != last_signature_;
   if (any_board && result.worth) {
@@ -96,12 +96,24 @@ std::vector<model::Finding> Judge::look() {
       last_examination_ = now;
       const nanoseconds started = process::own_processor_time();
       findings = examine();
-      credit_ -= process::own_processor_time() - started;
+      const nanoseconds used = process::own_processor_time() - started;
+      credit_ -= used;
+      accounted_ += used;
       backoff_ = std::min(kMaxBackoff, std::max(kFirstBackoff, backoff_ * 2));
     }
   }
-  interval_ = credit_ < -kMaxCredit ? kInterval * 2 : kInterval;
   return findings;
+}
+
+// What the looks cost, with what it takes to wake up for them: now and then, for to ask costs as
+// much as a look at a few threads.
+void Judge::settle_account() {
+  const nanoseconds used = process::own_processor_time() - accounted_;
+  accounted_ += used;
+  credit_ -= used;
+  const nanoseconds affordable = used / looks_ * kLooksDivisor;
+  interval_ = std::clamp(std::chrono::ceil<milliseconds>(affordable), kInterval, kLongestInterval);
+  looks_ = 0;
 }
 
 void Judge::look_at(WatchedProcess& process, Look& look) {
@@ -138,6 +150,7 @@ std::vector<model::Finding> Judge::weigh_up(Case& current, const Tasks& tasks, c
     current.processes[i]->read_signal_handlers();
     current.boards[i] = current.processes[i]->snapshot_source();
   }
+  current.now = {};  // its memory is used again
   current.now =
       trace::read_snapshot(current.boards, [&](size_t process, uint32_t, const WaitWord& word) {
         const auto found =

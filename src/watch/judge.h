@@ -50,12 +50,15 @@ class Judge {
   [[nodiscard]] uint64_t examinations() const { return examinations_; }
 
  private:
+  static constexpr std::chrono::nanoseconds kMaxCredit = std::chrono::milliseconds(60);
+
   struct Look {
     bool worth = false;      // something could be a knot
     uint64_t signature = 0;  // of all long waits
   };
 
   void look_at(WatchedProcess& process, Look& look);
+  void settle_account();
   std::vector<model::Finding> examine();
   std::vector<model::Finding> weigh_up(Case& current, const Tasks& tasks, const Tasks& idle,
                                        bool deadlocks_only);
@@ -67,7 +70,9 @@ class Judge {
   std::map<int, WatchedProcess*> latest_;  // by pid: its last image
 
   std::chrono::milliseconds interval_{20};
-  std::chrono::nanoseconds credit_{0};  // processor time we may still use
+  std::chrono::nanoseconds credit_ = kMaxCredit;  // processor time we may still use
+  std::chrono::nanoseconds accounted_{0};         // of our own, what is off the credit already
+  int looks_ = 0;                                 // since the account was last settled
   std::chrono::steady_clock::time_point last_look_{};
   std::chrono::steady_clock::time_point last_examination_{};
   std::chrono::milliseconds backoff_{0};

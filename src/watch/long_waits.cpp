@@ -5,6 +5,7 @@
 #include "trace/board_snapshot.h"
 
 #include <algorithm>
+#include <chrono>
 #include <unordered_set>
 
 namespace gordian::watch {
@@ -14,6 +15,8 @@ using format::Kind;
 using format::WaitWord;
 
 bool is_waiting(const WaitWord& word) { return word.number % 2 == 1 && word.kind != Kind::None; }
+
+constexpr std::chrono::milliseconds kLong{20};
 
 bool is_timed(const WaitWord& word) { return (word.flags & format::kTimed) != 0; }
 
@@ -40,9 +43,12 @@ LongWaits::Look LongWaits::look(trace::BoardReader& board, uint64_t seed) {
   const uint64_t gone_threads = board.header().gone_threads;
   look.signature = mix_signature(seed, gone_threads);
   uint64_t oldest = UINT64_MAX;
+  const std::chrono::nanoseconds now = std::chrono::steady_clock::now().time_since_epoch();
+  const auto long_ago = static_cast<uint64_t>((now - kLong).count());
   for (uint32_t i = 0; i < words_.size(); ++i) {
     const WaitWord& word = words_[i];
-    const bool is_long = is_waiting(word) && word.number == numbers_[i] && !is_timed(word);
+    const bool is_long = is_waiting(word) && !is_timed(word) &&
+                         (word.number == numbers_[i] || word.since_ns < long_ago);
     numbers_[i] = word.number;
     if (!is_long) continue;
     look.any = true;

@@ -102,6 +102,14 @@ void SignalPort::restore() const {
 
 namespace {
 
+// In the child. The program of another machine is none, nor is a damaged one.
+bool is_text(const char* path) {
+  char start[128];
+  const int fd = open(path, O_RDONLY | O_CLOEXEC);
+  const ssize_t size = fd < 0 ? -1 : read(fd, start, sizeof start);
+  return size >= 0 && memchr(start, '\0', static_cast<size_t>(size)) == nullptr;
+}
+
 // In the child. What cannot be silenced is heard.
 void silence() {
   const int nothing = open("/dev/null", O_WRONLY | O_CLOEXEC);
@@ -127,8 +135,8 @@ Result<pid_t> launch(const Launch& launch, const SignalPort& signals) {
     if (launch.silent) silence();
     execve(launch.path.c_str(), arguments.data(), environment.data());
     int error = errno;
-    if (error == ENOEXEC) {
-      // As execvp does: a text without #! is a script for the shell.
+    if (error == ENOEXEC && is_text(launch.path.c_str())) {
+      // As shells do: a text without #! is a script for them.
       std::vector<char*> shell = arguments;
       shell.insert(shell.begin(), const_cast<char*>("/bin/sh"));
       shell[1] = const_cast<char*>(launch.path.c_str());

@@ -271,10 +271,9 @@ def test_threads_prints_stacks(world):
 def test_a_board_names_readers(world):
     judge = world.start([world.gordian, "run", "-q", "--on-deadlock=keep", "--log",
                          world.path("log"), "--", world.kind("rwlock/rwlock"), "upgrade"])
-    children = lambda: [p for p in world.processes() if p != judge.pid]
-    world.wait_for(lambda: children() and
-                   os.path.realpath(f"/proc/{children()[0]}/exe").endswith("rwlock"), "the program")
-    pid = children()[0]
+    children = lambda: [p for p in world.processes() if p != judge.pid and
+                        os.path.realpath(f"/proc/{p}/exe").endswith("rwlock")]
+    (pid,) = world.wait_for(children, "the program")
     world.wait_for(lambda: len(os.listdir(f"/proc/{pid}/task")) >= 3, "its threads")
     world.wait_for(sleeps(pid), "all threads to sleep")
     result, report = attach(world, pid)

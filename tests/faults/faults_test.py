@@ -180,8 +180,7 @@ def test_stopped_holder_is_no_deadlock(world):
     """Everybody waits for a thread that a signal stopped: it can be continued."""
     program = busy(world)
     process = world.start([world.gordian, "run", "--json", world.path("report.json"), "--", program, "30000"])
-    world.wait_for(lambda: [p for p in world.processes() if p != process.pid], "the program")
-    (pid,) = [p for p in world.processes() if p != process.pid]
+    (pid,) = world.wait_for(lambda: [p for p in world.processes() if p != process.pid], "the program")
     time.sleep(0.05)
     os.kill(pid, signal.SIGSTOP)
     time.sleep(1.0)

@@ -111,10 +111,13 @@ class World:
         return marked_processes(self.marker)
 
     def wait_for(self, condition, what, timeout=20):
+        """What the condition gave when it held. (Asked again it may give nothing: a process that
+        executes another program shows no environment for a moment.)"""
         end = time.monotonic() + timeout
-        while not condition():
+        while not (found := condition()):
             assert time.monotonic() < end, f"waited {timeout} s in vain for {what}"
             time.sleep(0.01)
+        return found
 
     def end_all(self):
         for _ in range(100):

@@ -364,11 +364,15 @@ class Decoder {
                        const FutexCall& call, const WaitCall& near) {
     const ResourceKind kind =
         near.target == WaitTarget::RecMutex ? ResourceKind::GlibRecMutex : ResourceKind::Mutex;
+    // Whoever waits for a mutex waits for a word to change that is not zero. Only who closed a
+    // cycle of priority-inheriting ones sleeps for ever on a zero of its own stack.
+    const bool waits_at_zero =
+        (call.command == kFutexWait || call.command == kFutexWaitBitset) && call.value == 0;
+    if (!waits_at_zero) return outer_of(process, near, {.kind = kind, .address = call.address});
     const uint64_t sp = thread.registers.get(kRegisterRsp).value_or(0);
-    const bool on_own_stack =
-        call.command == kFutexWaitBitset && call.address >= sp && call.address - sp < kNearStack;
-    if (!on_own_stack) return outer_of(process, near, {.kind = kind, .address = call.address});
-    return priority_mutex(process, call, near, kind);
+    const bool on_own_stack = call.address >= sp && call.address - sp < kNearStack;
+    return on_own_stack ? priority_mutex(process, call, near, kind)
+                        : identify_by_bytes(process, call);
   }
 
   // See process/priority_mutex.h.

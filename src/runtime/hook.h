@@ -163,7 +163,15 @@ __attribute__((always_inline)) inline void note_released(const Request& request,
 // An init succeeded: a lock is born, with its kind word and kLock* flags.
 inline void note_born(Kind kind, uint64_t address, uint16_t type, uint8_t flags,
                       const CallSite& site) {
-  if (HookScope log(site); log) lock_born(address, kind, type, flags, site.pc);
+  if (HookScope log(site); log) {
+    // Made anew it is free: allocators do that to their locks in a forked child, instead of
+    // releasing what they took before the fork.
+    const Request request{.address = address, .kind = kind};
+    while (log->find_hold(address) != nullptr) {
+      if (log->pop(request, site) && is_recording()) record_released(*log.operator->(), request);
+    }
+    lock_born(address, kind, type, flags, site.pc);
+  }
 }
 
 inline void note_destroyed(uint64_t address, const CallSite& site) {

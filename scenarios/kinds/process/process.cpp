@@ -29,9 +29,9 @@
 // JSON(held): findings=1
 // JSON(held): kind=held-at-exit locks=settings
 //
-// RUN(fork, fork-holding, exec, vfork, spawn, raw-clone, daemon, atfork, workers): gordian run -- %program %case
-// EXIT(fork, fork-holding, exec, vfork, spawn, raw-clone, daemon, atfork, workers): 0
-// JSON(fork, fork-holding, exec, vfork, spawn, raw-clone, daemon, atfork, workers): findings=0
+// RUN(fork, fork-holding, exec, vfork, spawn, raw-clone, daemon, atfork, atfork-anew, workers): gordian run -- %program %case
+// EXIT(fork, fork-holding, exec, vfork, spawn, raw-clone, daemon, atfork, atfork-anew, workers): 0
+// JSON(fork, fork-holding, exec, vfork, spawn, raw-clone, daemon, atfork, atfork-anew, workers): findings=0
 //
 // RUN(children-off): gordian run --no-children -- %program in-child-timed
 // EXIT(children-off): 0
@@ -324,6 +324,23 @@ void at_fork() {
   }
 }
 
+// The child makes the lock anew, as allocators do with theirs: nobody holds it any more.
+void at_fork_anew() {
+  pthread_atfork([] { pthread_mutex_lock(&settings); }, [] { pthread_mutex_unlock(&settings); },
+                 [] { pthread_mutex_init(&settings, nullptr); });
+  const pid_t child = fork();
+  if (child == 0) {
+    {
+      Thread reader("reader", [] {
+        pthread_mutex_lock(&settings);
+        pthread_mutex_unlock(&settings);
+      });
+    }
+    _exit(0);
+  }
+  wait_for(child);
+}
+
 void workers() {
   std::vector<pid_t> children;
   for (int i = 0; i < 20; ++i) {
@@ -373,6 +390,7 @@ int main(int argc, char** argv) {
                              {"raw-clone", raw_clone},
                              {"daemon", daemonize},
                              {"atfork", at_fork},
+                             {"atfork-anew", at_fork_anew},
                              {"workers", workers},
                              {"in-child-timed", in_child_timed}});
 }

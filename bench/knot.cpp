@@ -4,6 +4,7 @@
 //   knot IDLE BUSY            prints CLOCK_MONOTONIC ns just before the last wait, then hangs
 //   knot IDLE BUSY signal     the same with a knot on a signal, which any of the threads could give
 //   knot IDLE BUSY SECONDS    no knot: ends by itself (what the judge costs when nothing is wrong)
+//   knot IDLE BUSY SECONDS holding   the same, and each idle thread holds a lock of its own
 #include <atomic>
 #include <csignal>
 #include <cstdio>
@@ -24,7 +25,11 @@ pthread_mutex_t parking_lock = PTHREAD_MUTEX_INITIALIZER;
 pthread_cond_t parking = PTHREAD_COND_INITIALIZER;
 std::atomic<int> parked{0};
 
+bool all_hold = false;
+
 void* idle(void*) {
+  pthread_mutex_t own = PTHREAD_MUTEX_INITIALIZER;
+  if (all_hold) pthread_mutex_lock(&own);
   pthread_mutex_lock(&parking_lock);
   ++parked;
   for (;;) pthread_cond_wait(&parking, &parking_lock);
@@ -69,12 +74,13 @@ void* consumer(void*) {
 
 int main(int argc, char** argv) {
   if (argc < 3) {
-    std::fprintf(stderr, "usage: knot IDLE BUSY [SECONDS|signal]\n");
+    std::fprintf(stderr, "usage: knot IDLE BUSY [SECONDS [holding]|signal]\n");
     return 2;
   }
   const int idle_count = std::atoi(argv[1]);
   const int busy_count = std::atoi(argv[2]);
   const bool on_signal = argc > 3 && std::strcmp(argv[3], "signal") == 0;
+  all_hold = argc > 4 && std::strcmp(argv[4], "holding") == 0;
   if (on_signal) fork_busy(busy_count);
   pthread_attr_t small;
   pthread_attr_init(&small);

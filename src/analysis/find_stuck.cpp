@@ -88,6 +88,7 @@ class Judge {
       const std::vector<Knot>& knots) const;
 
   void judge_signal_waits();
+  void find_lock_gates();
   void judge_signal_wait(uint32_t root);
   std::optional<Reason> who_could_help(uint32_t root, const std::map<uint32_t, bool>& behind,
                                        bool* busy) const;
@@ -117,6 +118,8 @@ class Judge {
   const WaitGraph graph_;
   const std::vector<char> stuck_;
   std::vector<char> told_;  // in a finding already
+  // By member: the gates at which somebody waits for a lock or an end, not for a signal.
+  std::vector<std::vector<uint32_t>> lock_gates_of_;
   std::vector<Finding> findings_;
 };
 
@@ -322,12 +325,26 @@ std::vector<std::vector<uint32_t>> Judge::find_victims(const std::vector<Knot>& 
 
 // Threads that wait for a signal somebody could still give, and meanwhile hold up others.
 void Judge::judge_signal_waits() {
+  find_lock_gates();
   for (uint32_t i = 0; i < snapshot_.threads.size(); ++i) {
     if (told_[i] || stuck_[i] || !is_blocked(i) || thread(i).holds.empty()) continue;
     if (age(i) < options_.stall_min_age) continue;
     if (graph_.waits_for_any(i) || (graph_.owner_unknown(i) && wants_lock(i))) {
       judge_signal_wait(i);
     }
+  }
+}
+
+// A thousand threads may be able to give each of a thousand signals: those gates are not looked at
+// for each of the threads.
+void Judge::find_lock_gates() {
+  lock_gates_of_.assign(snapshot_.threads.size(), {});
+  for (uint32_t gate = 0; gate < graph_.gate_count(); ++gate) {
+    const std::vector<uint32_t>& waiters = graph_.waiters_at(gate);
+    if (std::all_of(waiters.begin(), waiters.end(),
+                    [this](uint32_t waiter) { return is_signalled(wanted(waiter)); }))
+      continue;
+    for (const uint32_t member : graph_.gate(gate).members) lock_gates_of_[member].push_back(gate);
   }
 }
 
@@ -339,7 +356,7 @@ void Judge::judge_signal_wait(uint32_t root) {
   while (!work.empty()) {
     const uint32_t blocker = work.front();
     work.pop_front();
-    for (const uint32_t gate : graph_.memberships_of(blocker)) {
+    for (const uint32_t gate : lock_gates_of_[blocker]) {
       for (const uint32_t waiter : graph_.waiters_at(gate)) {
         if (waiter == root || told_[waiter] || behind.count(waiter) != 0) continue;
         if (is_signalled(wanted(waiter))) continue;

@@ -31,8 +31,9 @@ constexpr int kLooksPerAccount = 50;
 // it may spend when something happens.
 constexpr int kLooksDivisor = 250;
 constexpr int kShareDivisor = 200;
+constexpr int kHasteDivisor = 20;
 constexpr milliseconds kFirstBackoff{20};
-constexpr milliseconds kMaxBackoff{500};
+constexpr milliseconds kMaxBackoff{2000};
 
 nanoseconds now_monotonic() { return Clock::now().time_since_epoch(); }
 
@@ -89,16 +90,19 @@ std::vector<model::Finding> Judge::look() {
   const bool changed = result.signature != last_signature_;
   if (any_board && result.worth) {
     if (changed) backoff_ = milliseconds(0);
-    const bool affordable =
-        credit_ > nanoseconds(0) || now - last_examination_ >= kFirstBackoff * 4;
+    // Out of credit, what is new is examined all the same, but not often; what is not new, as often
+    // as the share allows.
+    const nanoseconds pause = std::max<nanoseconds>(
+        kFirstBackoff * 4, last_cost_ * (changed ? kHasteDivisor : kShareDivisor));
+    const bool affordable = credit_ > nanoseconds(0) || now - last_examination_ >= pause;
     if (affordable && now - last_examination_ >= backoff_) {
       last_signature_ = result.signature;
       last_examination_ = now;
       const nanoseconds started = process::own_processor_time();
       findings = examine();
-      const nanoseconds used = process::own_processor_time() - started;
-      credit_ -= used;
-      accounted_ += used;
+      last_cost_ = process::own_processor_time() - started;
+      credit_ -= last_cost_;
+      accounted_ += last_cost_;
       backoff_ = std::min(kMaxBackoff, std::max(kFirstBackoff, backoff_ * 2));
     }
   }

@@ -72,6 +72,7 @@ class Judge {
   std::chrono::milliseconds interval_{20};
   std::chrono::nanoseconds credit_ = kMaxCredit;  // processor time we may still use
   std::chrono::nanoseconds accounted_{0};         // of our own, what is off the credit already
+  std::chrono::nanoseconds last_cost_{0};         // of the last examination
   int looks_ = 0;                                 // since the account was last settled
   std::chrono::steady_clock::time_point last_look_{};
   std::chrono::steady_clock::time_point last_examination_{};

@@ -44,7 +44,8 @@ void keep_memory() {
 }
 
 // Goes first for as long as it lives, where it may (CAP_SYS_NICE): a judge that waits for the cores
-// of a busy program is late. Its share of them is bounded all the same. Of this thread alone.
+// of a busy program is late. Its share of them is bounded all the same. Of this thread, and of
+// those it starts.
 class Precedence {
  public:
   Precedence() : before_(getpriority(PRIO_PROCESS, 0)) {

@@ -383,7 +383,8 @@ class Decoder {
     const PriorityMutex mutex = find_priority_mutex(
         wait, *process.memory, [&](uint32_t own_tid) { return is_thread(process, own_tid); });
     if (mutex.address != 0 && mutex.certain) return {.kind = kind, .address = mutex.address};
-    return {.kind = kind,
+    // Not known, it is no mutex: the word it sleeps on is none.
+    return {.kind = mutex.address != 0 ? kind : ResourceKind::Futex,
             .address = mutex.address != 0 ? mutex.address : call.address,
             .definite = false,
             .doubt = mutex.address != 0

@@ -22,7 +22,8 @@ bool is_taken_priority_mutex(uint64_t address, const MemoryReader& memory,
       *kind > GlibcLayout::kMutexKindMax)
     return false;
   const auto tid = static_cast<uint32_t>(*owner & kFutexTidMask);
-  return tid != 0 && is_thread(tid);
+  // Another process may have a shared one.
+  return tid != 0 && ((*kind & GlibcLayout::kMutexShared) != 0 || is_thread(tid));
 }
 
 }  // namespace

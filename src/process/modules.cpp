@@ -86,12 +86,16 @@ std::vector<MappedFile> group_by_file(const std::vector<Mapping>& mappings) {
   }
   // The zero-filled end of the data has no file: it belongs to the object before it. It is where
   // uninitialised mutexes live.
-  for (MappedFile& file : files)
-    for (const Mapping& mapping : mappings)
-      if (mapping.start == file.end && mapping.inode == 0 && mapping.path.empty() &&
-          mapping.writable)
-        file.end = mapping.end;
   std::erase_if(files, [](const MappedFile& file) { return !file.has_code; });
+  for (MappedFile& file : files) {
+    const auto behind = std::lower_bound(
+        mappings.begin(), mappings.end(), file.end,
+        [](const Mapping& mapping, uint64_t address) { return mapping.start < address; });
+    for (auto next = behind; next != mappings.end() && next->start == file.end &&
+                             next->inode == 0 && next->path.empty() && next->writable;
+         ++next)
+      file.end = next->end;
+  }
   return files;
 }
 

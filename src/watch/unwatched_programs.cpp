@@ -12,6 +12,7 @@ namespace {
 
 constexpr std::chrono::seconds kInterval{2};
 constexpr int kLeastShare = 1000;  // of a processor
+constexpr int kPatience = 5;       // looks
 
 // Whether `exe`, as we see it, is the program that sent the board. What it was when we first asked
 // the kernel may be the next program already, if it became that at once; its own log cannot. The
@@ -55,16 +56,22 @@ std::vector<UnwatchedPrograms::Program> UnwatchedPrograms::find(int root, const 
   const std::chrono::nanoseconds began = process::own_processor_time();
   std::vector<int> pids = process::list_descendants(root);
   pids.push_back(root);
-  std::map<int, std::string> here;
+  std::map<int, Seen> here;
   std::vector<Program> programs;
   for (const int pid : pids) {
     const std::string exe = other_program(pid, judge);
     if (exe.empty()) continue;
-    here.emplace(pid, exe);
-    // Was it the same at the last look? Else its board may be on its way.
     const auto before = seen_.find(pid);
-    if (before == seen_.end() || before->second != exe || !named_.insert(exe).second) continue;
-    programs.push_back({.pid = pid, .exe = exe, .why = why_unwatched(pid)});
+    const bool is_same = before != seen_.end() && before->second.exe == exe;
+    const int looks = is_same ? before->second.looks + 1 : 1;
+    here.emplace(pid, Seen{exe, looks});
+    if (looks == 1 || named_.contains(exe)) continue;
+    // Where nothing speaks against a board, it may be on its way: the constructors of other
+    // libraries may run before ours.
+    const std::string why = why_unwatched(pid);
+    if (why == kNoBoardCame && looks <= kPatience) continue;
+    named_.insert(exe);
+    programs.push_back({.pid = pid, .exe = exe, .why = why});
   }
   seen_ = std::move(here);
   next_look_ = now + std::max<std::chrono::nanoseconds>(

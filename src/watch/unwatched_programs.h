@@ -36,8 +36,12 @@ class UnwatchedPrograms {
 
  private:
   std::chrono::steady_clock::time_point next_look_{};
-  std::map<int, std::string> seen_;  // pid -> exe, at the last look
-  std::set<std::string> named_;      // exe
+  struct Seen {
+    std::string exe;
+    int looks = 0;  // in a row
+  };
+  std::map<int, Seen> seen_;     // by pid, at the last look
+  std::set<std::string> named_;  // exe
 };
 
 }  // namespace gordian::watch

@@ -187,7 +187,7 @@ std::string reason_sentence(const model::Finding& finding, const Labels& labels)
     case ReasonCode::SignalHandlerMayPost:
       return say("the program catches signals, and one of them may end the wait for " + lock);
     case ReasonCode::StuckForLong:
-      return say("they have not moved for long, but nothing shows that they never will");
+      return say("it has been so for long, but nothing shows that it never ends");
     case ReasonCode::OwnerUnknown:
       return say("nobody knows who can wake a wait on " + lock);
     case ReasonCode::OwnerNotShown:

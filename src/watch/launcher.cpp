@@ -8,8 +8,10 @@
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
+#include <elf.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <string_view>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
@@ -102,12 +104,18 @@ void SignalPort::restore() const {
 
 namespace {
 
-// In the child. The program of another machine is none, nor is a damaged one.
-bool is_text(const char* path) {
+// In the child. As shells see it: a program for another machine, or a damaged one, is no text. Its
+// first line tells.
+bool is_text(const char* path, int* error) {
   char start[128];
   const int fd = open(path, O_RDONLY | O_CLOEXEC);
   const ssize_t size = fd < 0 ? -1 : read(fd, start, sizeof start);
-  return size >= 0 && memchr(start, '\0', static_cast<size_t>(size)) == nullptr;
+  if (size < 0) {
+    *error = errno;
+    return false;
+  }
+  const std::string_view head(start, static_cast<size_t>(size));
+  return !head.starts_with(ELFMAG) && head.substr(0, head.find('\n')).find('\0') == head.npos;
 }
 
 // In the child. What cannot be silenced is heard.
@@ -135,7 +143,7 @@ Result<pid_t> launch(const Launch& launch, const SignalPort& signals) {
     if (launch.silent) silence();
     execve(launch.path.c_str(), arguments.data(), environment.data());
     int error = errno;
-    if (error == ENOEXEC && is_text(launch.path.c_str())) {
+    if (error == ENOEXEC && is_text(launch.path.c_str(), &error)) {
       // As shells do: a text without #! is a script for them.
       std::vector<char*> shell = arguments;
       shell.insert(shell.begin(), const_cast<char*>("/bin/sh"));

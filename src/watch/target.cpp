@@ -44,7 +44,7 @@ std::string script_interpreter(std::string_view head) {
   const size_t begin = line.find_first_not_of(" \t");
   if (begin == std::string_view::npos) return {};
   line.remove_prefix(begin);
-  return std::string(line.substr(0, line.find_first_of(" \t\r")));
+  return std::string(line.substr(0, line.find_first_of(" \t")));
 }
 
 // Programs that gain rights are started by the loader without our library.
@@ -180,10 +180,12 @@ Result<Target> find_target(const std::string& program, std::string_view path_var
     }
     struct stat status {};
     if (stat(interpreter.c_str(), &status) != 0) {
-      return Error("its interpreter " + interpreter + " does not exist",
-                   head.find('\r') < head.find('\n') ? "the first line ends in a carriage return: "
-                                                       "it was saved with Windows line ends"
-                                                     : "see its first line")
+      // To the kernel the carriage return belongs to the name.
+      if (interpreter.ends_with('\r'))
+        return Error("its first line ends in a carriage return",
+                     "it was saved with Windows line ends: sed -i 's/\\r$//' " + program)
+            .in(program);
+      return Error("its interpreter " + interpreter + " does not exist", "see its first line")
           .in(program);
     }
     target.interpreted = interpreter;

@@ -112,9 +112,16 @@ TEST(Target, AScriptIsWhatItsInterpreterIs) {
 
 TEST(Target, AScriptWithoutAnInterpreterThatExistsIsNamed) {
   const Folder folder;
-  const auto target = find_target(folder.write("script", "#!/no/such/thing\r\n"), "");
+  const auto target = find_target(folder.write("script", "#!/no/such/thing\n"), "");
   ASSERT_FALSE(target);
   EXPECT_NE(target.error().message.find("/no/such/thing"), std::string::npos);
+}
+
+TEST(Target, AScriptWithWindowsLineEndsIsNamed) {
+  const Folder folder;
+  const auto target = find_target(folder.write("script", "#!/bin/sh\r\necho x\r\n"), "");
+  ASSERT_FALSE(target);
+  EXPECT_NE(target.error().message.find("carriage return"), std::string::npos);
 }
 
 TEST(Target, FaultsAreToldApart) {

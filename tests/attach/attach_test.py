@@ -283,6 +283,56 @@ def test_a_board_names_readers(world):
     world.end_all()
 
 
+BETWEEN = """
+#include <pthread.h>
+#include <sys/mman.h>
+#include <unistd.h>
+struct Shared { pthread_mutex_t first, second; pthread_barrier_t both_hold_one; } *shared;
+void child(void) {
+  pthread_mutex_lock(&shared->first);
+  pthread_barrier_wait(&shared->both_hold_one);
+  pthread_mutex_lock(&shared->second);
+}
+void parent(void) {
+  pthread_mutex_lock(&shared->second);
+  pthread_barrier_wait(&shared->both_hold_one);
+  pthread_mutex_lock(&shared->first);
+}
+int main(void) {
+  shared = mmap(0, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  pthread_mutexattr_t kind;
+  pthread_mutexattr_init(&kind);
+  pthread_mutexattr_setpshared(&kind, PTHREAD_PROCESS_SHARED);
+  pthread_mutexattr_setprotocol(&kind, PTHREAD_PRIO_INHERIT);
+  pthread_mutex_init(&shared->first, &kind);
+  pthread_mutex_init(&shared->second, &kind);
+  pthread_barrierattr_t wide;
+  pthread_barrierattr_init(&wide);
+  pthread_barrierattr_setpshared(&wide, PTHREAD_PROCESS_SHARED);
+  pthread_barrier_init(&shared->both_hold_one, &wide, 2);
+  if (fork() == 0) child();
+  else parent();
+}
+"""
+
+
+def test_priority_inheriting_mutexes_between_processes(world):
+    parent = world.start([world.build("between", BETWEEN, "-O1", "-g", "-pthread")])
+    (child,) = world.wait_for(lambda: [p for p in world.processes() if p != parent.pid], "the child")
+
+    def answer():
+        result, report = attach(world, parent.pid)
+        return (result, report["findings"]) if report["findings"] else None
+
+    result, (finding,) = world.wait_for(answer, "a finding")
+    expect(finding["verdict"] == "deadlock" and finding["kind"] == "lock-order", "a deadlock", result)
+    expect({thread["pid"] for thread in finding["threads"]} == {parent.pid, child}, "of both", result)
+    wanted = {thread["wants"]["resource"] for thread in finding["threads"]}
+    held = {hold["resource"] for thread in finding["threads"] for hold in thread["holds"]}
+    expect(len(wanted) == 2 and wanted == held, "each wants what the other holds", result)
+    world.end_all()
+
+
 def test_ps_lists_it(world):
     process = hang(world, world.kind("mutex/lock_order"), "cycle")
     result = world.run(world.gordian, "ps", "--for", "1ms")

@@ -90,10 +90,10 @@ std::vector<model::Finding> Judge::look() {
   const bool changed = result.signature != last_signature_;
   if (any_board && result.worth) {
     if (changed) backoff_ = milliseconds(0);
-    // Out of credit, what is new is examined all the same, but not often; what is not new, as often
-    // as the share allows.
-    const nanoseconds pause = std::max<nanoseconds>(
-        kFirstBackoff * 4, last_cost_ * (changed ? kHasteDivisor : kShareDivisor));
+    // Out of credit, what is new is examined all the same, but not often; what is not new, about as
+    // often as the share allows: it may still grow old enough for a stall.
+    const nanoseconds pause = std::clamp<nanoseconds>(
+        last_cost_ * (changed ? kHasteDivisor : kShareDivisor), kFirstBackoff * 4, kMaxBackoff);
     const bool affordable = credit_ > nanoseconds(0) || now - last_examination_ >= pause;
     if (affordable && now - last_examination_ >= backoff_) {
       last_signature_ = result.signature;

@@ -431,7 +431,12 @@ class Decoder {
                 .doubt = "what it waits for was recognised by its bytes alone"};
       }
     }
-    return {.kind = ResourceKind::Futex, .address = call.address};
+    // What a core that was cut off does not have may be anything.
+    const bool is_there = memory.read_word(call.address, 4).has_value();
+    return {.kind = ResourceKind::Futex,
+            .address = call.address,
+            .definite = is_there,
+            .doubt = is_there ? "" : "the word it waits on cannot be read"};
   }
 
   // stdio's and the dynamic loader's recursive locks: lock word, count, descriptor of the owner.

@@ -74,6 +74,8 @@ std::vector<model::Finding> Judge::look() {
   const Clock::time_point now = Clock::now();
   if (last_look_ != Clock::time_point{}) {
     credit_ = std::min(kMaxCredit, credit_ + (now - last_look_) / kShareDivisor);
+  } else {
+    accounted_ = process::own_processor_time();  // what came before is no judging
   }
   last_look_ = now;
   if (++looks_ == kLooksPerAccount) settle_account();

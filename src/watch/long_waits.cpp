@@ -14,9 +14,9 @@ namespace {
 using format::Kind;
 using format::WaitWord;
 
-bool is_waiting(const WaitWord& word) { return word.number % 2 == 1 && word.kind != Kind::None; }
-
 constexpr std::chrono::milliseconds kLong{20};
+
+bool is_waiting(const WaitWord& word) { return word.number % 2 == 1 && word.kind != Kind::None; }
 
 bool is_timed(const WaitWord& word) { return (word.flags & format::kTimed) != 0; }
 

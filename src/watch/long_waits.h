@@ -2,9 +2,8 @@
 // The cheap look at one process: do its long waits make the cards worth reading?
 //
 // Costs one cache line a thread. A wait is long when it has lasted from one look to the next, or as
-// long as there usually is between two. While
-// the same threads wait in the same waits, and none has ended, the answer stays the same and costs
-// no look at the cards.
+// long as there usually is between two. While the same threads wait in the same waits, and none has
+// ended, the answer stays the same and costs no look at the cards.
 #pragma once
 
 #include "trace/board_reader.h"

@@ -4,13 +4,16 @@
 #include "board.h"
 #include "faults.h"
 
+#include <algorithm>
 #include <chrono>
 #include <csignal>
 #include <cstdio>
 #include <cstring>
 #include <fstream>
 #include <mutex>
+#include <numeric>
 #include <pthread.h>
+#include <random>
 #include <stdexcept>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -30,16 +33,22 @@ using Clock = std::chrono::steady_clock;
 
 constexpr unsigned kMembers = 8;
 constexpr auto kSoonEnough = 1s;
+// A ring that is never broken ends no thread of it: then the members are killed.
+constexpr auto kTooLong = 30s;
 
 struct Ring {
   unsigned members = 0;
   unsigned runs = 0;
   bool hybrid = false;
+  uint32_t seed = 0;
   char url[64] = {};
   pthread_barrier_t meeting{};
   std::atomic<int64_t> asked_ns{0};   // when the last of them did
   std::atomic<int64_t> victim_ns{0};  // when it was told
   std::atomic<unsigned> victims{0};
+  std::atomic<unsigned> served{0};      // members that got the lock they asked for
+  std::atomic<unsigned> bystanders{0};  // threads behind the ring that asked,
+  std::atomic<unsigned> bystanders_served{0};
   std::atomic<uint64_t> slowest_us{0};
   std::atomic<unsigned> deadlocks{0};
   std::atomic<unsigned> violations{0};
@@ -66,19 +75,62 @@ void raise_to(std::atomic<int64_t>& word, int64_t value) {
   }
 }
 
-// The lock of the next member, as the last edge of the ring or one of the others.
-void ask_for_next(lock_client& client, Ring& ring, const std::string& name) {
+// What one member does in one run. All draw the same numbers, so each knows its place.
+struct Part {
+  std::string own;
+  std::string next;
+  bool hybrid = false;
+  std::chrono::milliseconds pause{};  // before it asks: any member may be the one who closes it
+  unsigned more_locks = 0;            // that it holds as well
+  bool bystander = false;             // another thread of it asks for the same lock
+};
+
+Part draw_part(const Ring& ring, unsigned run, unsigned member) {
+  std::mt19937 random(ring.seed + run * 64 + ring.members * 8 + (ring.hybrid ? 1 : 0));
+  std::vector<unsigned> places(ring.members);
+  std::iota(places.begin(), places.end(), 0U);
+  std::shuffle(places.begin(), places.end(), random);
+  const unsigned one_hybrid = random() % ring.members;
+  std::vector<Part> parts(ring.members);
+  const auto name = [&](unsigned place) {
+    return "ring-" + std::to_string(ring.members) + (ring.hybrid ? "h-" : "-") +
+           std::to_string(run) + "-" + std::to_string(place % ring.members);
+  };
+  for (unsigned i = 0; i < ring.members; ++i)
+    parts[i] = {.own = name(places[i]),
+                .next = name(places[i] + 1),
+                .hybrid = ring.hybrid && (i == one_hybrid || random() % 2 == 0),
+                .pause = std::chrono::milliseconds(random() % 3 == 0 ? random() % 150 : 0),
+                .more_locks = static_cast<unsigned>(random() % 3),
+                .bystander = random() % 4 == 0};
+  return parts[member];
+}
+
+// The lock of the next member, as the last edge of the ring or one of the others. The bystander, if
+// there is one: it is served once the member's own lock is released.
+[[nodiscard]] std::thread ask_for_next(lock_client& client, Ring& ring, const Part& part) {
+  std::this_thread::sleep_for(part.pause);
+  std::thread bystander;
+  if (part.bystander) {
+    ++ring.bystanders;
+    bystander = std::thread([&] {
+      client.acquire(part.next).release();
+      ++ring.bystanders_served;
+    });
+  }
   raise_to(ring.asked_ns, now_ns());
   try {
-    client.acquire(name).release();
+    client.acquire(part.next).release();
+    ++ring.served;
   } catch (const gordian::redis::deadlock_error& error) {
     ring.victim_ns = now_ns();
     ++ring.victims;
     if (error.cycle().size() != ring.members) ring.violation("a cycle of another size");
-    if (ring.hybrid && error.cycle().front().local_waits.size() != 1)
+    if (part.hybrid && error.cycle().front().local_waits.size() != 1)
       ring.violation("the mutex is not named");
     if (error.cycle().front().stack.empty()) ring.violation("no stack");
   }
+  return bystander;
 }
 
 void until_it_sleeps_in_futex(pid_t thread) {
@@ -90,21 +142,22 @@ void until_it_sleeps_in_futex(pid_t thread) {
   } while (!line.starts_with("202 "));
 }
 
-void one_ring(lock_client& client, Ring& ring, const std::string& own, const std::string& next) {
-  lease held = client.acquire(own);
+void one_ring(lock_client& client, Ring& ring, const Part& part) {
+  lease held = client.acquire(part.own);
   ring.meet();
-  ask_for_next(client, ring, next);
+  std::thread bystander = ask_for_next(client, ring, part);
   held.release();
+  if (bystander.joinable()) bystander.join();
 }
 
 // One thread holds the lease and waits for the mutex of another, which waits for the next lease.
-void one_hybrid(lock_client& client, Ring& ring, const std::string& own, const std::string& next) {
+void one_hybrid(lock_client& client, Ring& ring, const Part& part) {
   std::mutex mutex;
   std::unique_lock hold(mutex);
   std::atomic<pid_t> holder{0};
   std::atomic<bool> has_lease{false};
   std::thread holds_lease([&] {
-    lease held = client.acquire(own);
+    lease held = client.acquire(part.own);
     holder = gettid();
     has_lease = true;
     has_lease.notify_one();
@@ -114,18 +167,22 @@ void one_hybrid(lock_client& client, Ring& ring, const std::string& own, const s
   has_lease.wait(false);
   until_it_sleeps_in_futex(holder);
   ring.meet();
-  ask_for_next(client, ring, next);
+  std::thread bystander = ask_for_next(client, ring, part);
   hold.unlock();
   holds_lease.join();
+  if (bystander.joinable()) bystander.join();
 }
 
 void judge(Ring& ring) {
   if (ring.victims != 1) ring.violation(ring.victims == 0 ? "no victim" : "more than one victim");
+  if (ring.victims + ring.served != ring.members) ring.violation("a member was not served");
+  if (ring.bystanders != ring.bystanders_served) ring.violation("a bystander was not served");
   const std::chrono::nanoseconds took(ring.victim_ns - ring.asked_ns);
   if (took > kSoonEnough) ring.violation("it took more than a second");
   soak::raise_to(ring.slowest_us, static_cast<uint64_t>(took.count() / 1000));
   ++ring.deadlocks;
   ring.victims = 0;
+  ring.served = 0;
   ring.asked_ns = 0;
 }
 
@@ -138,14 +195,47 @@ pid_t start_self(const char* role, int fd, unsigned number) {
   _exit(127);
 }
 
-unsigned make_rings(const redis_test::RedisServer& server, unsigned members, bool hybrid,
-                    unsigned runs) {
+// Until all have ended, or no ring has been broken for too long. The number of those that ended
+// well.
+unsigned wait_for_members(Ring& ring, const std::vector<pid_t>& pids) {
+  std::vector<pid_t> left = pids;
+  unsigned broken = 0, well = 0;
+  auto since = Clock::now();
+  while (!left.empty()) {
+    std::erase_if(left, [&well](pid_t pid) {
+      int status = 0;
+      if (waitpid(pid, &status, WNOHANG) != pid) return false;
+      well += status == 0 ? 1 : 0;
+      return true;
+    });
+    if (const unsigned now = ring.deadlocks; now != broken) {
+      broken = now;
+      since = Clock::now();
+    }
+    if (Clock::now() - since > kTooLong) {
+      ring.violation("a ring stands still for ever");
+      for (const pid_t pid : left) kill(pid, SIGKILL);
+      since = Clock::now();
+    }
+    if (!left.empty()) std::this_thread::sleep_for(5ms);  // a rate
+  }
+  return well;
+}
+
+struct Outcome {
+  unsigned deadlocks = 0;
+  unsigned violations = 0;
+};
+
+Outcome make_rings(const redis_test::RedisServer& server, unsigned members, bool hybrid,
+                   unsigned runs, uint32_t seed) {
   const int fd = memfd_create("soak-ring", 0);
   if (fd < 0 || ftruncate(fd, sizeof(Ring)) != 0) throw std::runtime_error("no memory to share");
   Ring& ring = *new (map_ring(fd)) Ring;
   ring.members = members;
   ring.runs = runs;
   ring.hybrid = hybrid;
+  ring.seed = seed;
   std::snprintf(ring.url, sizeof ring.url, "%s", server.url().c_str());
   pthread_barrierattr_t shared;
   pthread_barrierattr_init(&shared);
@@ -154,19 +244,16 @@ unsigned make_rings(const redis_test::RedisServer& server, unsigned members, boo
   std::vector<pid_t> pids;
   for (unsigned member = 0; member < members; ++member)
     pids.push_back(start_self("ring", fd, member));
-  for (const pid_t pid : pids) {
-    int status = 0;
-    waitpid(pid, &status, 0);
-    if (status != 0) ring.violation("a member ended otherwise");
-  }
+  if (wait_for_members(ring, pids) != members) ring.violation("a member ended otherwise");
   std::printf("%s of %u: %u deadlocks, %u violations, the slowest told after %llu ms\n",
               hybrid ? "hybrid ring" : "ring", members, ring.deadlocks.load(),
               ring.violations.load(), static_cast<unsigned long long>(ring.slowest_us / 1000));
   std::fflush(stdout);
-  const unsigned violations = ring.violations + (ring.deadlocks == runs ? 0 : 1);
+  const Outcome outcome{.deadlocks = ring.deadlocks,
+                        .violations = ring.violations + (ring.deadlocks == runs ? 0U : 1U)};
   munmap(&ring, sizeof ring);
   close(fd);
-  return violations;
+  return outcome;
 }
 
 // --- traffic ------------------------------------------------------------------------------------
@@ -225,14 +312,18 @@ class Traffic {
 
 }  // namespace
 
-int make_deadlocks(unsigned runs) {
+int make_deadlocks(unsigned runs, uint32_t seed) {
   const redis_test::RedisServer server;
-  unsigned violations = 0;
-  for (const unsigned members : {2U, 3U, kMembers})
-    violations += make_rings(server, members, false, runs);
-  violations += make_rings(server, 2, true, runs);
-  std::printf("%u deadlocks, %u violations\n", runs * 4, violations);
-  return violations == 0 ? 0 : 1;
+  Outcome all;
+  const auto add = [&](unsigned members, bool hybrid) {
+    const Outcome outcome = make_rings(server, members, hybrid, runs, seed);
+    all.deadlocks += outcome.deadlocks;
+    all.violations += outcome.violations;
+  };
+  for (const unsigned members : {2U, 3U, kMembers}) add(members, false);
+  add(2, true);
+  std::printf("%u deadlocks, %u violations (seed %u)\n", all.deadlocks, all.violations, seed);
+  return all.violations == 0 ? 0 : 1;
 }
 
 int run_ring_member(int fd, unsigned member) {
@@ -242,11 +333,12 @@ int run_ring_member(int fd, unsigned member) {
   options.deadlocks = gordian::redis::deadlock_mode::raise;
   lock_client client(options);
   for (unsigned run = 0; run < ring.runs; ++run) {
-    const auto name = [&](unsigned number) {
-      return "ring-" + std::to_string(ring.members) + (ring.hybrid ? "h-" : "-") +
-             std::to_string(run) + "-" + std::to_string(number % ring.members);
-    };
-    (ring.hybrid ? one_hybrid : one_ring)(client, ring, name(member), name(member + 1));
+    const Part part = draw_part(ring, run, member);
+    std::vector<lease> more;
+    for (unsigned i = 0; i < part.more_locks; ++i)
+      more.push_back(client.acquire(part.own + "-more-" + std::to_string(i)));
+    (part.hybrid ? one_hybrid : one_ring)(client, ring, part);
+    more.clear();
     ring.meet();
     if (member == 0) judge(ring);
     ring.meet();

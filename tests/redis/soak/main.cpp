@@ -22,7 +22,7 @@ using Clock = std::chrono::steady_clock;
 constexpr char kUsage[] =
     "redis_soak [--time SECONDS] [--faults all|none|apart] [--topology one|independent]\n"
     "           [--processes N] [--threads N] [--locks N] [--seed N]\n"
-    "redis_soak deadlocks [--runs N]\n"
+    "redis_soak deadlocks [--runs N] [--seed N]\n"
     "redis_soak claims [--time SECONDS] [--seed N]\n";
 
 struct Options {
@@ -152,7 +152,7 @@ int main(int argc, char** argv) {
     std::fputs(kUsage, stderr);
     return 2;
   }
-  if (role == "deadlocks") return soak::make_deadlocks(options->runs);
+  if (role == "deadlocks") return soak::make_deadlocks(options->runs, options->seed);
   if (role == "claims") return soak::make_traffic(options->time, options->seed);
   return soak_locks(*options);
 }

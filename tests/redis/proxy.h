@@ -14,11 +14,14 @@ namespace redis_test {
 
 class Proxy {
  public:
-  explicit Proxy(unsigned server_port);
+  // Whoever connects before it is told where it leads is turned away.
+  explicit Proxy(unsigned server_port = 0);
   ~Proxy();
   Proxy(const Proxy&) = delete;
   Proxy& operator=(const Proxy&) = delete;
 
+  void lead_to(unsigned server_port) { server_port_ = server_port; }
+  [[nodiscard]] unsigned port() const { return port_; }
   [[nodiscard]] std::string url() const { return "redis://127.0.0.1:" + std::to_string(port_); }
 
   // Replies stay in the proxy; commands still pass.
@@ -47,7 +50,7 @@ class Proxy {
   void run();
   void accept_one();
 
-  unsigned server_port_;
+  std::atomic<unsigned> server_port_;
   unsigned port_ = 0;
   int listener_ = -1;
   std::atomic<bool> holds_replies_{false};

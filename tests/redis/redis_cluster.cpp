@@ -13,13 +13,25 @@ constexpr unsigned first_slot(unsigned master) { return master * kSlots / RedisC
 
 }  // namespace
 
-RedisCluster::RedisCluster() {
+RedisCluster::RedisCluster(const std::vector<unsigned>& announced_ports,
+                           const std::function<void(unsigned index, unsigned port)>& started) {
   std::array<std::string, 2 * kMasters> bus_ports;
   for (unsigned i = 0; i < servers_.size(); ++i) {
     bus_ports[i] = std::to_string(free_port());
-    servers_[i] = std::make_unique<RedisServer>(std::vector<std::string>{
-        "--cluster-enabled", "yes", "--cluster-port", bus_ports[i], "--cluster-node-timeout", "800",
-        "--cluster-replica-validity-factor", "0", "--repl-diskless-sync-delay", "0"});
+    std::vector<std::string> words{"--cluster-enabled",
+                                   "yes",
+                                   "--cluster-port",
+                                   bus_ports[i],
+                                   "--cluster-node-timeout",
+                                   "800",
+                                   "--cluster-replica-validity-factor",
+                                   "0",
+                                   "--repl-diskless-sync-delay",
+                                   "0"};
+    if (!announced_ports.empty())
+      words.insert(words.end(), {"--cluster-announce-port", std::to_string(announced_ports[i])});
+    servers_[i] = std::make_unique<RedisServer>(words);
+    if (started) started(i, servers_[i]->port());
   }
   for (unsigned i = 0; i < kMasters; ++i) {
     servers_[i]->run({"CLUSTER", "ADDSLOTSRANGE", std::to_string(first_slot(i)),

@@ -6,6 +6,7 @@
 #include "redis_server.h"
 
 #include <array>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -16,7 +17,12 @@ class RedisCluster {
  public:
   static constexpr unsigned kMasters = 3;
 
-  RedisCluster();  // returns once every server knows of all, and every replica has its data
+  // Returns once every server knows of all, and every replica has its data.
+  RedisCluster() : RedisCluster({}, nullptr) {}
+  // The servers say that they are at these ports, where somebody passes on to those that `started`
+  // is told.
+  RedisCluster(const std::vector<unsigned>& announced_ports,
+               const std::function<void(unsigned index, unsigned port)>& started);
 
   // 0 .. 2 were made masters, 3 .. 5 the replicas of 0 .. 2.
   RedisServer& operator[](unsigned index) { return *servers_[index]; }

@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <new>
 #include <stdexcept>
+#include <string_view>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -32,6 +33,22 @@ void Board::violation(const std::string& what) {
   const uint64_t number = violations++;
   if (number >= words.size()) return;
   std::snprintf(words[number].data(), words[number].size(), "%s", what.c_str());
+}
+
+gordian::redis::client_options options_for(const Board& board, unsigned process) {
+  using gordian::redis::topology;
+  gordian::redis::client_options options;
+  options.servers.clear();
+  for (const auto& url : board.urls[process % 2])
+    if (url[0] != 0) options.servers.emplace_back(url);
+  const std::string_view name = board.topology;
+  options.kind = name == "independent" ? topology::independent
+                 : name == "sentinel"  ? topology::sentinel
+                 : name == "cluster"   ? topology::cluster
+                                       : topology::standalone;
+  options.sentinel_master = kSentinelMaster;
+  options.fencing = board.fencing;
+  return options;
 }
 
 void raise_to(std::atomic<uint64_t>& word, uint64_t value) {

@@ -5,6 +5,8 @@
 // go on. Times are of CLOCK_MONOTONIC, which all processes of a machine share.
 #pragma once
 
+#include "gordian/redis_lock.h"
+
 #include <array>
 #include <atomic>
 #include <cstddef>
@@ -56,7 +58,8 @@ struct Board {
   int64_t validity_ms = 1000;
   int64_t command_timeout_ms = 400;
   char topology[16] = {};
-  // For even processes, then for odd ones: these go through a proxy.
+  // For even processes, then for odd ones: these go through a proxy. Of sentinels: what they name
+  // is one.
   std::array<std::array<char[64], kMaxServers>, 2> urls{};
   uint64_t first_token = 0;
 
@@ -68,6 +71,7 @@ struct Board {
   std::array<LockCheck, kMaxLocks> checks;
 
   std::atomic<uint64_t> acquisitions{0};
+  std::atomic<uint64_t> checked{0};    // of them: nothing was forgotten, and valid to their end
   std::atomic<uint64_t> deadlines{0};  // requests that ended so
   std::atomic<uint64_t> transport_errors{0};
   std::atomic<uint64_t> lost{0};
@@ -108,6 +112,12 @@ class Unchanged {
   const std::atomic<uint32_t>& word_;
   const uint32_t before_;
 };
+
+// For a client of the servers of a process.
+gordian::redis::client_options options_for(const Board& board, unsigned process);
+
+// Under which the sentinels of a soak watch their master.
+inline constexpr char kSentinelMaster[] = "shop";
 
 // Raises an atomic to at least `value`.
 void raise_to(std::atomic<uint64_t>& word, uint64_t value);

@@ -3,8 +3,7 @@
 
 #include <chrono>
 #include <csignal>
-#include <cstdio>
-#include <stdexcept>
+#include <functional>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <thread>
@@ -17,55 +16,16 @@ using namespace std::chrono_literals;
 using Clock = std::chrono::steady_clock;
 using std::chrono::milliseconds;
 
-// Leases from before it prove nothing any more.
-class Loss {
- public:
-  explicit Loss(Board& board) : board_(board) { ++board_.losses; }
-  ~Loss() { ++board_.losses; }
-  Loss(const Loss&) = delete;
-  Loss& operator=(const Loss&) = delete;
-
- private:
-  Board& board_;
-};
+// Leases from before it prove nothing any more; nor, where a server may have taken the place of
+// another, those from before all agree again.
+void forgetting(Board& board, Servers& servers, const std::function<void()>& fault) {
+  ++board.losses;
+  fault();
+  servers.settle();
+  ++board.losses;
+}
 
 }  // namespace
-
-Servers::Servers(const std::string& topology) {
-  const unsigned count = topology == "independent" ? 3 : 1;
-  if (topology != "independent" && topology != "one")
-    throw std::runtime_error("no such topology: " + topology);
-  for (unsigned i = 0; i < count; ++i) {
-    servers_.push_back(std::make_unique<redis_test::RedisServer>());
-    proxies_.push_back(std::make_unique<redis_test::Proxy>(servers_.back()->port()));
-  }
-  live_ = count;
-  if (count == 1) return;
-  servers_.back()->kill();
-  live_ -= 1;
-}
-
-void Servers::write_urls(Board& board) const {
-  for (size_t i = 0; i < servers_.size(); ++i) {
-    std::snprintf(board.urls[0][i], sizeof board.urls[0][i], "%s", servers_[i]->url().c_str());
-    std::snprintf(board.urls[1][i], sizeof board.urls[1][i], "%s",
-                  (board.faults ? proxies_[i]->url() : servers_[i]->url()).c_str());
-  }
-}
-
-gordian::redis::client_options Servers::options(const Board& board) const {
-  gordian::redis::client_options options;
-  options.servers.clear();
-  for (const auto& server : servers_) options.servers.push_back(server->url());
-  if (servers_.size() > 1) options.kind = gordian::redis::topology::independent;
-  options.fencing = board.fencing;
-  return options;
-}
-
-void Servers::restart(unsigned server) {
-  servers_[server]->kill();
-  servers_[server]->start();
-}
 
 Fleet::Fleet(SharedBoard& board, unsigned processes, std::string role)
     : board_(board), role_(std::move(role)) {
@@ -132,11 +92,20 @@ unsigned run_faults(SharedBoard& board, Servers& servers, Fleet& fleet, std::mt1
   const auto up_to = [&random](unsigned limit) { return random() % limit; };
   const auto some_time = [&](unsigned most_ms) { return milliseconds(20 + up_to(most_ms)); };
   while (Clock::now() < until) {
-    std::this_thread::sleep_for(some_time(300));  // the pace of the faults
+    // The pace of the faults. While masters change nothing can be proved: there is time in between.
+    std::this_thread::sleep_for(some_time(servers.fail_over() ? 1500 : 300));
     const unsigned server = up_to(servers.count());
     const unsigned process = up_to(fleet.count());
+    redis_test::Proxy& proxy = servers.proxy(server);
+    // Whoever is not heard of for a while is replaced, where there is somebody for it.
+    const auto out_of_reach = [&](const std::function<void()>& fault) {
+      if (servers.fail_over())
+        forgetting(*board, servers, fault);
+      else
+        fault();
+    };
     ++done;
-    switch (up_to(9)) {
+    switch (up_to(servers.fail_over() ? 11 : 9)) {
       case 0:  // longer than a lease lasts, now and then
         fleet.stop_for(process, some_time(static_cast<unsigned>(board->validity_ms) * 3 / 2));
         break;
@@ -144,37 +113,51 @@ unsigned run_faults(SharedBoard& board, Servers& servers, Fleet& fleet, std::mt1
         fleet.kill_and_start(process);
         break;
       case 2:
-        servers.pause(server);
-        std::this_thread::sleep_for(some_time(1500));
-        servers.resume(server);
+        out_of_reach([&] {
+          servers.pause(server);
+          std::this_thread::sleep_for(some_time(1500));
+          servers.resume(server);
+        });
         break;
-      case 3: {
-        const Loss loss(*board);
-        servers.restart(server);
+      case 3:
+        forgetting(*board, servers, [&] {
+          servers.kill(server);
+          // Back before anybody has missed it, or after.
+          if (up_to(2) == 0)
+            std::this_thread::sleep_for(some_time(servers.fail_over() ? 2500 : 50));
+          servers.start(server);
+        });
         break;
-      }
       case 4:
-        servers.proxy(server).cut();
+        proxy.cut();
         break;
       case 5:  // late, and then lost or not
-        servers.proxy(server).hold_replies(true);
-        std::this_thread::sleep_for(some_time(800));
-        if (up_to(2) == 0) servers.proxy(server).cut();
-        servers.proxy(server).hold_replies(false);
+        out_of_reach([&] {
+          proxy.hold_replies(true);
+          std::this_thread::sleep_for(some_time(800));
+          if (up_to(2) == 0) proxy.cut();
+          proxy.hold_replies(false);
+        });
         break;
       case 6:
-        servers.proxy(server).hold_commands(true);
-        std::this_thread::sleep_for(some_time(800));
-        if (up_to(2) == 0) servers.proxy(server).cut();
-        servers.proxy(server).hold_commands(false);
+        out_of_reach([&] {
+          proxy.hold_commands(true);
+          std::this_thread::sleep_for(some_time(800));
+          if (up_to(2) == 0) proxy.cut();
+          proxy.hold_commands(false);
+        });
         break;
-      case 7: {
-        const Loss loss(*board);
-        servers.flush(server);
+      case 7:
+        forgetting(*board, servers, [&] { servers.flush(server); });
         break;
-      }
-      default:
+      case 8:
         board->processes[process].clock_skew_s = static_cast<int64_t>(up_to(7200)) - 3600;
+        break;
+      case 9:
+        forgetting(*board, servers, [&] { servers.switch_master(server); });
+        break;
+      default:
+        servers.disturb_sentinel(server, some_time(1500));
     }
   }
   return done;

@@ -1,41 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-// The servers of a soak, with a proxy before each, and what is done to them and to the processes.
+// What is done to the servers of a soak and to its processes.
 #pragma once
 
 #include "board.h"
-#include "proxy.h"
-#include "redis_server.h"
+#include "servers.h"
 
-#include <functional>
-#include <memory>
+#include <chrono>
 #include <random>
 #include <string>
 #include <vector>
 
 namespace soak {
-
-class Servers {
- public:
-  // "one", or "independent": three masters, of which the last is never started again once it is
-  // gone.
-  explicit Servers(const std::string& topology);
-
-  // Direct ones, then those of the proxies.
-  void write_urls(Board& board) const;
-  [[nodiscard]] gordian::redis::client_options options(const Board& board) const;
-
-  void pause(unsigned server) { servers_[server]->pause(); }
-  void resume(unsigned server) { servers_[server]->resume(); }
-  void restart(unsigned server);
-  void flush(unsigned server) { servers_[server]->run({"FLUSHALL"}); }
-  redis_test::Proxy& proxy(unsigned server) { return *proxies_[server]; }
-  [[nodiscard]] unsigned count() const { return live_; }
-
- private:
-  std::vector<std::unique_ptr<redis_test::RedisServer>> servers_;
-  std::vector<std::unique_ptr<redis_test::Proxy>> proxies_;
-  unsigned live_;
-};
 
 // The processes that run the workers.
 class Fleet {

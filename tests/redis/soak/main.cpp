@@ -4,6 +4,7 @@
 #include "deadlocks.h"
 #include "faults.h"
 
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -20,7 +21,8 @@ using namespace std::chrono_literals;
 using Clock = std::chrono::steady_clock;
 
 constexpr char kUsage[] =
-    "redis_soak [--time SECONDS] [--faults all|none|apart] [--topology one|independent]\n"
+    "redis_soak [--time SECONDS] [--faults all|none|apart]\n"
+    "           [--topology one|independent|sentinel|cluster]\n"
     "           [--processes N] [--threads N] [--locks N] [--seed N]\n"
     "redis_soak deadlocks [--runs N] [--seed N]\n"
     "redis_soak claims [--time SECONDS] [--seed N]\n";
@@ -56,15 +58,20 @@ std::optional<Options> parse(int argc, char** argv) {
       return std::nullopt;
     }
   }
-  if (options.processes > soak::kMaxProcesses || options.locks > soak::kMaxLocks ||
-      (options.faults != "all" && options.faults != "none" && options.faults != "apart"))
+  const auto is_one_of = [](const std::string& word, std::initializer_list<const char*> all) {
+    return std::find(all.begin(), all.end(), word) != all.end();
+  };
+  if (!is_one_of(options.topology, {"one", "independent", "sentinel", "cluster"}) ||
+      !is_one_of(options.faults, {"all", "none", "apart"}))
+    return std::nullopt;
+  if (options.processes > soak::kMaxProcesses || options.locks > soak::kMaxLocks)
     return std::nullopt;
   return options;
 }
 
 // Whatever has happened, nothing of it stays.
-void check_that_locks_are_usable(soak::SharedBoard& board, const soak::Servers& servers) {
-  gordian::redis::lock_client client(servers.options(*board));
+void check_that_locks_are_usable(soak::SharedBoard& board) {
+  gordian::redis::lock_client client(options_for(*board, 0));
   for (unsigned lock = 0; lock < board->locks; ++lock) {
     try {
       client
@@ -98,7 +105,7 @@ int soak_locks(const Options& options) {
   soak::Servers servers(options.topology);
   servers.write_urls(*board);
   if (board->fencing) {
-    gordian::redis::lock_client client(servers.options(*board));
+    gordian::redis::lock_client client(options_for(*board, 0));
     board->first_token = client.acquire("the first token").fencing_token() - 1;
   }
   std::mt19937 random(options.seed);
@@ -114,21 +121,22 @@ int soak_locks(const Options& options) {
     if (const unsigned left = fleet.wait_for_end(20s); left != 0)
       board->violation(std::to_string(left) + " processes do not come to their end");
   }
-  check_that_locks_are_usable(board, servers);
+  servers.settle();
+  check_that_locks_are_usable(board);
   check_counts(board);
   for (const auto& words : board->words)
     if (words[0] != 0) std::printf("VIOLATION: %s\n", words.data());
+  const auto number = [](const std::atomic<uint64_t>& word) {
+    return static_cast<unsigned long long>(word);
+  };
   std::printf(
-      "%llu acquisitions, %llu violations, %u faults, %llu requests at their deadline, %llu "
-      "transport "
-      "errors, %llu leases lost, %llu stale writes refused, none later than %llu ms (seed %u)\n",
-      static_cast<unsigned long long>(board->acquisitions),
-      static_cast<unsigned long long>(board->violations), faults,
-      static_cast<unsigned long long>(board->deadlines),
-      static_cast<unsigned long long>(board->transport_errors),
-      static_cast<unsigned long long>(board->lost),
-      static_cast<unsigned long long>(board->stale_refused),
-      static_cast<unsigned long long>(board->latest_us / 1000), options.seed);
+      "%llu acquisitions, %llu violations, %llu checked to their end, %u faults, %u failovers, "
+      "%llu requests at their deadline, %llu transport errors, %llu leases lost, "
+      "%llu stale writes refused, none later than %llu ms (seed %u)\n",
+      number(board->acquisitions), number(board->violations), number(board->checked), faults,
+      servers.failovers(), number(board->deadlines), number(board->transport_errors),
+      number(board->lost), number(board->stale_refused), number(board->latest_us) / 1000,
+      options.seed);
   return board->violations == 0 && board->acquisitions != 0 ? 0 : 1;
 }
 

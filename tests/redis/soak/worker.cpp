@@ -70,13 +70,7 @@ class Worker {
 
  private:
   [[nodiscard]] client_options options() const {
-    client_options options;
-    options.servers.clear();
-    for (const auto& url : board_.urls[process_ % 2])
-      if (url[0] != 0) options.servers.emplace_back(url);
-    if (std::string_view(board_.topology) == "independent")
-      options.kind = gordian::redis::topology::independent;
-    options.fencing = board_.fencing;
+    client_options options = options_for(board_, process_);
     if (board_.apart) options.key_prefix += std::to_string(process_);
     options.validity = std::chrono::milliseconds(board_.validity_ms);
     options.command_timeout = std::chrono::milliseconds(board_.command_timeout_ms);
@@ -189,6 +183,7 @@ class Worker {
              uint64_t entry) {
     const uint64_t entries = check.entries;
     if (!held.valid() || !nothing_forgotten) return;
+    ++board_.checked;
     raise_to(check.entries_at_valid_exit, entries);
     if (check.last_valid_entry > entry) two_holders(held, nothing_forgotten);
   }

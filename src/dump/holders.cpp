@@ -134,6 +134,9 @@ class Finder {
   // Which threads have a frame with a feature. Those at work first: they must not be overlooked.
   void index_features() {
     features_.resize(threads_.size());
+    uint64_t loader_lock = 0;
+    for (const ThreadView& view : threads_)
+      if (loader_lock == 0) loader_lock = wanted_loader_lock(view);
     for (const bool busy : {true, false}) {
       for (uint32_t i = 0; i < threads_.size(); ++i) {
         const ThreadView& view = threads_[i];
@@ -151,6 +154,8 @@ class Finder {
               running_once(view.thread->frames[frame], view.plain[frame], view.thread->dialect);
           if (once != 0) running_[once].push_back({i, frame});
         }
+        const auto loading = loader_lock != 0 ? find_loading(view) : std::nullopt;
+        if (loading) running_[loader_lock].push_back({i, *loading});
       }
     }
   }
@@ -236,8 +241,7 @@ class Finder {
     std::unordered_set<uint32_t> waits_here(lock.waiters.begin(), lock.waiters.end());
     weigh_sightings(index, waits_here, raise);
     weigh_features(lock, waits_here, raise);
-    if (lock.kind == model::ResourceKind::Once || lock.kind == model::ResourceKind::GlibOnce)
-      weigh_running(lock, raise);
+    weigh_running(lock, raise);
     if (!lock.is_join) weigh_self(index, raise);
     choose(index, scores);
   }

@@ -32,7 +32,7 @@ namespace gordian::dump {
 
 enum class Why : uint8_t {
   Shown,      // the text names the owner
-  Runs,       // the thread's frames run what is waited for: a once-initialisation
+  Runs,       // the thread's frames run what is waited for: a once-initialisation, a dlopen
   Variable,   // a guard object in its frames
   Object,     // it is inside the object around the lock
   Reentered,  // it left that object and came back

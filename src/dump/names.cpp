@@ -175,8 +175,10 @@ bool is_plumbing(const Frame& frame, std::string_view plain, Dialect dialect) {
   for (const std::string_view prefix : kPlumbingLibraries)
     if (library.starts_with(prefix)) return true;
   // Not by a header of std:: as file: there stands what was inlined into the program's function.
-  return frame.file.starts_with("./nptl/") || frame.file.starts_with("../sysdeps/") ||
-         frame.file.starts_with("../nptl/") || frame.file.starts_with("nptl/");
+  for (const std::string_view folder : {"./nptl/", "../nptl/", "nptl/", "../sysdeps/", "./dlfcn/",
+                                        "dlfcn/", "./elf/dl-", "elf/dl-"})
+    if (frame.file.starts_with(folder)) return true;
+  return false;
 }
 
 bool is_lock_wrapper(std::string_view plain) {

@@ -39,6 +39,12 @@ int64_t native_id(std::string_view rest) {
   return 0;
 }
 
+// "Found one Java-level deadlock:", also where somebody has made a heading of it: "# ", "**".
+bool is_title_of_section(std::string_view line) {
+  const size_t found = line.find("Found ");
+  return found < 5 && line.find("Java-level deadlock", found) != line.npos;
+}
+
 std::optional<uint64_t> hash_behind(std::string_view text, std::string_view word) {
   const size_t at = text.find(word);
   if (at == std::string_view::npos) return std::nullopt;
@@ -128,8 +134,7 @@ class JavaReader {
   static constexpr size_t kNone = static_cast<size_t>(-1);
 
   void add_line(std::string_view line) {
-    if (line.starts_with("Found one Java-level deadlock") ||
-        (line.starts_with("Found ") && line.find("Java-level deadlock") != line.npos)) {
+    if (is_title_of_section(line)) {
       in_section_ = true;
       return;
     }

@@ -4,6 +4,7 @@
 #include "base/text.h"
 #include "dump/lines.h"
 #include "dump/names.h"
+#include "model/loader_lock.h"
 
 #include <algorithm>
 #include <array>
@@ -403,6 +404,7 @@ std::string Reading::name_of_lock(uint32_t index) const {
   if (lock.is_join) return {};
   for (const uint32_t waiter : lock.waiters) {
     const WaitFact& wait = views_[waiter].wait;
+    if (model::is_loader_state(wait.symbol)) return std::string(model::kLoaderLock);
     if (!wait.symbol.empty()) return std::string(wait.symbol.substr(0, kLongestName));
   }
   if (lock.address == 0 || dump_.dialect == Dialect::Java) return {};

@@ -4,6 +4,7 @@
 #include "base/text.h"
 #include "dump/lines.h"
 #include "dump/names.h"
+#include "model/loader_lock.h"
 
 #include <algorithm>
 #include <map>
@@ -121,6 +122,27 @@ std::optional<size_t> find_interrupted(const ThreadView& view) {
   if (signal == 0 || above.empty()) return std::nullopt;
   for (size_t i = signal + 1; i < frames.size() && i < signal + 12; ++i)
     if (is_family(view.plain[i], family) && above.contains(family)) return i;
+  return std::nullopt;
+}
+
+uint64_t wanted_loader_lock(const ThreadView& view) {
+  if (!model::is_loader_state(view.wait.symbol)) return 0;
+  for (size_t i = 0; i < view.plain.size() && i < view.wait.site + 2; ++i)
+    for (const std::string_view asks :
+         {"dl_open", "dl_close", "dl_close_worker", "dlsym", "dl_sym"})
+      if (view.plain[i].starts_with(asks)) return view.wait.address;
+  return 0;
+}
+
+std::optional<size_t> find_loading(const ThreadView& view) {
+  bool is_inside = false;
+  for (size_t i = 0; i < view.plain.size(); ++i) {
+    const std::string_view name = view.plain[i];
+    is_inside |= name == "call_init" || name == "dl_init" || name == "dl_call_fini" ||
+                 name == "dl_close_worker";
+    // At its asking end, without a constructor, it may still be waiting for the lock.
+    if (is_inside && (name == "dl_open" || name == "dl_close")) return i;
+  }
   return std::nullopt;
 }
 

@@ -41,6 +41,12 @@ bool is_whole(const ThreadView& view);
 // syslog) and calls it again.
 std::optional<size_t> find_interrupted(const ThreadView& view);
 
+// The dynamic loader's lock: its address if this thread asks for it in dlopen, dlclose or dlsym, 0
+// if not. And the frame of dlopen or dlclose that has it while plug-ins' constructors or
+// destructors run, further in.
+uint64_t wanted_loader_lock(const ThreadView& view);
+std::optional<size_t> find_loading(const ThreadView& view);
+
 // The same function asks for a lock, further out in the same stack, with other work in between.
 std::optional<size_t> find_recursion(const ThreadView& view);
 

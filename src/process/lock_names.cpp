@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "process/lock_names.h"
 
+#include "model/loader_lock.h"
 #include "process/debug_info.h"
 #include "process/frame_variables.h"
 #include "process/libc_locks.h"
@@ -42,12 +43,8 @@ bool has_address(model::ResourceKind kind) {
   }
 }
 
-// The loader keeps its locks there, and dlopen() holds one of them to its end.
-bool is_loader_state(std::string_view name) { return name.starts_with("_rtld_global"); }
-constexpr char kLoaderLock[] = "the dynamic loader's lock";
-
 std::string with_offset(const std::string& name, uint64_t offset) {
-  if (is_loader_state(name)) return kLoaderLock;
+  if (model::is_loader_state(name)) return std::string(model::kLoaderLock);
   if (offset == 0) return name;
   char text[32];
   std::snprintf(text, sizeof text, "+0x%lx", offset);
@@ -320,7 +317,8 @@ void name_resource(const Symbols& symbols, model::Resource& resource,
     // The headline may have said "g_state+0x28" meanwhile.
     const std::optional<LockName> quick = find_static_name(symbols, resource.address);
     if (resource.name.empty() || (quick && resource.name == quick->name))
-      resource.name = is_loader_state(name->name) ? kLoaderLock : name->name;
+      resource.name =
+          model::is_loader_state(name->name) ? std::string(model::kLoaderLock) : name->name;
     if (resource.class_name.empty()) resource.class_name = name->owner_type;
   }
   if (resource.class_name.empty() && resource.name.empty() && resource.birth_site != 0) {

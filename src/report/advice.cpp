@@ -48,6 +48,12 @@ const FindingHold* hold_wanted_in_knot(const Labels& labels, const FindingThread
   return nullptr;
 }
 
+// A backtrace that somebody pasted seldom says where a lock was taken.
+bool is_place_known(const model::Stack& stack) {
+  const Frame* frame = first_own_frame(stack);
+  return frame != nullptr && !(frame->function.empty() && frame->module.empty());
+}
+
 std::string hold_function(const FindingHold& hold) {
   const Frame* frame = first_own_frame(hold.stack);
   const std::string label = function_label(frame);
@@ -131,13 +137,15 @@ std::string before_asking(const Labels& labels, const FindingThread& thread) {
   }
   std::string name = labels.resource(thread.wants->resource);
   if (name.starts_with("thread ")) name.erase(0, 7);
-  return what + name + " in " + want_place(thread);
+  return what + name +
+         (is_place_known(thread.wants->stack) ? " in " + want_place(thread) : std::string());
 }
 
 std::string release_before(const Labels& labels, const FindingThread& thread,
                            const FindingHold& hold) {
   return "thread " + labels.thread(thread.id) + " holds " + labels.resource(hold.resource) +
-         ", taken in " + hold_function(hold) + ", when it " + before_asking(labels, thread);
+         (is_place_known(hold.stack) ? ", taken in " + hold_function(hold) + "," : "") +
+         " when it " + before_asking(labels, thread);
 }
 
 std::string self_lock(const Labels& labels, const FindingThread& thread) {
@@ -304,6 +312,14 @@ bool are_of_one_class(const Resource* a, const Resource* b) {
           a->class_name == b->class_name);
 }
 
+// Where std::scoped_lock can be advised: not in the source of another language.
+bool is_maybe_cxx(const Frame* place) {
+  if (place == nullptr) return false;
+  for (const std::string_view other : {".c", ".java", ".kt", ".scala", ".go", ".py", ".rs"})
+    if (place->file.ends_with(other)) return false;
+  return true;
+}
+
 // A cycle of locks. The thread that takes both nearest to each other is the cheapest to change, so
 // the order of the others wins.
 std::string lock_order(const Labels& labels, const std::vector<const FindingThread*>& knot) {
@@ -333,8 +349,7 @@ std::string lock_order(const Labels& labels, const std::vector<const FindingThre
   const Resource* a = labels.find_resource(cheapest->hold->resource);
   const Resource* b = labels.find_resource(changed.wants->resource);
   const Frame* place = first_own_frame(changed.wants->stack);
-  const bool is_c = place != nullptr && place->file.ends_with(".c");
-  const bool both_mutexes = !is_c && a != nullptr && b != nullptr &&
+  const bool both_mutexes = is_maybe_cxx(place) && a != nullptr && b != nullptr &&
                             a->kind == ResourceKind::Mutex && b->kind == ResourceKind::Mutex;
   if (are_of_one_class(a, b))
     return capitalised(release_before(labels, changed, *cheapest->hold)) +

@@ -50,6 +50,18 @@ def test_samples(world):
         expect(found == expected, f"{name}: {found}, not {expected}", result)
 
 
+def test_words_fit_the_program(world):
+    """The loader's lock has a name and its functions are nobody's, and Java has no std::scoped_lock."""
+    _, result = explain(world, SAMPLES["loader"][0])
+    expect("the dynamic loader's lock" in result.out and "_rtld_global" not in result.out, "no name", result)
+    expect("dlopen_doit" not in result.out and "call_init" not in result.out, "not folded", result)
+    _, result = explain(world, SAMPLES["java_owned"][0])
+    expect("What to change" in result.out and "std::" not in result.out, "C++ for Java", result)
+    expect("unknown place, when" not in result.out, "says that it cannot say", result)
+    _, result = explain(world, SAMPLES["both_owners"][0].replace("sides.c:", "sides.cpp:"))
+    expect("std::scoped_lock" in result.out, "no advice", result)
+
+
 def test_other_locks(world):
     """One hang, its waits as other libraries and other versions of glibc show them."""
     for lock in LOCKS:

@@ -54,6 +54,29 @@ CONDITION = ["__futex_abstimed_wait_common64 (private=0, cancel=true, abstime=0x
              "___pthread_cond_wait (cond=0x55d0bb289ec0, mutex=0x55d0bb289e70) at ./nptl/pthread_cond_wait.c:618",
              "0x000055d0aa00be7b in pool_worker (pool=0x55d0bb289e00) at pool.c:144"]
 
+# A plug-in's constructor wants what another thread has that loads a plug-in itself.
+def loads(*inside):
+    return [*inside, '0x00007f55b00b6608 in _dl_open (file=0x55d0aa009004 "./plug.so", mode=<optimized out>, argc=1) at ./elf/dl-open.c:884',
+            "0x00007f55b00334b8 in dlopen_doit (a=a@entry=0x7f55b0ba9e90) at ./dlfcn/dlopen.c:56",
+            "0x00007f55b0032fa7 in _dlerror_run (operate=0x7f55b0033460 <dlopen_doit>, args=0x7f55b0ba9e90) at ./dlfcn/dlerror.c:138",
+            "___dlopen (file=<optimized out>, mode=<optimized out>) at ./dlfcn/dlopen.c:81"]
+
+
+def loader_hang(constructor):
+    return native(
+        (950, "app", join_wait(pthread_of(951), 951) + [MAIN]),
+        (951, "plugins", constructor + loads(
+            "0x00007f55b0d9d145 in plug_init () at plug.c:4",
+            "0x00007f55b0dafa1e in call_init (env=0x7ffd0441e3c8, argv=0x7ffd0441e3b8, argc=1, l=<optimized out>) at ./elf/dl-init.c:74",
+            "0x00007f55b0dafb04 in _dl_init (main_map=0x7f55acc00b90, argc=1) at ./elf/dl-init.c:121",
+            "0x00007f55b0db626e in dl_open_worker (a=a@entry=0x7f55b0ba9c20) at ./elf/dl-open.c:808") +
+         ["0x000055d0aa0081be in load_plugins (a=<optimized out>) at app.c:6"] + START),
+        (952, "asker", mutex_wait("0x7f55b0ddea28 <_rtld_global+2568>") + loads() +
+         ["0x000055d0aa0081f5 in load_codec (a=<optimized out>) at app.c:7"] + START))
+
+
+LOADER = loader_hang(mutex_wait("0x55d0bb9cb0a0 <registry>"))
+
 A, B = "0x55d0bb100118", "0x55d0bb200ee0"
 
 # A plug-in asks the core, the core asks the plug-in: neither owner is printed.
@@ -372,6 +395,8 @@ Java stack information for the threads listed above:
 
 Found 1 deadlock.
 """
+# As a heading of a bug report.
+JAVA_HEADING = "# " + JAVA_SECTION[:JAVA_SECTION.index("Java stack")].replace("=============================", "") + "```\n"
 SYNC = "java.util.concurrent.locks.ReentrantLock$NonfairSync"
 
 
@@ -496,6 +521,8 @@ SAMPLES = {
     "selected_owners": (two_sides(tail=SELECTED_OWNERS), [("deadlock", "lock-order", [102, 103], [101])]),
     "one_owner": (two_sides(tail=printed("mutex_a", 103)), [("stall", "lock-order", [102, 103], [101])]),
     "other_owner": (two_sides(main=SLEEP, tail=printed("mutex_a", 101)), []),
+    "loader": (LOADER, [("stall", "lock-order", [951, 952], [950])]),
+    "loader_at_work": (loader_hang(POLL[:1]), []),
     "one_mutex": (two_sides(right="0x601080 <mutex_a>", main=SLEEP), []),
     "no_addresses": (two_sides(left="", right=""), [("stall", "lock-order", [102, 103], [101])]),
     "no_addresses_idle": (two_sides(left="", right="", main=SLEEP), []),
@@ -510,6 +537,7 @@ SAMPLES = {
     "java_one_edge": (JAVA_ONE_EDGE, []),
     "java_section": (JAVA + JAVA_SECTION, [("deadlock", "lock-order", [0x701, 0x702], [])]),
     "java_section_alone": (JAVA_SECTION, [("deadlock", "lock-order", [0, 0], [])]),
+    "java_heading": (JAVA_HEADING, [("deadlock", "lock-order", [0, 0], [])]),
     "java_parked": (JAVA_PARKED, [("stall", "lock-order", [721, 722], [])]),
     "java_owned": (JAVA_OWNED, [("deadlock", "lock-order", [721, 722], [])]),
     "java_init": (JAVA_INIT, [("deadlock", "once", [0x731, 0x732], [0x733])]),

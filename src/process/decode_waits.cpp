@@ -424,7 +424,9 @@ class Decoder {
                 .doubt = "what it waits for was recognised by its bytes alone"};
       if (const auto thread = stdio_owner(memory, call.address); thread && *thread != 0)
         return {.kind = ResourceKind::Custom, .address = call.address};
-      if (is_malloc_arena(memory, call.address)) {
+      // A stream that names nobody is about to be named, or let go of.
+      if (is_malloc_arena(memory, call.address) ||
+          (process.symbols != nullptr && find_any_stream(*process.symbols, memory, call.address))) {
         return {.kind = ResourceKind::Custom,
                 .address = call.address,
                 .definite = false,
@@ -509,9 +511,9 @@ class Decoder {
         }
         if (const auto tid = stdio_owner(memory, found.address))
           own(id, process, *tid, false, false);
-        else if (std::find(result_.arenas.begin(), result_.arenas.end(), id) ==
-                 result_.arenas.end())
-          result_.arenas.push_back(id);
+        else if (std::find(result_.libc_locks.begin(), result_.libc_locks.end(), id) ==
+                 result_.libc_locks.end())
+          result_.libc_locks.push_back(id);
         return true;
       default:
         return true;

@@ -37,11 +37,12 @@ struct DecodedThread {
 };
 
 struct DecodedWaits {
-  model::Snapshot snapshot;                    // Snapshot::taken is left to the caller
-  std::vector<DecodedThread> threads;          // parallel to snapshot.threads
-  std::vector<model::ResourceId> arenas = {};  // malloc's: locks that do not name their holder
-  std::vector<uint32_t> foreign_owners = {};   // of process-shared locks: not among these threads
-  std::vector<std::string> notes;              // "unknown glibc 2.99, lock owners may be missing"
+  model::Snapshot snapshot;            // Snapshot::taken is left to the caller
+  std::vector<DecodedThread> threads;  // parallel to snapshot.threads
+  // Inside libc (malloc's arenas, streams): locks that do not name their holder.
+  std::vector<model::ResourceId> libc_locks = {};
+  std::vector<uint32_t> foreign_owners = {};  // of process-shared locks: not among these threads
+  std::vector<std::string> notes;             // "unknown glibc 2.99, lock owners may be missing"
 };
 
 DecodedWaits decode_waits(std::span<const ProcessFacts> processes);

@@ -28,7 +28,7 @@ constexpr uint64_t kMaxFrameBytes = 1 << 16;
 constexpr int kPointer = 1;        // its frames hold a pointer to it
 constexpr int kUnlockBetween = 2;  // its code takes it, and gives it back somewhere before here
 constexpr int kTaken = 3;          // its code takes it
-constexpr int kInside = 4;         // it is inside pthread_once for it, or inside malloc
+constexpr int kInside = 4;         // it is inside pthread_once for it, or inside malloc or a stream
 
 bool is_nameless(ResourceKind kind) {
   switch (kind) {
@@ -50,8 +50,9 @@ bool is_indirect(WaitTarget target) {
   return target == WaitTarget::GlibReadLock || target == WaitTarget::GlibWriteLock;
 }
 
-bool is_arena(const DecodedWaits& decoded, ResourceId id) {
-  return std::find(decoded.arenas.begin(), decoded.arenas.end(), id) != decoded.arenas.end();
+bool is_libc_lock(const DecodedWaits& decoded, ResourceId id) {
+  return std::find(decoded.libc_locks.begin(), decoded.libc_locks.end(), id) !=
+         decoded.libc_locks.end();
 }
 
 std::vector<ResourceId> nameless_wanted(const DecodedWaits& decoded) {
@@ -60,7 +61,7 @@ std::vector<ResourceId> nameless_wanted(const DecodedWaits& decoded) {
     if (!thread.wait || thread.wait->timed) continue;
     const Resource& resource =
         decoded.snapshot.resources[static_cast<size_t>(thread.wait->resource)];
-    if ((is_nameless(resource.kind) || is_arena(decoded, resource.id)) && !resource.owner_gone)
+    if ((is_nameless(resource.kind) || is_libc_lock(decoded, resource.id)) && !resource.owner_gone)
       wanted.insert(resource.id);
   }
   for (const model::Thread& thread : decoded.snapshot.threads)
@@ -105,8 +106,8 @@ class Inference {
       const Resource& resource = decoded_.snapshot.resources[static_cast<size_t>(id)];
       if (static_cast<size_t>(resource.process) != process && !resource.process_shared) continue;
       PossibleHolder best{.thread = thread};
-      if (is_arena(decoded_, id)) {
-        if (is_inside_malloc(source, stack, resource.address))
+      if (is_libc_lock(decoded_, id)) {
+        if (is_inside_libc(source, stack, resource.address))
           candidates.push_back({.thread = thread, .sureness = kInside});
         continue;
       }
@@ -163,10 +164,11 @@ class Inference {
     }
   }
 
-  // Interrupted there by a signal: further out than the program's own function that waits now.
-  static bool is_inside_malloc(const ProcessFacts& source, const UnwoundStack& stack,
-                               uint64_t arena) {
+  // Interrupted by a signal in a function of malloc or of streams that has this arena or stream:
+  // further out than the program's own function that waits now.
+  static bool is_inside_libc(const ProcessFacts& source, const UnwoundStack& stack, uint64_t lock) {
     DebugInfo& info = source.symbols->debug_info();
+    const auto stream = find_any_stream(*source.symbols, *source.memory, lock);
     bool is_past_wait = false;
     bool has_arena = false;
     for (const UnwoundFrame& frame : stack.frames) {
@@ -174,13 +176,14 @@ class Inference {
       const auto symbol = info.find_symbol(frame.lookup_pc());
       const bool is_malloc = symbol && is_malloc_function(plain_name(symbol->name));
       const bool is_libc = is_malloc || (module != nullptr && is_plumbing("", module->path));
-      if (!is_libc) {
-        is_past_wait = true;
-        has_arena = false;
-        continue;
-      }
+      // Where the signal came, also behind a handler that leaves no frame of its own.
+      const bool is_interrupted = &frame != &stack.frames.front() && !frame.is_return_address;
+      is_past_wait |= !is_libc || is_interrupted;
+      if (!is_libc || is_interrupted) has_arena = false;
+      if (!is_libc) continue;
       if (!is_past_wait) continue;
-      has_arena |= frame_holds(source, frame, arena);
+      has_arena |= frame_holds(source, frame, lock);
+      if (stream && (has_arena || frame_holds(source, frame, *stream))) return true;
       if (is_malloc && has_arena) return true;
     }
     return false;
@@ -232,8 +235,8 @@ class Inference {
     const Resource& resource = decoded_.snapshot.resources[static_cast<size_t>(id)];
     const ProcessFacts& source = processes_[static_cast<size_t>(resource.process)];
     size_t holders = 1;
-    // Two threads inside malloc: nobody can say which of them has it.
-    if (is_arena(decoded_, id) && candidates.size() > holders) candidates.clear();
+    // Two threads inside malloc or a stream: nobody can say which of them has it.
+    if (is_libc_lock(decoded_, id) && candidates.size() > holders) candidates.clear();
     if (is_rwlock(resource)) {
       // No writer has it, or it would have left its name.
       holders = count_readers(source, resource);

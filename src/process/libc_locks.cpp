@@ -31,6 +31,22 @@ bool is_stream_with(const MemoryReader& memory, uint64_t stream, uint64_t lock) 
          memory.read_word(stream + kStreamLock) == lock;
 }
 
+struct StandardStream {
+  const char* name = nullptr;
+  uint64_t address = 0;
+};
+
+std::optional<StandardStream> find_standard(const Symbols& symbols, const MemoryReader& memory,
+                                            uint64_t lock) {
+  DebugInfo& info = symbols.debug_info();
+  if (info.find_module(lock) == nullptr) return std::nullopt;
+  for (const char* const name : {"stdin", "stdout", "stderr"}) {
+    const auto stream = info.find_address(lock, "_IO_2_1_" + std::string(name) + "_");
+    if (stream && is_stream_with(memory, *stream, lock)) return StandardStream{name, *stream};
+  }
+  return std::nullopt;
+}
+
 std::string file_of(int pid, uint64_t stream, const MemoryReader& memory) {
   const auto descriptor = memory.read_word(stream + kStreamDescriptor, 4);
   if (!descriptor || pid == 0 || static_cast<int32_t>(*descriptor) < 0) return {};
@@ -50,13 +66,15 @@ std::optional<uint64_t> find_stream(const MemoryReader& memory, uint64_t lock) {
 
 std::optional<std::string> find_standard_stream(const Symbols& symbols, const MemoryReader& memory,
                                                 uint64_t lock) {
-  DebugInfo& info = symbols.debug_info();
-  if (info.find_module(lock) == nullptr) return std::nullopt;
-  for (const char* const name : {"stdin", "stdout", "stderr"}) {
-    const auto stream = info.find_address(lock, "_IO_2_1_" + std::string(name) + "_");
-    if (stream && is_stream_with(memory, *stream, lock)) return name;
-  }
-  return std::nullopt;
+  const auto found = find_standard(symbols, memory, lock);
+  return found ? std::optional<std::string>(found->name) : std::nullopt;
+}
+
+std::optional<uint64_t> find_any_stream(const Symbols& symbols, const MemoryReader& memory,
+                                        uint64_t lock) {
+  if (const auto stream = find_stream(memory, lock)) return stream;
+  const auto standard = find_standard(symbols, memory, lock);
+  return standard ? std::optional(standard->address) : std::nullopt;
 }
 
 bool is_malloc_arena(const MemoryReader& memory, uint64_t address) {

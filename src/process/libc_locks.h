@@ -22,6 +22,10 @@ std::optional<uint64_t> find_stream(const MemoryReader& memory, uint64_t lock);
 std::optional<std::string> find_standard_stream(const Symbols& symbols, const MemoryReader& memory,
                                                 uint64_t lock);
 
+// The stream with this lock, of either kind.
+std::optional<uint64_t> find_any_stream(const Symbols& symbols, const MemoryReader& memory,
+                                        uint64_t lock);
+
 bool is_malloc_arena(const MemoryReader& memory, uint64_t address);
 
 // malloc, free, and all that take an arena's lock.

@@ -148,9 +148,41 @@ std::string release_before(const Labels& labels, const FindingThread& thread,
          " when it " + before_asking(labels, thread);
 }
 
+// The frame that a signal interrupted, as its place in the stack; 0: none did.
+size_t find_interrupted(const std::vector<Frame>& frames) {
+  bool is_past_call = false;
+  for (size_t i = 0; i < frames.size(); ++i) {
+    if (frames[i].function.find("signal handler called") != std::string::npos) return i + 1;
+    if (is_past_call && !frames[i].is_return_address) return i;
+    is_past_call |= frames[i].is_return_address;
+  }
+  return 0;
+}
+
+// A signal handler wants what the code that it interrupted has.
+std::string lock_in_handler(const Labels& labels, const FindingThread& thread, size_t interrupted) {
+  const auto& frames = thread.wants->stack.frames;
+  const Frame* handler = nullptr;
+  for (size_t i = 0; i < interrupted; ++i)
+    if (!is_folded(frames[i]) && frames[i].function.find("signal handler") == std::string::npos)
+      handler = &frames[i];
+  const Frame* place = nullptr;
+  for (size_t i = interrupted; i < frames.size() && place == nullptr; ++i)
+    if (!is_folded(frames[i])) place = &frames[i];
+  const std::string lock = labels.resource(thread.wants->resource);
+  return "A signal came while thread " + labels.thread(thread.id) + " had " + lock +
+         (place == nullptr ? std::string() : " in " + place_label(place)) + ", and its handler" +
+         (handler == nullptr ? std::string() : " " + function_label(handler)) +
+         " asks for it again. A handler may only call what is async-signal-safe "
+         "(man 7 signal-safety), and no lock is: let it set a flag or write to a pipe, and do the "
+         "work elsewhere; or block the signal while the lock is held.";
+}
+
 std::string self_lock(const Labels& labels, const FindingThread& thread) {
   const FindingHold* hold = find_hold(thread, thread.wants->resource);
   const std::string lock = labels.resource(thread.wants->resource);
+  if (const size_t interrupted = find_interrupted(thread.wants->stack.frames))
+    return lock_in_handler(labels, thread, interrupted);
   if (hold == nullptr)
     return "Do not ask for " + lock + " in " + want_place(thread) + " while the thread has it.";
   if (hold->mode == Mode::Shared && thread.wants->mode == Mode::Exclusive)

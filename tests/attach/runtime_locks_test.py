@@ -52,6 +52,52 @@ int main(int argc, char** argv) {
 }
 """
 
+# A signal comes between the two instructions of printf that lock the stream and write down who has it,
+# and its handler prints too: the child is led there in single steps. "calm": the handler only sleeps.
+STREAM_INTERRUPTED = r"""
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ptrace.h>
+#include <sys/wait.h>
+#include <unistd.h>
+static FILE* audit_log;
+static int calm;
+static void on_signal(int number) {
+  if (calm) for (;;) pause();
+  fprintf(audit_log, "signal %d\n", number);
+}
+static void reports(void) { fprintf(audit_log, "changed\n"); }
+int main(int argc, char** argv) {
+  calm = argc > 2;
+  alarm(60);
+  audit_log = strcmp(argv[1], "stdout") == 0 ? stdout : fopen(argv[1], "w");
+  signal(SIGUSR1, on_signal);
+  int* lock = *(int**)((char*)audit_log + 136); /* struct _IO_FILE: _lock */
+  const pid_t child = fork();
+  if (child == 0) {
+    alarm(60);
+    ptrace(PTRACE_TRACEME, 0, 0, 0);
+    raise(SIGSTOP);
+    reports();
+    _exit(1);
+  }
+  int status;
+  waitpid(child, &status, 0);
+  for (;;) {
+    ptrace(PTRACE_SINGLESTEP, child, 0, 0);
+    if (waitpid(child, &status, 0) != child || !WIFSTOPPED(status)) return 2;
+    const int word = (int)ptrace(PTRACE_PEEKDATA, child, lock, 0);
+    if (word != 0 && ptrace(PTRACE_PEEKDATA, child, lock + 2, 0) == 0) break;
+  }
+  ptrace(PTRACE_DETACH, child, 0, SIGUSR1);
+  fprintf(stderr, "%d\n", (int)child);
+  waitpid(child, &status, 0);
+  return 0;
+}
+"""
+
 # A thread is interrupted inside malloc, with the arena's lock held (its filter turns the system call
 # by which the heap grows into SIGSYS), and its handler wants the table; the table's holder allocates
 # from the same arena. "calm": the handler does not want the table.
@@ -215,6 +261,26 @@ def test_the_lock_of_a_stream_has_a_name(world):
         world.wait_for(asleep(process.pid, ["202", "202", "230"]), "all to sleep")
         silent(world, process.pid)
         world.end_all()
+
+
+def test_a_stream_interrupted_before_it_names_its_owner(world):
+    program = world.build("interrupted", STREAM_INTERRUPTED)
+    log = world.path("interrupted.log")
+    for stream, name in (("stdout", "stdout's lock"), (log, "audit_log")):
+        for calm, call in (([], "202"), (["calm"], "34")):
+            process = world.start([program, stream, *calm], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+            child = int(process.stderr.readline())
+            world.wait_for(asleep(child, [call]), "the child to sleep")
+            if calm:
+                silent(world, child)
+            else:
+                result, report = seen_at_once(world, child)
+                expect(result.status == 0 and report["findings"][0]["kind"] == "self-lock", "a stall of one thread", result)
+                expect(len(locks_of(report)) == 1 and name in locks_of(report)[0], name, result)
+                expect("reports" in result.out, "the stack past the signal", result)
+                expect("async-signal-safe" in report["findings"][0]["advice"], "what to change", result)
+            os.kill(child, 9)
+            process.wait()
 
 
 def test_an_arena_of_malloc_has_a_name(world):

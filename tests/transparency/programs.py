@@ -372,7 +372,8 @@ def bind9(prefix, folder):
         listen-on-v6 {{ none; }}; pid-file "{folder}/pid"; recursion no; session-keyfile "{folder}/key";
         lock-file none; }}; controls {{ }}; zone "test" {{ type primary; file "{zone}"; }};""")
     with Server(prefix, ["named", "-c", str(config), "-g", "-n", "4"], port) as server:
-        dig = ["dig", "@127.0.0.1", "-p", str(port), "+short", "+norecurse"]
+        # On a busy machine its 5 s pass, and then it writes about that between the answers.
+        dig = ["dig", "@127.0.0.1", "-p", str(port), "+short", "+norecurse", "+timeout=30"]
         # It listens before its zone is loaded, and refuses until then.
         deadline = time.monotonic() + 30
         while not subprocess.run([*dig, "h1.test", "A"], capture_output=True).stdout:

@@ -16,6 +16,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <functional>
 #include <set>
 #include <string_view>
 #include <thread>
@@ -48,6 +49,22 @@ int process_of(uint32_t tid) {
   if (!text) return 0;
   const size_t at = text->find("\nTgid:\t");
   return at == std::string::npos ? 0 : std::atoi(text->c_str() + at + 7);
+}
+
+// Where a signal could help, it takes more than one look to know.
+void keep_deadlocks_by_owners(std::vector<model::Finding>& findings) {
+  std::erase_if(findings, [](const model::Finding& finding) {
+    const auto waits_for_owner = [&](const model::FindingThread& thread) {
+      return thread.role != model::Role::Knot ||
+             (thread.wants && std::any_of(finding.resources.begin(), finding.resources.end(),
+                                          [&](const model::Resource& resource) {
+                                            return resource.id == thread.wants->resource &&
+                                                   model::is_owned(resource.kind);
+                                          }));
+    };
+    return finding.verdict != model::Verdict::Deadlock ||
+           !std::all_of(finding.threads.begin(), finding.threads.end(), waits_for_owner);
+  });
 }
 
 }  // namespace
@@ -163,6 +180,14 @@ bool Attachment::may_see_more(const process::DecodedWaits& decoded, int looks) c
   return true;
 }
 
+// Whether it is worth reading all again.
+bool Attachment::learn_more(Examination& examination,
+                            const std::vector<process::ProcessFacts>& facts, int looks) {
+  if (options_.wants_deadlock) return false;
+  return follow(examination.decoded, facts) || learn_registers(examination.decoded) ||
+         may_see_more(examination.decoded, looks);
+}
+
 // Most hung processes stand still, and hang by owners: for these brief readings will do, and that
 // none of their threads ran. If it was otherwise, all is read anew.
 AttachOutcome Attachment::examine() { return examine(true); }
@@ -171,17 +196,17 @@ AttachOutcome Attachment::examine(bool in_brief) {
   Examination examination;
   std::vector<process::ProcessFacts> facts = read_all(in_brief);
   examination.decoded = process::decode_waits(facts);
-  for (int looks = 0; follow(examination.decoded, facts) || learn_registers(examination.decoded) ||
-                      may_see_more(examination.decoded, looks);
-       ++looks) {
+  for (int looks = 0; learn_more(examination, facts, looks); ++looks) {
     facts = read_all(in_brief);
     examination.decoded = process::decode_waits(facts);
   }
   add_file_lock_waits(examination.decoded, facts);
   for (size_t i = 0; i < processes_.size(); ++i)
     merge_board(examination.decoded, i, processes_[i]->pid());
-  process::infer_holders(examination.decoded, facts);
-  add_process_waits(examination.decoded, facts);
+  if (!options_.wants_deadlock) {  // what these tell is never definite
+    process::infer_holders(examination.decoded, facts);
+    add_process_waits(examination.decoded, facts);
+  }
   for (size_t process = 0; process < facts.size(); ++process) {
     for (size_t thread = 0; thread < facts[process].threads.size(); ++thread)
       examination.places.emplace_back(process, thread);
@@ -196,7 +221,8 @@ AttachOutcome Attachment::examine(bool in_brief) {
   loose.stall_min_age = loose.stall_busy_age = nanoseconds(0);
   loose.stall_after = options_.stall;
   loose.with_victims = false;
-  const std::vector<model::Finding> first_sight = analysis::find_stuck(snapshot, loose);
+  std::vector<model::Finding> first_sight = analysis::find_stuck(snapshot, loose);
+  if (options_.wants_deadlock) keep_deadlocks_by_owners(first_sight);
   if (in_brief && depends_on_signals(snapshot, first_sight)) return examine(false);
   if (!first_sight.empty()) {
     const std::vector<Outsider> outsiders = gather_outsiders(snapshot);
@@ -212,7 +238,11 @@ AttachOutcome Attachment::examine(bool in_brief) {
     analysis::StuckOptions options;
     options.stall_after = options_.stall;
     outcome.findings = analysis::find_stuck(snapshot, options);
-    for (int i = 0; i < kMaxPatience; ++i) {
+    if (options_.wants_deadlock) {
+      keep_deadlocks_by_owners(outcome.findings);
+      std::erase_if(outcome.findings, std::not_fn(options_.wants_deadlock));
+    }
+    for (int i = 0; i < kMaxPatience && !options_.wants_deadlock; ++i) {
       if (outcome.findings.size() >= analysis::find_stuck(snapshot, loose).size()) break;
       grow_older(examination);
       outcome.findings = analysis::find_stuck(snapshot, options);
@@ -231,6 +261,7 @@ AttachOutcome Attachment::examine(bool in_brief) {
     set_late_ages(examination, finding);
     complete(examination, finding);
   }
+  if (options_.wants_deadlock) return outcome;
   outcome.processes = snapshot.processes;
   outcome.notes = examination.decoded.notes;
   for (const auto& process : processes_) {

@@ -30,6 +30,9 @@ struct AttachOptions {
   bool stop = false;                  // also threads outside futex may be stopped
   bool threads = false;               // the stack of every thread is wanted
   std::chrono::nanoseconds stall{0};  // as of gordian run
+  // If set, only deadlocks by owners are told, of which it says yes. No thread is stopped but those
+  // of such a finding, and nothing is waited for.
+  std::function<bool(const model::Finding&)> wants_deadlock = {};
   // Told the first finding, if it is a deadlock, as soon as it is certain: without stacks, and of
   // the names only those that symbols tell.
   std::function<void(const model::Finding&)> on_headline = {};
@@ -64,6 +67,8 @@ class Attachment {
   struct Examination;
 
   AttachOutcome examine(bool in_brief);
+  bool learn_more(Examination& examination, const std::vector<process::ProcessFacts>& facts,
+                  int looks);
   std::vector<process::ProcessFacts> read_all(bool in_brief);
   bool follow(const process::DecodedWaits& decoded,
               const std::vector<process::ProcessFacts>& facts);

@@ -37,6 +37,12 @@ constexpr milliseconds kMaxBackoff{2000};
 
 nanoseconds now_monotonic() { return Clock::now().time_since_epoch(); }
 
+bool is_complete(const model::Finding& finding) {
+  return std::any_of(finding.threads.begin(), finding.threads.end(), [](const auto& thread) {
+    return thread.wants && !thread.wants->stack.frames.empty();
+  });
+}
+
 }  // namespace
 
 void Judge::add(std::unique_ptr<WatchedProcess> process) {
@@ -108,6 +114,8 @@ std::vector<model::Finding> Judge::look() {
       backoff_ = std::min(kMaxBackoff, std::max(kFirstBackoff, backoff_ * 2));
     }
   }
+  if (findings.empty()) findings = unseen_.look(latest_);
+  for (const model::Finding& finding : findings) unseen_.note(finding);
   return findings;
 }
 
@@ -211,6 +219,7 @@ process::FindingCompleter Judge::completer() {
 }
 
 void Judge::complete(model::Finding& finding) {
+  if (is_complete(finding)) return;
   for (model::FindingThread& thread : finding.threads) {
     if (thread.name.empty()) thread.name = process::read_comm(thread.tid);
   }

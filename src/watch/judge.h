@@ -4,13 +4,15 @@
 // Most looks cost one cache line a thread (long_waits.h). Only when a wait that has lasted from one
 // look to the next could belong to a knot (its thread holds something, somebody joins it, every
 // thread of the process waits...) the cards are read and the solver is asked (candidates.h); only
-// when the solver finds stuck threads, /proc is.
+// when the solver finds stuck threads, /proc is. What no board shows is looked for more seldom
+// (unseen_waits.h).
 #pragma once
 
 #include "model/finding.h"
 #include "watch/candidates.h"
 #include "watch/case.h"
 #include "watch/told_waits.h"
+#include "watch/unseen_waits.h"
 #include "watch/watched_process.h"
 
 #include <chrono>
@@ -39,7 +41,7 @@ class Judge {
   [[nodiscard]] bool has_live() const;
   [[nodiscard]] bool has_seen(int pid) const { return latest_.contains(pid); }
 
-  // One look. New findings, with thread names and the names of static locks, but no stacks.
+  // One look. New findings, with thread names and the names of static locks; most without stacks.
   std::vector<model::Finding> look();
   // When to look next.
   [[nodiscard]] std::chrono::milliseconds interval() const { return interval_; }
@@ -81,6 +83,7 @@ class Judge {
   uint64_t examinations_ = 0;
 
   ToldWaits told_;
+  UnseenWaits unseen_;
 };
 
 }  // namespace gordian::watch

@@ -46,7 +46,8 @@ void add(const trace::RunSketch& sketch, bool complete, report::TraceTotals& tot
   totals.locks += sketch.used_locks;
   totals.acquisitions += sketch.acquisitions;
   totals.nested += sketch.nested;
-  totals.complete_memory = complete && (totals.files == 1 || totals.complete_memory);
+  totals.complete_memory = complete && (totals.runs == 0 || totals.complete_memory);
+  ++totals.runs;
 }
 
 // What both kinds of files have: read twice, judged once. `Read` is called as
@@ -111,7 +112,9 @@ Result<std::vector<model::Finding>> predict_recording(trace::RecordingFile file,
     const trace::RunSketch sketch =
         run.sketch([&](uint64_t done, uint64_t) { show(label, done, 2 * run.byte_count()); });
     if (!sketch.needs_order && !analysis::has_order_cycle(sketch.nestings)) {
-      add(sketch, options.memory == MemoryRecorded::Complete, totals);
+      const bool tells_all =
+          options.memory != MemoryRecorded::None && trace::missed_memory(run.facts()).empty();
+      add(sketch, options.memory == MemoryRecorded::Complete || tells_all, totals);
       continue;
     }
     GORDIAN_TRY(std::vector<model::Finding> findings,

@@ -59,6 +59,7 @@ struct RunSummary {
 // What a command read that looked at recorded runs.
 struct TraceTotals {
   uint64_t files = 0;
+  uint64_t runs = 0;  // processes of the recordings, and texts
   uint64_t events = 0;
   uint64_t threads = 0;
   uint64_t locks = 0;
@@ -68,7 +69,7 @@ struct TraceTotals {
   uint64_t unchecked = 0;  // of those, not judged: too many
   bool patterns_cut = false;
   bool searches_cut = false;
-  bool complete_memory = false;  // in every file
+  bool complete_memory = false;  // in every run
   // Of recordings: what did not fit when they were made or depends on that, and whether one is
   // damaged or ends before its program did.
   uint64_t missing = 0;

@@ -12,6 +12,7 @@
 #include <string>
 #include <unordered_map>
 #include <unordered_set>
+#include <utility>
 #include <vector>
 
 namespace gordian::trace {
@@ -81,6 +82,15 @@ struct RecordingFacts {
   std::string damage;            // what is wrong with the file; empty: nothing
   uint64_t memory = 0;           // kMemory* of format/memory.h
   bool has_end = false;          // the recording was closed, not cut
+
+  // Unless it is known.
+  void add_module(RecordedModule module) {
+    constexpr size_t kMaxModules = 1 << 16;
+    if (modules.size() >= kMaxModules) return;
+    for (const RecordedModule& known : modules)
+      if (known.start == module.start && known.end == module.end) return;
+    modules.push_back(std::move(module));
+  }
 
   uint32_t thread_of(uint32_t uid) {
     const auto [at, is_new] = thread_index.try_emplace(uid, static_cast<uint32_t>(threads.size()));

@@ -18,7 +18,6 @@ namespace {
 constexpr uint64_t kMaxPendingWords = uint64_t{256} << 20;
 constexpr size_t kMaxSliceBytes = 256 << 20;
 constexpr uint32_t kMaxStacks = 1 << 20;
-constexpr size_t kMaxModules = 1 << 16;
 
 // Does a and b's distance, across the wrap, say that a is behind b?
 bool is_before(uint32_t a, uint32_t b) { return static_cast<int32_t>(a - b) < 0; }
@@ -503,26 +502,7 @@ void RecordingMerge::add_stack(const RingRecord& record) {
   stack.slice.assign(bytes.begin(), bytes.end());
 }
 
-void RecordingMerge::add_module(const RingRecord& record) {
-  const auto body = body_of<format::ModuleBody>(record);
-  const auto path = std::as_bytes(record.body.subspan(1 + sizeof(body) / 4));
-  const auto is_known = [&](const RecordedModule& module) {
-    return module.start == body.start && module.end == body.end;
-  };
-  if (facts_.modules.size() >= kMaxModules ||
-      std::any_of(facts_.modules.begin(), facts_.modules.end(), is_known))
-    return;
-  RecordedModule module;
-  module.start = body.start;
-  module.end = body.end;
-  module.bias = body.bias;
-  const size_t id_size = std::min<size_t>(body.build_id_size, sizeof(body.build_id));
-  module.build_id.assign(reinterpret_cast<const char*>(body.build_id), id_size);
-  module.flags = body.flags;
-  module.path.assign(reinterpret_cast<const char*>(path.data()),
-                     std::min<size_t>(path.size(), body.path_size));
-  facts_.modules.push_back(std::move(module));
-}
+void RecordingMerge::add_module(const RingRecord& record) { facts_.add_module(module_of(record)); }
 
 RecordingMerge::Step RecordingMerge::step(uint32_t id, const RingRecord& record) {
   Ring& ring = rings_[id];

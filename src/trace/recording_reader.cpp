@@ -83,7 +83,7 @@ void RecordingRun::read(Detail detail, const EventSink& sink, const ProgressSink
   for (uint32_t i = 0; i < size_.threads; ++i) size_.acts[i] = facts_.threads[i].tid != 0 ? 1 : 0;
 }
 
-RunSketch RecordingRun::sketch(const ProgressSink& progress) const {
+RunSketch RecordingRun::sketch(const ProgressSink& progress) {
   RecordingScan scan;
   std::vector<std::byte> bytes;
   uint64_t done = 0;
@@ -94,7 +94,9 @@ RunSketch RecordingRun::sketch(const ProgressSink& progress) const {
     done += chunk.stored.size();
     if (progress) progress(done, bytes_);
   }
-  return scan.finish();
+  RunSketch sketch = scan.finish();
+  for (const RecordedModule& module : sketch.modules) facts_.add_module(module);
+  return sketch;
 }
 
 std::vector<RecordingRun> runs_of(RecordingFile file) {

@@ -27,8 +27,8 @@ class RecordingRun {
   void read(Detail detail, const EventSink& sink, const ProgressSink& progress = {});
 
   // A first look, several times as fast as read(): enough if the run needs no order and its
-  // nestings make no circle.
-  [[nodiscard]] RunSketch sketch(const ProgressSink& progress = {}) const;
+  // nestings make no circle. Finds the modules of facts(), too.
+  [[nodiscard]] RunSketch sketch(const ProgressSink& progress = {});
 
   // As of StdReader. Has memory if the program was built with gordian cc; all of it only if
   // missed_memory() (memory_gaps.h) names nothing.

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "trace/recording_records.h"
 
+#include <algorithm>
+#include <cstddef>
+
 namespace gordian::trace {
 
 using format::Event;
@@ -68,6 +71,21 @@ std::optional<RingRecord> first_record(std::span<const uint32_t> words, uint64_t
   record.body = words.subspan(1, record.words - 1);
   if (record.body.size() < least_body(record.type)) return std::nullopt;
   return record;
+}
+
+RecordedModule module_of(const RingRecord& record) {
+  const auto body = body_of<format::ModuleBody>(record);
+  const auto path = std::as_bytes(record.body.subspan(1 + sizeof(body) / 4));
+  RecordedModule module;
+  module.start = body.start;
+  module.end = body.end;
+  module.bias = body.bias;
+  const size_t id_size = std::min<size_t>(body.build_id_size, sizeof(body.build_id));
+  module.build_id.assign(reinterpret_cast<const char*>(body.build_id), id_size);
+  module.flags = body.flags;
+  module.path.assign(reinterpret_cast<const char*>(path.data()),
+                     std::min<size_t>(path.size(), body.path_size));
+  return module;
 }
 
 std::string name_in(std::span<const uint32_t> words) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "format/recording.h"
+#include "trace/recording_facts.h"
 
 #include <cstddef>
 #include <cstdint>
@@ -35,6 +36,9 @@ Body body_of(const RingRecord& record) {
   std::memcpy(&body, record.body.data() + 1, sizeof(body));
   return body;
 }
+
+// Of a record that is one.
+RecordedModule module_of(const RingRecord& record);
 
 // 16 bytes of name.
 std::string name_in(std::span<const uint32_t> words);

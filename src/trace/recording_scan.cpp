@@ -143,6 +143,9 @@ bool RecordingScan::other(Ring& ring, std::span<const uint32_t> words, uint64_t 
       ++out_.events;
       threads_.insert(record->body[0]);
       return ring.held_count == 0;
+    case Event::Module:
+      out_.modules.push_back(module_of(*record));
+      return true;
     case Event::Lost:
       return false;
     default:

@@ -8,6 +8,7 @@
 #pragma once
 
 #include "format/recording.h"
+#include "trace/recording_facts.h"
 
 #include <array>
 #include <cstddef>
@@ -29,6 +30,7 @@ struct RunSketch {
   uint64_t nested = 0;
   uint32_t threads = 0;
   uint32_t used_locks = 0;
+  std::vector<RecordedModule> modules = {};  // if there is no `needs_order`
 };
 
 class RecordingScan {

@@ -78,6 +78,22 @@ TEST(RecordingScan, AskForAnOrderWhereOnlyThatTells) {
     EXPECT_TRUE(SketchedRun({ring}).sketch().needs_order);
 }
 
+TEST(RecordingScan, FindsWhatTheProcessHasLoaded) {
+  SampleRing ring;
+  format::ModuleBody module{};
+  module.start = 0x1000;
+  module.end = 0x2000;
+  module.flags = format::kModuleTellsMemory;
+  ring.begin(1).body(Event::Module, 0, module).body(Event::Module, 0, module);
+  SketchedRun run({ring});
+
+  EXPECT_FALSE(run.sketch().needs_order);
+  const std::vector<RecordedModule>& found = run.runs.front().facts().modules;
+  ASSERT_EQ(found.size(), 1U);
+  EXPECT_EQ(found[0].start, 0x1000U);
+  EXPECT_EQ(found[0].flags, format::kModuleTellsMemory);
+}
+
 TEST(RecordingScan, TellsTheNestingsOfTheMergedOrder) {
   for (unsigned seed = 1; seed <= 20; ++seed) {
     SCOPED_TRACE("seed " + std::to_string(seed));

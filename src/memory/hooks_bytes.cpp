@@ -90,23 +90,17 @@ GORDIAN_HOOK void* __tsan_memset(void* to, int byte, size_t size) { return memse
 // ---- strings
 
 // The loader is done before any of these can be called.
-#define GORDIAN_STRING(type, hook, symbol, parameters)   \
-  GORDIAN_HOOK_AS(type, hook, symbol, parameters);       \
-  namespace {                                            \
-  [[maybe_unused]] hook##_function* find_real_##hook() { \
-    if (real_##hook == nullptr) find_##hook();           \
-    return real_##hook;                                  \
-  }                                                      \
-  }                                                      \
+#define GORDIAN_STRING(type, hook, symbol, parameters) \
+  GORDIAN_HOOK_AS(type, hook, symbol, parameters);     \
   GORDIAN_HOOK type hook parameters
 
 GORDIAN_STRING(size_t, length_of, "strlen", (const char* text)) {
-  const size_t length = find_real_length_of()(text);
+  const size_t length = found_length_of()(text);
   if (may_tell()) on_was_read_range(number(text), length + 1);
   return length;
 }
 GORDIAN_STRING(size_t, length_within, "strnlen", (const char* text, size_t most)) {
-  const size_t length = find_real_length_within()(text, most);
+  const size_t length = found_length_within()(text, most);
   if (may_tell()) on_was_read_range(number(text), length < most ? length + 1 : most);
   return length;
 }
@@ -122,88 +116,71 @@ void read_alike(const char* one, const char* other, size_t most, bool ends_at_ze
   on_was_read_range(number(other), size);
 }
 
-size_t copied_length(const char* text) { return find_real_length_of()(text) + 1; }
+size_t copied_length(const char* text) { return found_length_of()(text) + 1; }
 
 }  // namespace
 
 GORDIAN_STRING(int, compare_bytes, "memcmp", (const void* one, const void* other, size_t size)) {
-  const int result = find_real_compare_bytes()(one, other, size);
+  const int result = found_compare_bytes()(one, other, size);
   if (may_tell())
     read_alike(static_cast<const char*>(one), static_cast<const char*>(other), size, false);
   return result;
 }
 // What -O2 makes of memcmp(...) == 0.
 GORDIAN_STRING(int, compare_equal, "bcmp", (const void* one, const void* other, size_t size)) {
-  const int result = find_real_compare_equal()(one, other, size);
+  const int result = found_compare_equal()(one, other, size);
   if (may_tell())
     read_alike(static_cast<const char*>(one), static_cast<const char*>(other), size, false);
   return result;
 }
 GORDIAN_STRING(int, compare_texts, "strcmp", (const char* one, const char* other)) {
-  const int result = find_real_compare_texts()(one, other);
+  const int result = found_compare_texts()(one, other);
   if (may_tell()) read_alike(one, other, SIZE_MAX, true);
   return result;
 }
 GORDIAN_STRING(int, compare_starts, "strncmp", (const char* one, const char* other, size_t size)) {
-  const int result = find_real_compare_starts()(one, other, size);
+  const int result = found_compare_starts()(one, other, size);
   if (may_tell()) read_alike(one, other, size, true);
   return result;
 }
 GORDIAN_STRING(void*, find_byte, "memchr", (const void* bytes, int byte, size_t size)) {
-  void* const found = find_real_find_byte()(bytes, byte, size);
+  void* const found = found_find_byte()(bytes, byte, size);
   const size_t read = found == nullptr ? size : number(found) - number(bytes) + 1;
   if (may_tell()) on_was_read_range(number(bytes), read);
   return found;
 }
 GORDIAN_STRING(char*, find_first, "strchr", (const char* text, int byte)) {
-  char* const found = find_real_find_first()(text, byte);
+  char* const found = found_find_first()(text, byte);
   if (may_tell())
     on_was_read_range(number(text),
                       found == nullptr ? copied_length(text) : number(found) - number(text) + 1);
   return found;
 }
 GORDIAN_STRING(char*, find_last, "strrchr", (const char* text, int byte)) {
-  char* const found = find_real_find_last()(text, byte);
+  char* const found = found_find_last()(text, byte);
   if (may_tell()) on_was_read_range(number(text), copied_length(text));
   return found;
 }
 GORDIAN_STRING(char*, copy_text, "strcpy", (char* to, const char* from)) {
   if (may_tell()) on_write_range(number(to), copied_length(from));
-  find_real_copy_text()(to, from);
+  found_copy_text()(to, from);
   if (may_tell()) on_was_read_range(number(from), copied_length(to));
   return to;
 }
 GORDIAN_STRING(char*, copy_start, "strncpy", (char* to, const char* from, size_t size)) {
   if (may_tell()) on_write_range(number(to), size);
-  find_real_copy_start()(to, from, size);
+  found_copy_start()(to, from, size);
   if (may_tell()) on_was_read_range(number(from), strnlen(from, size));
   return to;
 }
 GORDIAN_STRING(char*, append_text, "strcat", (char* to, const char* from)) {
   if (may_tell()) on_write_range(number(to), copied_length(to) + copied_length(from));
-  return find_real_append_text()(to, from);
+  return found_append_text()(to, from);
 }
 GORDIAN_STRING(char*, duplicate, "strdup", (const char* text)) {
-  char* const copied = find_real_duplicate()(text);
+  char* const copied = found_duplicate()(text);
   if (copied == nullptr || !may_tell()) return copied;
   on_was_read_range(number(text), copied_length(text));
   on_write_range(number(copied), copied_length(copied));
   return copied;
-}
-GORDIAN_STRING(int, print_within, "vsnprintf",
-               (char* to, size_t size, const char* format, va_list arguments)) {
-  const int length = find_real_print_within()(to, size, format, arguments);
-  if (length >= 0 && size > 0 && may_tell()) {
-    const auto written = static_cast<size_t>(length) + 1;
-    on_write_range(number(to), written < size ? written : size);
-  }
-  return length;
-}
-GORDIAN_STRING(int, print_within_list, "snprintf",
-               (char* to, size_t size, const char* format, ...)) {
-  va_list arguments;
-  va_start(arguments, format);
-  const int length = print_within(to, size, format, arguments);
-  va_end(arguments);
-  return length;
 }

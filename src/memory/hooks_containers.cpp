@@ -60,7 +60,7 @@ void write_links(ListNode* node) {
 
 // The names are those of libstdc++; HOOK is ours.
 #define GORDIAN_CONTAINER(type, hook, symbol, parameters) \
-  GORDIAN_HOOK_AS(type, hook, symbol, parameters);        \
+  GORDIAN_HOOK_LATE(type, hook, symbol, parameters);      \
   GORDIAN_HOOK type hook parameters
 
 GORDIAN_CONTAINER(void, tree_insert,
@@ -70,7 +70,7 @@ GORDIAN_CONTAINER(void, tree_insert,
     write_node(node);
     write_path(parent, header);
   }
-  real_tree_insert(is_left, node, parent, header);
+  found_tree_insert()(is_left, node, parent, header);
 }
 
 GORDIAN_CONTAINER(TreeNode*, tree_erase,
@@ -88,7 +88,7 @@ GORDIAN_CONTAINER(TreeNode*, tree_erase,
     // The least and the greatest are looked for below it.
     for (const TreeNode* at = node->left; at != nullptr; at = at->right) read_node(at);
   }
-  return real_tree_erase(node, header);
+  return found_tree_erase()(node, header);
 }
 
 namespace {
@@ -120,7 +120,7 @@ void read_step(const TreeNode* from, bool to_right) {
 
 #define GORDIAN_TREE_STEP(hook, symbol, to_right)                 \
   GORDIAN_CONTAINER(TreeNode*, hook, symbol, (TreeNode * from)) { \
-    TreeNode* const to = real_##hook(from);                       \
+    TreeNode* const to = found_##hook()(from);                    \
     read_step(from, to_right);                                    \
     return to;                                                    \
   }
@@ -136,12 +136,12 @@ GORDIAN_CONTAINER(void, list_hook, "_ZNSt8__detail15_List_node_base7_M_hookEPS0_
     on_write_range(number(node), sizeof *node);
     write_links(before);
   }
-  real_list_hook(node, before);
+  found_list_hook()(node, before);
 }
 GORDIAN_CONTAINER(void, list_unhook, "_ZNSt8__detail15_List_node_base9_M_unhookEv",
                   (ListNode * node)) {
   if (may_tell()) write_links(node);
-  real_list_unhook(node);
+  found_list_unhook()(node);
 }
 GORDIAN_CONTAINER(void, list_transfer, "_ZNSt8__detail15_List_node_base11_M_transferEPS0_S1_",
                   (ListNode * to, ListNode* first, ListNode* last)) {
@@ -150,7 +150,7 @@ GORDIAN_CONTAINER(void, list_transfer, "_ZNSt8__detail15_List_node_base11_M_tran
     write_links(first);
     write_links(last);
   }
-  real_list_transfer(to, first, last);
+  found_list_transfer()(to, first, last);
 }
 GORDIAN_CONTAINER(void, list_reverse, "_ZNSt8__detail15_List_node_base10_M_reverseEv",
                   (ListNode * head)) {
@@ -161,7 +161,7 @@ GORDIAN_CONTAINER(void, list_reverse, "_ZNSt8__detail15_List_node_base10_M_rever
       if (at == head) break;
     }
   }
-  real_list_reverse(head);
+  found_list_reverse()(head);
 }
 GORDIAN_CONTAINER(void, list_swap, "_ZNSt8__detail15_List_node_base4swapERS0_S1_",
                   (ListNode * one, ListNode* other)) {
@@ -169,5 +169,28 @@ GORDIAN_CONTAINER(void, list_swap, "_ZNSt8__detail15_List_node_base4swapERS0_S1_
     write_links(one);
     write_links(other);
   }
-  real_list_swap(one, other);
+  found_list_swap()(one, other);
 }
+
+// What `stream >> value` and stream.get(value) write. The stream itself is not followed, as long as
+// it is not filled from outside.
+#define GORDIAN_EXTRACT(hook, symbol, type)                             \
+  GORDIAN_CONTAINER(void*, hook, symbol, (void* stream, type* value)) { \
+    if (may_tell()) on_write_range(number(value), sizeof *value);       \
+    return found_##hook()(stream, value);                               \
+  }
+GORDIAN_EXTRACT(extract_short, "_ZNSirsERs", short)
+GORDIAN_EXTRACT(extract_int, "_ZNSirsERi", int)
+GORDIAN_EXTRACT(extract_bool, "_ZNSi10_M_extractIbEERSiRT_", bool)
+GORDIAN_EXTRACT(extract_ushort, "_ZNSi10_M_extractItEERSiRT_", unsigned short)
+GORDIAN_EXTRACT(extract_uint, "_ZNSi10_M_extractIjEERSiRT_", unsigned)
+GORDIAN_EXTRACT(extract_long, "_ZNSi10_M_extractIlEERSiRT_", long)
+GORDIAN_EXTRACT(extract_ulong, "_ZNSi10_M_extractImEERSiRT_", unsigned long)
+GORDIAN_EXTRACT(extract_llong, "_ZNSi10_M_extractIxEERSiRT_", long long)
+GORDIAN_EXTRACT(extract_ullong, "_ZNSi10_M_extractIyEERSiRT_", unsigned long long)
+GORDIAN_EXTRACT(extract_float, "_ZNSi10_M_extractIfEERSiRT_", float)
+GORDIAN_EXTRACT(extract_double, "_ZNSi10_M_extractIdEERSiRT_", double)
+GORDIAN_EXTRACT(extract_ldouble, "_ZNSi10_M_extractIeEERSiRT_", long double)
+GORDIAN_EXTRACT(extract_pointer, "_ZNSi10_M_extractIPvEERSiRT_", void*)
+GORDIAN_EXTRACT(get_char, "_ZNSi3getERc", char)
+GORDIAN_EXTRACT(extract_char, "_ZStrsIcSt11char_traitsIcEERSt13basic_istreamIT_T0_ES6_RS3_", char)

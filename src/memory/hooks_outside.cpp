@@ -1,43 +1,45 @@
 // SPDX-License-Identifier: Apache-2.0
-// What threads tell each other through the kernel: pipes, sockets, files, children.
-//
-// Which call hears which is not followed. The world outside is one place of memory: whoever tells
-// it something writes there before, whoever hears from it reads there after. So what is heard comes
-// after all that was told. Standard output and error are not heard by the program itself, unless it
-// puts other files in their places.
-#include "memory/real_functions.h"
-#include "memory/thread.h"
+// System calls by which threads tell each other something: see outside.h. Streams of stdio are in
+// hooks_streams.cpp.
+#include "memory/outside.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/select.h>
 #include <sys/shm.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 using namespace gordian::memory;  // NOLINT(google-build-using-namespace): a file of hooks
 
-namespace {
+namespace gordian::memory {
 
 alignas(8) constinit uint64_t outside = 0;
-constinit bool has_other_output = false;  // descriptor 1 or 2 is another file now
+constinit bool has_other_output = false;
 
-void tell_outside() { on_write(number(&outside)); }
-void hear_outside() { on_was_read(number(&outside)); }
+void read_text(const char* text) {
+  if (text != nullptr && may_tell()) on_was_read_range(number(text), strlen(text) + 1);
+}
+void wrote_text(const char* text) {
+  if (text != nullptr && may_tell()) on_write_range(number(text), strlen(text) + 1);
+}
 
-bool is_heard(int descriptor) { return descriptor > STDERR_FILENO || has_other_output; }
-bool is_heard(FILE* file) { return (file != stdout && file != stderr) || has_other_output; }
+}  // namespace gordian::memory
+
+namespace {
 
 void tell_bytes(int descriptor, const void* bytes, size_t size) {
   if (!is_heard(descriptor)) return;
@@ -49,27 +51,53 @@ void tell_pieces(int descriptor, const iovec* pieces, int count) {
   for (int i = 0; i < count; ++i) on_was_read_range(number(pieces[i].iov_base), pieces[i].iov_len);
   tell_outside();
 }
+void tell_each(int descriptor, const mmsghdr* messages, unsigned count) {
+  for (unsigned i = 0; i < count; ++i)
+    tell_pieces(descriptor, messages[i].msg_hdr.msg_iov,
+                static_cast<int>(messages[i].msg_hdr.msg_iovlen));
+}
 void fill_pieces(const iovec* pieces, int count) {
+  if (!may_tell()) return;
   for (int i = 0; i < count; ++i) on_write_range(number(pieces[i].iov_base), pieces[i].iov_len);
+}
+void fill_message(const msghdr* message) {
+  fill_pieces(message->msg_iov, static_cast<int>(message->msg_iovlen));
+  answer(message->msg_name, message->msg_namelen);
+  answer(message->msg_control, message->msg_controllen);
+  answer(message, sizeof *message);
+}
+void fill_messages(const mmsghdr* messages, unsigned count) {
+  for (unsigned i = 0; i < count; ++i) fill_message(&messages[i].msg_hdr);
+  answer(messages, count * sizeof *messages);
+}
+void answer_address(const sockaddr* address, const socklen_t* size) {
+  if (address == nullptr || size == nullptr) return;
+  answer(address, *size);
+  answer(size, sizeof *size);
+}
+void answer_events(const epoll_event* events, int count) {
+  if (count > 0) answer(events, static_cast<size_t>(count) * sizeof *events);
+}
+void answer_sets(int count, const fd_set* reads, const fd_set* writes, const fd_set* others) {
+  const size_t size = count > 0 ? (static_cast<size_t>(count) + 63) / 64 * 8 : 0;
+  answer(reads, size);
+  answer(writes, size);
+  answer(others, size);
+}
+void control(int command, const void* argument) {
+  if (command == F_GETLK || command == F_OFD_GETLK) answer(argument, sizeof(flock));
+  tell_outside();
+}
+void ask_device(unsigned long request, const void* at) {
+  if (request == FIONREAD || request == TIOCOUTQ) {
+    answer(at, sizeof(int));
+  } else if (request != FIONBIO && request != FIOCLEX && request != FIONCLEX) {
+    miss(gordian::format::kMemoryUnseenCause);
+  }
+  tell_outside();
 }
 
 }  // namespace
-
-// A hook that does BEFORE, the real call, then AFTER.
-#define GORDIAN_OUTSIDE(type, name, parameters, arguments, before, after) \
-  namespace {                                                             \
-  GORDIAN_REAL(name);                                                     \
-  __attribute__((constructor)) void find_##name() { GORDIAN_FIND(name); } \
-  }                                                                       \
-  GORDIAN_HOOK type name parameters {                                     \
-    if (real_##name == nullptr) GORDIAN_FIND(name);                       \
-    before;                                                               \
-    auto const result = real_##name arguments;                            \
-    after;                                                                \
-    return result;                                                        \
-  }
-
-#define GORDIAN_NOTHING static_cast<void>(0)
 
 GORDIAN_OUTSIDE(ssize_t, write, (int file, const void* bytes, size_t size), (file, bytes, size),
                 tell_bytes(file, bytes, size), GORDIAN_NOTHING)
@@ -100,121 +128,167 @@ GORDIAN_OUTSIDE(int, eventfd_write, (int file, eventfd_t value), (file, value), 
                 GORDIAN_NOTHING)
 
 GORDIAN_OUTSIDE(ssize_t, read, (int file, void* bytes, size_t size), (file, bytes, size),
-                on_write_range(number(bytes), size), hear_outside())
+                answer(bytes, size), hear_outside())
 GORDIAN_OUTSIDE(ssize_t, pread, (int file, void* bytes, size_t size, off_t at),
-                (file, bytes, size, at), on_write_range(number(bytes), size), hear_outside())
+                (file, bytes, size, at), answer(bytes, size), hear_outside())
 GORDIAN_OUTSIDE(ssize_t, pread64, (int file, void* bytes, size_t size, off64_t at),
-                (file, bytes, size, at), on_write_range(number(bytes), size), hear_outside())
+                (file, bytes, size, at), answer(bytes, size), hear_outside())
 GORDIAN_OUTSIDE(ssize_t, readv, (int file, const iovec* pieces, int count), (file, pieces, count),
                 fill_pieces(pieces, count), hear_outside())
 GORDIAN_OUTSIDE(ssize_t, recv, (int file, void* bytes, size_t size, int flags),
-                (file, bytes, size, flags), on_write_range(number(bytes), size), hear_outside())
+                (file, bytes, size, flags), answer(bytes, size), hear_outside())
 GORDIAN_OUTSIDE(ssize_t, recvfrom,
                 (int file, void* bytes, size_t size, int flags, sockaddr* from,
                  socklen_t* from_size),
-                (file, bytes, size, flags, from, from_size), on_write_range(number(bytes), size),
-                hear_outside())
+                (file, bytes, size, flags, from, from_size),
+                (answer(bytes, size), answer_address(from, from_size)), hear_outside())
 GORDIAN_OUTSIDE(ssize_t, recvmsg, (int file, msghdr* message, int flags), (file, message, flags),
-                fill_pieces(message->msg_iov, static_cast<int>(message->msg_iovlen)),
-                hear_outside())
+                fill_message(message), hear_outside())
+GORDIAN_OUTSIDE_AS(int, hear_messages, "recvmmsg",
+                   (int file, mmsghdr* messages, unsigned count, int flags, timespec* limit),
+                   (file, messages, count, flags, limit),
+                   (fill_messages(messages, count), answer(limit, sizeof *limit)), hear_outside())
+GORDIAN_OUTSIDE_AS(ssize_t, read_pieces_at, "preadv",
+                   (int file, const iovec* pieces, int count, off_t at), (file, pieces, count, at),
+                   fill_pieces(pieces, count), hear_outside())
+GORDIAN_OUTSIDE_AS(ssize_t, read_pieces_at_64, "preadv64",
+                   (int file, const iovec* pieces, int count, off64_t at),
+                   (file, pieces, count, at), fill_pieces(pieces, count), hear_outside())
+GORDIAN_OUTSIDE_AS(ssize_t, read_pieces_so, "preadv2",
+                   (int file, const iovec* pieces, int count, off_t at, int flags),
+                   (file, pieces, count, at, flags), fill_pieces(pieces, count), hear_outside())
+GORDIAN_OUTSIDE_AS(ssize_t, read_pieces_so_64, "preadv64v2",
+                   (int file, const iovec* pieces, int count, off64_t at, int flags),
+                   (file, pieces, count, at, flags), fill_pieces(pieces, count), hear_outside())
+GORDIAN_OUTSIDE_AS(ssize_t, write_pieces_at, "pwritev",
+                   (int file, const iovec* pieces, int count, off_t at), (file, pieces, count, at),
+                   tell_pieces(file, pieces, count), GORDIAN_NOTHING)
+GORDIAN_OUTSIDE_AS(ssize_t, write_pieces_at_64, "pwritev64",
+                   (int file, const iovec* pieces, int count, off64_t at),
+                   (file, pieces, count, at), tell_pieces(file, pieces, count), GORDIAN_NOTHING)
+GORDIAN_OUTSIDE_AS(int, tell_messages, "sendmmsg",
+                   (int file, mmsghdr* messages, unsigned count, int flags),
+                   (file, messages, count, flags), tell_each(file, messages, count),
+                   GORDIAN_NOTHING)
+GORDIAN_OUTSIDE_AS(ssize_t, send_file, "sendfile", (int to, int from, off_t* at, size_t size),
+                   (to, from, at, size), (answer(at, sizeof *at), tell_outside()), hear_outside())
+GORDIAN_OUTSIDE_AS(ssize_t, send_file_64, "sendfile64",
+                   (int to, int from, off64_t* at, size_t size), (to, from, at, size),
+                   (answer(at, sizeof *at), tell_outside()), hear_outside())
+GORDIAN_OUTSIDE_AS(ssize_t, copy_range, "copy_file_range",
+                   (int from, off64_t* from_at, int to, off64_t* to_at, size_t size,
+                    unsigned flags),
+                   (from, from_at, to, to_at, size, flags),
+                   (answer(from_at, 8), answer(to_at, 8), tell_outside()), hear_outside())
+GORDIAN_OUTSIDE_AS(ssize_t, splice_files, "splice",
+                   (int from, off64_t* from_at, int to, off64_t* to_at, size_t size,
+                    unsigned flags),
+                   (from, from_at, to, to_at, size, flags),
+                   (answer(from_at, 8), answer(to_at, 8), tell_outside()), hear_outside())
 GORDIAN_OUTSIDE(int, accept, (int file, sockaddr* from, socklen_t* size), (file, from, size),
-                GORDIAN_NOTHING, hear_outside())
+                answer_address(from, size), hear_outside())
 GORDIAN_OUTSIDE(int, accept4, (int file, sockaddr* from, socklen_t* size, int flags),
-                (file, from, size, flags), GORDIAN_NOTHING, hear_outside())
+                (file, from, size, flags), answer_address(from, size), hear_outside())
 GORDIAN_OUTSIDE(int, connect, (int file, const sockaddr* to, socklen_t size), (file, to, size),
                 tell_outside(), hear_outside())
+GORDIAN_OUTSIDE(int, bind, (int file, const sockaddr* to, socklen_t size) noexcept,
+                (file, to, size), tell_outside(), hear_outside())
+GORDIAN_OUTSIDE(int, listen, (int file, int count) noexcept, (file, count), tell_outside(),
+                hear_outside())
 GORDIAN_OUTSIDE(int, poll, (pollfd * files, nfds_t count, int limit), (files, count, limit),
-                on_write_range(number(files), count * sizeof(pollfd)), hear_outside())
+                answer(files, count * sizeof(pollfd)), hear_outside())
+GORDIAN_OUTSIDE_AS(int, poll_so, "ppoll",
+                   (pollfd * files, nfds_t count, const timespec* limit, const void* mask),
+                   (files, count, limit, mask), answer(files, count * sizeof(pollfd)),
+                   hear_outside())
 GORDIAN_OUTSIDE(int, select,
                 (int count, fd_set* reads, fd_set* writes, fd_set* others, timeval* limit),
-                (count, reads, writes, others, limit), GORDIAN_NOTHING, hear_outside())
-GORDIAN_OUTSIDE(int, epoll_wait, (int file, epoll_event* events, int count, int limit),
-                (file, events, count, limit),
-                on_write_range(number(events),
-                               (count > 0 ? static_cast<size_t>(count) : 0) * sizeof(epoll_event)),
+                (count, reads, writes, others, limit),
+                (answer_sets(count, reads, writes, others), answer(limit, sizeof *limit)),
                 hear_outside())
+GORDIAN_OUTSIDE_AS(int, select_so, "pselect",
+                   (int count, fd_set* reads, fd_set* writes, fd_set* others, const timespec* limit,
+                    const void* mask),
+                   (count, reads, writes, others, limit, mask),
+                   answer_sets(count, reads, writes, others), hear_outside())
+GORDIAN_OUTSIDE(int, epoll_wait, (int file, epoll_event* events, int count, int limit),
+                (file, events, count, limit), answer_events(events, count), hear_outside())
+GORDIAN_OUTSIDE_AS(int, wait_for_events, "epoll_pwait",
+                   (int file, epoll_event* events, int count, int limit, const void* mask),
+                   (file, events, count, limit, mask), answer_events(events, count), hear_outside())
+GORDIAN_OUTSIDE_AS(int, wait_for_events_so, "epoll_pwait2",
+                   (int file, epoll_event* events, int count, const timespec* limit,
+                    const void* mask),
+                   (file, events, count, limit, mask), answer_events(events, count), hear_outside())
+GORDIAN_OUTSIDE_AS(int, change_epoll, "epoll_ctl",
+                   (int file, int operation, int about, epoll_event* event),
+                   (file, operation, about, event), tell_outside(), hear_outside())
 GORDIAN_OUTSIDE(int, eventfd_read, (int file, eventfd_t* value), (file, value),
-                on_write_range(number(value), sizeof(eventfd_t)), hear_outside())
+                answer(value, sizeof(eventfd_t)), hear_outside())
 GORDIAN_OUTSIDE(pid_t, waitpid, (pid_t child, int* status, int flags), (child, status, flags),
-                GORDIAN_NOTHING, hear_outside())
+                answer(status, sizeof *status), hear_outside())
+GORDIAN_OUTSIDE_AS(pid_t, wait_for_any, "wait", (int* status), (status),
+                   answer(status, sizeof *status), hear_outside())
+GORDIAN_OUTSIDE_AS(pid_t, wait_for_usage, "wait4",
+                   (pid_t child, int* status, int flags, rusage* usage),
+                   (child, status, flags, usage),
+                   (answer(status, sizeof *status), answer(usage, sizeof *usage)), hear_outside())
+GORDIAN_OUTSIDE_AS(int, wait_for_id, "waitid", (int kind, id_t id, siginfo_t* what, int flags),
+                   (kind, id, what, flags), answer(what, sizeof *what), hear_outside())
 GORDIAN_OUTSIDE(int, access, (const char* path, int mode) noexcept, (path, mode), GORDIAN_NOTHING,
                 hear_outside())
 GORDIAN_OUTSIDE(int, sigwait, (const sigset_t* set, int* signal), (set, signal),
-                on_write_range(number(signal), sizeof(int)), hear_outside())
+                answer(signal, sizeof(int)), hear_outside())
+GORDIAN_OUTSIDE_AS(int, wait_for_signal, "sigwaitinfo", (const sigset_t* set, siginfo_t* what),
+                   (set, what), answer(what, sizeof *what), hear_outside())
+GORDIAN_OUTSIDE_AS(int, wait_for_signal_until, "sigtimedwait",
+                   (const sigset_t* set, siginfo_t* what, const timespec* limit),
+                   (set, what, limit), answer(what, sizeof *what), hear_outside())
 
-// Streams: their buffers lie in libc, which tells nothing.
-GORDIAN_OUTSIDE(FILE*, fopen, (const char* path, const char* mode), (path, mode), tell_outside(),
-                hear_outside())
-GORDIAN_OUTSIDE(int, fclose, (FILE * file), (file), tell_outside(), GORDIAN_NOTHING)
-GORDIAN_OUTSIDE(int, fflush, (FILE * file), (file), if (is_heard(file)) tell_outside(),
-                GORDIAN_NOTHING)
-GORDIAN_OUTSIDE(
-    size_t, fwrite, (const void* bytes, size_t size, size_t count, FILE* file),
-    (bytes, size, count, file),
-    if (is_heard(file)) {
-      on_was_read_range(number(bytes), size * count);
-      tell_outside();
-    },
-    GORDIAN_NOTHING)
-GORDIAN_OUTSIDE(
-    int, fputs, (const char* text, FILE* file), (text, file),
-    if (is_heard(file)) {
-      on_was_read_range(number(text), strlen(text));
-      tell_outside();
-    },
-    GORDIAN_NOTHING)
-GORDIAN_OUTSIDE(size_t, fread, (void* bytes, size_t size, size_t count, FILE* file),
-                (bytes, size, count, file), on_write_range(number(bytes), size* count),
-                hear_outside())
-GORDIAN_OUTSIDE(char*, fgets, (char* bytes, int size, FILE* file), (bytes, size, file),
-                if (size > 0) on_write_range(number(bytes), static_cast<size_t>(size)),
-                hear_outside())
-GORDIAN_OUTSIDE(int, fgetc, (FILE * file), (file), GORDIAN_NOTHING, hear_outside())
-GORDIAN_OUTSIDE(int, getc, (FILE * file), (file), GORDIAN_NOTHING, hear_outside())
-// The same for a symbol whose declaration is in the way: an argument list that varies, a body in a
-// header, the name of a structure.
-#define GORDIAN_OUTSIDE_AS(type, hook, symbol, parameters, arguments, before, after) \
-  GORDIAN_HOOK_AS(type, hook, symbol, parameters);                                   \
-  GORDIAN_HOOK type hook parameters {                                                \
-    if (real_##hook == nullptr) find_##hook();                                       \
-    before;                                                                          \
-    auto const result = real_##hook arguments;                                       \
-    after;                                                                           \
-    return result;                                                                   \
-  }
-
-namespace {
-
-void hear_line_of(const ssize_t length, char** line, size_t* size) {
-  if (length <= 0) return;
-  on_write_range(number(*line), static_cast<size_t>(length));
-  on_write(number(line));
-  on_write(number(size));
-  hear_outside();
-}
-
-}  // namespace
-
-GORDIAN_OUTSIDE_AS(ssize_t, hear_delimited, "__getdelim",
-                   (char** line, size_t* size, int end, FILE* file), (line, size, end, file),
-                   GORDIAN_NOTHING, hear_line_of(result, line, size))
-GORDIAN_OUTSIDE_AS(ssize_t, hear_line, "getline", (char** line, size_t* size, FILE* file),
-                   (line, size, file), GORDIAN_NOTHING, hear_line_of(result, line, size))
 GORDIAN_OUTSIDE_AS(int, open_file, "open", (const char* path, int flags, mode_t mode),
                    (path, flags, mode), tell_outside(), hear_outside())
+GORDIAN_OUTSIDE_AS(int, open_file_at_64, "openat64",
+                   (int folder, const char* path, int flags, mode_t mode),
+                   (folder, path, flags, mode), tell_outside(), hear_outside())
+GORDIAN_OUTSIDE_AS(int, create_file, "creat", (const char* path, mode_t mode), (path, mode),
+                   tell_outside(), hear_outside())
+GORDIAN_OUTSIDE_AS(int, create_unnamed, "mkstemp", (char* path), (path),
+                   (answer(path, strlen(path)), tell_outside()), hear_outside())
+GORDIAN_OUTSIDE_AS(int, create_unnamed_64, "mkstemp64", (char* path), (path),
+                   (answer(path, strlen(path)), tell_outside()), hear_outside())
+GORDIAN_OUTSIDE_AS(int, run_command, "system", (const char* command), (command),
+                   (read_text(command), tell_outside()), hear_outside())
+GORDIAN_OUTSIDE_AS(char*, create_folder, "mkdtemp", (char* path), (path),
+                   (answer(path, strlen(path)), tell_outside()), hear_outside())
 GORDIAN_OUTSIDE_AS(int, open_file_64, "open64", (const char* path, int flags, mode_t mode),
                    (path, flags, mode), tell_outside(), hear_outside())
 GORDIAN_OUTSIDE_AS(int, open_file_at, "openat",
                    (int folder, const char* path, int flags, mode_t mode),
                    (folder, path, flags, mode), tell_outside(), hear_outside())
-GORDIAN_OUTSIDE_AS(FILE*, open_stream_64, "fopen64", (const char* path, const char* mode),
-                   (path, mode), tell_outside(), hear_outside())
 GORDIAN_OUTSIDE_AS(int, hear_status, "stat", (const char* path, void* status), (path, status),
-                   on_write_range(number(status), sizeof(struct stat)), hear_outside())
+                   answer(status, sizeof(struct stat)), hear_outside())
 GORDIAN_OUTSIDE_AS(int, hear_link_status, "lstat", (const char* path, void* status), (path, status),
-                   on_write_range(number(status), sizeof(struct stat)), hear_outside())
+                   answer(status, sizeof(struct stat)), hear_outside())
 GORDIAN_OUTSIDE_AS(int, hear_file_status, "fstat", (int file, void* status), (file, status),
-                   on_write_range(number(status), sizeof(struct stat)), hear_outside())
+                   answer(status, sizeof(struct stat)), hear_outside())
+GORDIAN_OUTSIDE_AS(int, hear_status_at, "fstatat",
+                   (int folder, const char* path, void* status, int flags),
+                   (folder, path, status, flags), answer(status, sizeof(struct stat)),
+                   hear_outside())
+GORDIAN_OUTSIDE_AS(int, hear_status_64, "stat64", (const char* path, void* status), (path, status),
+                   answer(status, sizeof(struct stat)), hear_outside())
+GORDIAN_OUTSIDE_AS(int, hear_link_status_64, "lstat64", (const char* path, void* status),
+                   (path, status), answer(status, sizeof(struct stat)), hear_outside())
+GORDIAN_OUTSIDE_AS(int, hear_file_status_64, "fstat64", (int file, void* status), (file, status),
+                   answer(status, sizeof(struct stat)), hear_outside())
+GORDIAN_OUTSIDE_AS(int, hear_status_at_64, "fstatat64",
+                   (int folder, const char* path, void* status, int flags),
+                   (folder, path, status, flags), answer(status, sizeof(struct stat)),
+                   hear_outside())
+GORDIAN_OUTSIDE_AS(int, hear_all_status, "statx",
+                   (int folder, const char* path, int flags, unsigned mask, void* status),
+                   (folder, path, flags, mask, status), answer(status, sizeof(struct statx)),
+                   hear_outside())
 GORDIAN_OUTSIDE_AS(void*, hear_folder, "readdir", (void* folder), (folder), GORDIAN_NOTHING,
                    hear_outside())
 GORDIAN_OUTSIDE_AS(void*, hear_folder_64, "readdir64", (void* folder), (folder), GORDIAN_NOTHING,
@@ -225,12 +299,53 @@ GORDIAN_OUTSIDE_AS(int, remove_folder, "rmdir", (const char* path), (path), tell
                    hear_outside())
 GORDIAN_OUTSIDE_AS(int, remove_file, "remove", (const char* path), (path), tell_outside(),
                    hear_outside())
+GORDIAN_OUTSIDE_AS(int, link_file, "link", (const char* from, const char* to), (from, to),
+                   tell_outside(), hear_outside())
+GORDIAN_OUTSIDE_AS(int, link_by_name, "symlink", (const char* from, const char* to), (from, to),
+                   tell_outside(), hear_outside())
+GORDIAN_OUTSIDE_AS(ssize_t, hear_link, "readlink", (const char* path, char* to, size_t size),
+                   (path, to, size), answer(to, size), hear_outside())
+GORDIAN_OUTSIDE_AS(int, rename_at, "renameat",
+                   (int from_folder, const char* from, int to_folder, const char* to),
+                   (from_folder, from, to_folder, to), tell_outside(), hear_outside())
+GORDIAN_OUTSIDE_AS(int, remove_at, "unlinkat", (int folder, const char* path, int flags),
+                   (folder, path, flags), tell_outside(), hear_outside())
+GORDIAN_OUTSIDE_AS(off_t, seek_file, "lseek", (int file, off_t at, int whence), (file, at, whence),
+                   tell_outside(), hear_outside())
+GORDIAN_OUTSIDE_AS(off64_t, seek_file_64, "lseek64", (int file, off64_t at, int whence),
+                   (file, at, whence), tell_outside(), hear_outside())
+GORDIAN_OUTSIDE_AS(int, cut_path, "truncate", (const char* path, off_t size), (path, size),
+                   tell_outside(), hear_outside())
 GORDIAN_OUTSIDE_AS(int, cut_file, "ftruncate", (int file, off_t size), (file, size), tell_outside(),
                    GORDIAN_NOTHING)
 GORDIAN_OUTSIDE_AS(int, cut_file_64, "ftruncate64", (int file, off_t size), (file, size),
                    tell_outside(), GORDIAN_NOTHING)
 
-// What is not followed at all: signals that one thread sends another, memory at two addresses.
+// Locks on files, and settings of descriptors: the last argument may be an address.
+GORDIAN_OUTSIDE_AS(int, control_file, "fcntl", (int file, int command, void* argument),
+                   (file, command, argument), control(command, argument), hear_outside())
+GORDIAN_OUTSIDE_AS(int, control_file_64, "fcntl64", (int file, int command, void* argument),
+                   (file, command, argument), control(command, argument), hear_outside())
+GORDIAN_OUTSIDE_AS(int, lock_file, "flock", (int file, int operation), (file, operation),
+                   tell_outside(), hear_outside())
+GORDIAN_OUTSIDE_AS(int, lock_range, "lockf", (int file, int command, off_t size),
+                   (file, command, size), tell_outside(), hear_outside())
+// The kernel counts what is to be read, and answers so; other requests know better.
+GORDIAN_OUTSIDE_AS(int, request_of_device, "ioctl", (int file, unsigned long request, void* at),
+                   (file, request, at), ask_device(request, at), hear_outside())
+
+// What is not followed at all: signals that one thread sends another or that a clock sends, memory
+// at two addresses.
+GORDIAN_OUTSIDE_AS(unsigned, set_alarm, "alarm", (unsigned seconds), (seconds),
+                   if (seconds != 0) miss(gordian::format::kMemoryUnseenCause), GORDIAN_NOTHING)
+GORDIAN_OUTSIDE_AS(int, set_timer, "setitimer", (int which, const void* time, itimerval* before),
+                   (which, time, before),
+                   (answer(before, sizeof *before), miss(gordian::format::kMemoryUnseenCause)),
+                   GORDIAN_NOTHING)
+GORDIAN_OUTSIDE_AS(int, make_timer, "timer_create", (clockid_t clock, void* event, void** timer),
+                   (clock, event, timer),
+                   (answer(timer, sizeof *timer), miss(gordian::format::kMemoryUnseenCause)),
+                   GORDIAN_NOTHING)
 GORDIAN_OUTSIDE(int, kill, (pid_t process, int signal) noexcept, (process, signal),
                 if (signal != 0) miss(gordian::format::kMemoryUnseenCause), GORDIAN_NOTHING)
 GORDIAN_OUTSIDE(int, pthread_kill, (pthread_t thread, int signal) noexcept, (thread, signal),
@@ -249,9 +364,20 @@ GORDIAN_OUTSIDE(void*, mmap,
                     (protection & PROT_WRITE) != 0) miss(gordian::format::kMemoryUnseenCause),
                 hear_outside())
 
+GORDIAN_OUTSIDE_AS(void*, map_memory_64, "mmap64",
+                   (void* address, size_t size, int protection, int flags, int file, off64_t at),
+                   (address, size, protection, flags, file, at),
+                   if ((flags & MAP_SHARED) != 0 && (flags & MAP_ANONYMOUS) == 0 &&
+                       (protection & PROT_WRITE) != 0) miss(gordian::format::kMemoryUnseenCause),
+                   hear_outside())
+
 GORDIAN_OUTSIDE(int, dup2, (int from, int to) noexcept, (from, to),
                 if (to == STDOUT_FILENO || to == STDERR_FILENO) has_other_output = true,
                 GORDIAN_NOTHING)
+
+GORDIAN_OUTSIDE_AS(int, place_file, "dup3", (int from, int to, int flags), (from, to, flags),
+                   if (to == STDOUT_FILENO || to == STDERR_FILENO) has_other_output = true,
+                   GORDIAN_NOTHING)
 
 // Pages locked in memory would be all those of the shadow: where there is one, none are.
 GORDIAN_OUTSIDE(int, mlockall, (int flags) noexcept, (flags), if (shadow.base != 0) return 0,

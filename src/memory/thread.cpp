@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "memory/thread.h"
 
+#include <dlfcn.h>
+
 // libgordian.so's, if it is there.
 #pragma weak gordian_memory_begin
 #pragma weak gordian_memory_thread
@@ -20,6 +22,7 @@ constinit uint32_t state = kNotStarted;
 namespace {
 
 constinit bool watches_forks = false;
+constinit uint64_t recorder_begin = 0, recorder_end = 0;  // 0: not looked for yet
 
 uint32_t load_state() {
   // ORDER: pairs with start(): who sees it on sees the shadow.
@@ -194,6 +197,20 @@ void start() {
 
 void miss(uint32_t why) {
   if (load_state() == kOn) gordian_memory_missed(why);
+}
+
+bool is_recorder(const void* code) {
+  if (recorder_end == 0) {
+    dl_find_object found{};
+    if (gordian_memory_begin == nullptr ||
+        _dl_find_object(reinterpret_cast<void*>(gordian_memory_begin), &found) != 0) {
+      recorder_end = 1;
+      return false;
+    }
+    recorder_begin = number(found.dlfo_map_start);
+    recorder_end = number(found.dlfo_map_end);
+  }
+  return number(code) >= recorder_begin && number(code) < recorder_end;
 }
 
 void settle_reads(Thread& thread, uint32_t room) { settle(thread, nullptr, tell_by_call, room); }

@@ -124,6 +124,9 @@ __attribute__((always_inline)) inline void on_was_read(uint64_t address) {
 // Something was missed, in a way of format/memory.h: what is predicted of this run is no proof.
 void miss(uint32_t why);
 
+// Is this code of libgordian.so? It calls libc too, in the middle of its own steps.
+bool is_recorder(const void* code);
+
 // Bytes anywhere.
 void on_read_range(uint64_t address, uint64_t size);
 void on_write_range(uint64_t address, uint64_t size);

@@ -6,6 +6,7 @@
 #include "cli/compiler_line.h"
 #include "format/memory.h"
 #include "process/told_objects.h"
+#include "process/trusted_functions.h"
 #include "watch/launcher.h"
 
 #include <algorithm>
@@ -177,10 +178,11 @@ Result<Pieces> find_pieces() {
   return pieces;
 }
 
-// Says in the note of what was linked that not all of it tells.
-Result<void> mark_holes(const std::string& path, const std::vector<std::string>& untold) {
+// Says in the note of what was linked that not all of it tells, and why.
+Result<void> mark_holes(const std::string& path, uint32_t reason,
+                        const std::vector<std::string>& what) {
   std::string names;
-  for (const std::string& name : untold)
+  for (const std::string& name : what)
     names.append(names.empty() ? "" : ", ").append(base_name(name));
   constexpr uint32_t kDescription = 256;
   const uint32_t head[] = {sizeof format::kObjectNoteName, kDescription, format::kObjectNoteType};
@@ -193,7 +195,7 @@ Result<void> mark_holes(const std::string& path, const std::vector<std::string>&
   GORDIAN_TRY(const std::string bytes, read_file(path, kLargest));
   const FileDescriptor file(open(path.c_str(), O_WRONLY | O_CLOEXEC));
   if (!file) return Error::from_errno("cannot be marked as not whole").in(path);
-  word = format::kObjectHasHoles;
+  word = reason;
   std::string text(kDescription, '\0');
   std::memcpy(text.data(), &word, sizeof word);
   std::memcpy(text.data() + sizeof word, names.data(),
@@ -234,8 +236,16 @@ Result<int> link(const Compiler& compiler, const Pieces& pieces, const CompilerL
     GORDIAN_TRY(const std::string map, read_file(map_file, kLargestMap));
     untold = process::find_untold(process::code_inputs(map));
   }
-  if (untold.empty()) return 0;
-  GORDIAN_TRY(, mark_holes(line.output.empty() ? "a.out" : line.output, untold));
+  const std::string output = line.output.empty() ? "a.out" : line.output;
+  if (!untold.empty()) {
+    GORDIAN_TRY(, mark_holes(output, format::kObjectHasHoles, untold));
+    return 0;
+  }
+  const std::vector<std::string> unfollowed =
+      process::find_unfollowed(output, {pieces.library, library_folder + "/libgordian.so"});
+  if (!unfollowed.empty()) {
+    GORDIAN_TRY(, mark_holes(output, format::kObjectCallsUnfollowed, unfollowed));
+  }
   return 0;
 }
 
@@ -249,7 +259,9 @@ Result<int> run_compiler(const Args& args, bool is_cxx) {
   if (line.inputs == 0) return run_words(joined({&compiler.words, &args}));
   GORDIAN_TRY(const Pieces pieces, find_pieces());
   const CompilerWords telling = telling_options(compiler, pieces);
-  if (!line.links) return run_words(joined({&compiler.words, &telling, &args}));
+  // The checked twins of libc's functions (__memcpy_chk, ...) have no hooks.
+  const CompilerWords unchecked = {"-Wp,-U_FORTIFY_SOURCE"};
+  if (!line.links) return run_words(joined({&compiler.words, &telling, &args, &unchecked}));
 
   GORDIAN_TRY(const TemporaryFolder folder, TemporaryFolder::make());
   CompilerWords objects;
@@ -258,7 +270,7 @@ Result<int> run_compiler(const Args& args, bool is_cxx) {
     const std::string name = std::filesystem::path(args[line.sources[i].at]).stem().string();
     objects.push_back(folder.in(std::to_string(i) + "-" + name + ".o"));
     const CompilerWords own = line.compile_one(args, i, objects.back());
-    GORDIAN_TRY(const int status, run_words(joined({&compiler.words, &telling, &own})));
+    GORDIAN_TRY(const int status, run_words(joined({&compiler.words, &telling, &own, &unchecked})));
     if (status != 0) return status;
   }
   return link(compiler, pieces, line, line.link_objects(args, objects), folder);

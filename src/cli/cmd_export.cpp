@@ -5,6 +5,7 @@
 #include "cli/command.h"
 #include "cli/parse_options.h"
 #include "cli/recorded_words.h"
+#include "cli/run_reporter.h"
 #include "report/std_text.h"
 #include "report/timeline_json.h"
 #include "trace/recording_reader.h"
@@ -61,6 +62,7 @@ class Output {
   static Result<std::unique_ptr<Output>> open(const std::string& path) {
     std::unique_ptr<Output> output(new Output);
     if (path == "-") return output;
+    GORDIAN_TRY(, check_writable(path));
     output->file_ = FileDescriptor(::open(
         path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY | O_NOFOLLOW, 0600));
     if (!output->file_) return Error::from_errno("cannot write").in(path);
@@ -99,6 +101,7 @@ Result<void> export_std(const ExportCommandLine& options, std::vector<trace::Rec
   }
   trace::RecordingRun& run = runs.front();
   run.read(trace::Detail::Locks, [](std::span<const model::TraceEvent>) {});
+  const bool tells_memory = run.size().has_memory;
   const RecordedNames names(run);
   std::unordered_map<uint32_t, std::string> places;
   const auto place_of = [&](uint32_t site) -> const std::string& {
@@ -107,7 +110,9 @@ Result<void> export_std(const ExportCommandLine& options, std::vector<trace::Rec
     return at->second;
   };
   output.write("# process " + std::to_string(run.pid()) + ", " + escape_for_terminal(run.exe()) +
-               ", of " + escape_for_terminal(options.file) + "\n" + report::kPartialMemoryLine +
+               ", of " + escape_for_terminal(options.file) + "\n" +
+               (tells_memory && !run.size().has_partial_memory ? report::kReadsFromLine
+                                                               : report::kPartialMemoryLine) +
                "\n");
   const trace::RecordingFacts& facts = run.facts();
   for (size_t i = 0; i < facts.threads.size(); ++i)
@@ -117,12 +122,13 @@ Result<void> export_std(const ExportCommandLine& options, std::vector<trace::Rec
   for (uint32_t i = 0; i < facts.locks.size(); ++i)
     output.write("# L" + std::to_string(i) + " is " + escape_for_terminal(names.lock(i)) + "\n");
   std::string text;
-  run.read(trace::Detail::Sites, [&](std::span<const model::TraceEvent> events) {
-    text.clear();
-    for (const model::TraceEvent& event : events)
-      report::append_std_line(event, place_of(event.site), text);
-    output.write(text);
-  });
+  run.read(tells_memory ? trace::Detail::Memory : trace::Detail::Sites,
+           [&](std::span<const model::TraceEvent> events) {
+             text.clear();
+             for (const model::TraceEvent& event : events)
+               report::append_std_line(event, place_of(event.site), text);
+             output.write(text);
+           });
   return {};
 }
 
@@ -136,7 +142,7 @@ void export_timeline(const trace::RecordingFile& file, std::vector<trace::Record
                        {.thread = [&](uint32_t uid) { return names.thread_of_uid(uid); },
                         .object = [&](uint32_t slot) { return names.object(slot); },
                         .site = [&](uint32_t site) { return names.site(site); }});
-    trace::read_timeline(file, run.number(),
+    trace::read_timeline(file, run.number(), run.facts().read_from,
                          [&](const model::TimedEvent& event) { json.add(event); });
     json.end_process();
   }

@@ -29,6 +29,7 @@ inline constexpr char kObjectNoteName[] = "Gordian";
 inline constexpr uint32_t kObjectNoteType = 1;
 inline constexpr uint32_t kObjectIsWhole = 0x1e5e11;
 inline constexpr uint32_t kObjectHasHoles = 0x401e5;
+inline constexpr uint32_t kObjectCallsUnfollowed = 0xca115;  // functions of libc, named in the text
 
 // Appends "what was read before came from there" to a ring. False: it was lost.
 using TellReadFrom = bool (*)(void* ring, uint32_t from, uint64_t position);

@@ -121,8 +121,9 @@ struct ModuleBody {
   uint32_t path_size;
   uint32_t flags;  // kModule*
 };
-inline constexpr uint32_t kModuleTellsMemory = 1;  // it has the note of gordian cc (memory.h)
-inline constexpr uint32_t kModuleHasHoles = 2;     // ... which says: not all of it
+inline constexpr uint32_t kModuleTellsMemory = 1;      // it has the note of gordian cc (memory.h)
+inline constexpr uint32_t kModuleHasHoles = 2;         // ... which says: not all of it
+inline constexpr uint32_t kModuleCallsUnfollowed = 4;  // ... because of functions of libc it calls
 static_assert(sizeof(ModuleBody) == 56, "wire layout: bump kRecordingVersion");
 
 // ---- shared memory

@@ -21,6 +21,8 @@ enum class TimedOp : uint8_t {
   Signal,     // object
   TryFailed,  // object
   AskJoin,    // other: a thread; blocks from here to the Answer
+  Wrote,      // flow: something that other threads read
+  Read,       // flow: what the thread with that Wrote has written
 };
 
 struct TimedEvent {
@@ -29,6 +31,7 @@ struct TimedEvent {
   uint32_t object = 0;  // of a name space of the source's own
   uint32_t other = 0;   // AskJoin: the uid
   uint32_t site = 0;    // 0: not known
+  uint64_t flow = 0;    // Wrote, Read: which belong together
   TimedOp op = TimedOp::Begin;
   bool shared = false;
 };

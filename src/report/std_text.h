@@ -17,5 +17,7 @@ void append_std_line(const model::TraceEvent& event, const std::string& place, s
 // What a trace says in a comment of its own if its reads and writes only stand for orders that the
 // form has no words for: such a trace proves nothing about the program's memory.
 inline constexpr char kPartialMemoryLine[] = "# memory: partial";
+// ... and if they tell who read from whom, all of it, but not who overwrote what.
+inline constexpr char kReadsFromLine[] = "# memory: reads-from";
 
 }  // namespace gordian::report

@@ -71,6 +71,15 @@ void TimelineJson::instant(uint32_t uid, const std::string& name, const TimedEve
                   quoted(name), pid_, uid, micros(event.time_ns), arguments(event.site)));
 }
 
+// An arrow joins moments inside of spans: so each gets one of no length.
+void TimelineJson::flow(const TimedEvent& event, const char* name, std::string_view phase) {
+  const Span moment{.object = 0, .site = 0, .begin_ns = event.time_ns};
+  span(event.thread, name, "memory", moment, event.time_ns);
+  put(fmt::format(
+      R"({{"ph":{},"cat":"memory","name":"reads","id":"{:x}","pid":{},"tid":{},"ts":{}}})", phase,
+      event.flow, pid_, event.thread, micros(event.time_ns)));
+}
+
 void TimelineJson::count_waiting(uint64_t time_ns) {
   put(fmt::format(
       R"({{"ph":"C","name":"threads that wait","pid":{},"ts":{},"args":{{"waiting":{}}}}})", pid_,
@@ -138,6 +147,12 @@ void TimelineJson::add(const TimedEvent& event) {
       break;
     case TimedOp::Signal:
       instant(event.thread, "signals " + names_.object(event.object), event);
+      break;
+    case TimedOp::Wrote:
+      flow(event, "wrote what others read", R"("s")");
+      break;
+    case TimedOp::Read:
+      flow(event, "read what another wrote", R"("f","bp":"e")");
       break;
     case TimedOp::TryFailed:
       instant(event.thread, "found " + names_.object(event.object) + " taken", event);

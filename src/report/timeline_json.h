@@ -52,6 +52,7 @@ class TimelineJson {
             uint64_t end_ns);
   void crossing_span(uint32_t uid, const std::string& name, const Span& span, uint64_t end_ns);
   void instant(uint32_t uid, const std::string& name, const model::TimedEvent& event);
+  void flow(const model::TimedEvent& event, const char* name, std::string_view phase);
   void count_waiting(uint64_t time_ns);
   void put(const std::string& event);
   [[nodiscard]] std::string arguments(uint32_t site) const;

@@ -46,6 +46,7 @@ void read_note(const ElfW(Nhdr) & head, const uint8_t* name, const uint8_t* text
   memcpy(&word, text, sizeof word);
   notes.memory |= format::kModuleTellsMemory;
   if (word != format::kObjectIsWhole) notes.memory |= format::kModuleHasHoles;
+  if (word == format::kObjectCallsUnfollowed) notes.memory |= format::kModuleCallsUnfollowed;
 }
 
 ObjectNotes read_notes(const uint8_t* image, uint64_t bias) {

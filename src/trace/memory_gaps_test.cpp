@@ -47,6 +47,13 @@ TEST(MemoryGaps, NorMayAPartOfAnObject) {
   EXPECT_THAT(missed_memory(facts), HasSubstr("not all of bank"));
 }
 
+TEST(MemoryGaps, NorMayItCallWhatIsNotFollowed) {
+  RecordingFacts facts = facts_of_whole_program();
+  facts.modules[0].flags |= format::kModuleHasHoles | format::kModuleCallsUnfollowed;
+
+  EXPECT_THAT(missed_memory(facts), HasSubstr("bank calls functions of libc"));
+}
+
 TEST(MemoryGaps, WhatWasMissedWhileItRanCounts) {
   for (uint32_t bit = 1; bit < 32; ++bit) {
     RecordingFacts facts = facts_of_whole_program();

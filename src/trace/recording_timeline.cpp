@@ -21,7 +21,9 @@ constexpr size_t kMaxUntimed = 1 << 20;  // events between two readings of the c
 
 class Timeline {
  public:
-  explicit Timeline(const std::function<void(const TimedEvent&)>& sink) : sink_(sink) {}
+  Timeline(const std::vector<ReadPositions>& read_from,
+           const std::function<void(const TimedEvent&)>& sink)
+      : read_from_(read_from), sink_(sink) {}
 
   void feed(std::span<const std::byte> blocks) {
     std::vector<uint32_t> words;
@@ -41,6 +43,7 @@ class Timeline {
         add(rings_[header.ring], *record);
         left = left.subspan(record->words);
         position += record->words * 4;
+        reach(header.ring, position);
       }
     }
   }
@@ -54,7 +57,26 @@ class Timeline {
     uint32_t uid = 0;
     uint64_t time_ns = 0;
     std::vector<TimedEvent> untimed;
+    size_t reached = 0;  // of its read positions
   };
+
+  static uint64_t flow_of(uint32_t ring, uint64_t position) {
+    return uint64_t{ring} << 44 | (position >> 2 & ((uint64_t{1} << 44) - 1));
+  }
+
+  // What others read of the ring up to here.
+  void reach(uint32_t id, uint64_t position) {
+    if (id >= read_from_.size()) return;
+    Ring& ring = rings_[id];
+    const ReadPositions& read = read_from_[id];
+    for (; ring.reached < read.size() && read[ring.reached] <= position; ++ring.reached)
+      put_flow(ring, TimedOp::Wrote, flow_of(id, read[ring.reached]));
+  }
+
+  void put_flow(Ring& ring, TimedOp op, uint64_t flow) {
+    put(ring, op, {}, 0);
+    if (!ring.untimed.empty()) ring.untimed.back().flow = flow;
+  }
 
   // What happened since the clock was read before is spread evenly up to now.
   void flush(Ring& ring, uint64_t now_ns) {
@@ -128,6 +150,10 @@ class Timeline {
       case Event::TryFailed:
         put(ring, TimedOp::TryFailed, record, record.body[1]);
         break;
+      case Event::ReadFrom:
+        put_flow(ring, TimedOp::Read,
+                 flow_of(record.body[0], uint64_t{record.body[2]} << 32 | record.body[1]));
+        break;
       case Event::ThreadEnd:
         put(ring, TimedOp::End, record, 0);
         flush(ring, ring.time_ns);
@@ -137,6 +163,7 @@ class Timeline {
     }
   }
 
+  const std::vector<ReadPositions>& read_from_;
   const std::function<void(const TimedEvent&)>& sink_;
   std::vector<Ring> rings_;
 };
@@ -144,8 +171,9 @@ class Timeline {
 }  // namespace
 
 void read_timeline(const RecordingFile& file, uint32_t process,
+                   const std::vector<ReadPositions>& read_from,
                    const std::function<void(const TimedEvent&)>& sink) {
-  Timeline timeline(sink);
+  Timeline timeline(read_from, sink);
   std::vector<std::byte> bytes;
   for (const RecordingFile::Chunk& chunk : file.chunks()) {
     if (chunk.process != process || chunk.type != format::ChunkType::Records) continue;

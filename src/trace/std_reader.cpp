@@ -147,6 +147,8 @@ class StdReader::Text {
 
   void comment(std::string_view line) {
     if (line == "# memory: partial") reader_.size_.has_partial_memory = true;
+    if (line == "# memory: reads-from")
+      reader_.size_.has_memory = reader_.size_.has_reads_from_only = true;
   }
 
   static const char* next_line(const char* p) { return line_end(p) + 1; }

@@ -4,6 +4,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -105,6 +106,9 @@ int main(int argc, char** argv) {
 
 PLAIN = "int plain_function(int x) { return x + 1; }\n"
 
+# Of a machine that has other work to do, in seconds.
+SLOWEST_COMPILER = 240
+
 ORDERED = ("atomic", "exchange", "plain", "queue", "copy")
 
 
@@ -113,12 +117,13 @@ def compile_told(world, name, *words, compiler="cc", source=CROSSED):
         raise Skip(f"no {compiler}")
     world.write(name + ".c", source)
     world.environment["GORDIAN_CC"] = compiler
-    made = world.run(world.gordian, "cc", "-O2", "-g", "-pthread", world.path(name + ".c"), *words, "-o", world.path(name))
+    made = world.run(world.gordian, "cc", "-O2", "-g", "-pthread", world.path(name + ".c"), *words, "-o", world.path(name),
+                     timeout=SLOWEST_COMPILER)
     expect(made.status == 0 and made.err == "", "compiled, without a word", made)
     return world.path(name)
 
 
-def verdicts(world, program, *words):
+def recorded_findings(world, program, *words):
     path = world.path("run.grec")
     result = world.run(world.gordian, "run", "-q", "--on-deadlock=keep", "--record", path, "--", program, *words)
     expect(result.status == 0, "as without us", result)
@@ -127,7 +132,12 @@ def verdicts(world, program, *words):
     with open(target, encoding="utf-8") as file:
         report = json.load(file)
     os.remove(path)
-    return [finding["verdict"] for finding in report["findings"]], result
+    return report["findings"], result
+
+
+def verdicts(world, program, *words):
+    findings, result = recorded_findings(world, program, *words)
+    return [finding["verdict"] for finding in findings], result
 
 
 def check_twins(world, compiler):
@@ -146,6 +156,56 @@ def test_gcc(world):
 
 def test_clang(world):
     check_twins(world, "clang")
+
+
+def test_exported_it_says_the_same(world):
+    """As STD text; and on a time line each read has its write, which was before."""
+    program = compile_told(world, "crossed")
+    for how, expected in (("", "proved"), ("atomic", "refuted"), ("queue", "refuted")):
+        path, target, text = world.path("run.grec"), world.path("out.json"), world.path("run.std")
+        result = world.run(world.gordian, "run", "-q", "--record", path, "--", program, how)
+        expect(result.status == 0, "recorded", result)
+        for source in (path, text):
+            if source == text:
+                result = world.run(world.gordian, "export", path, "-o", text)
+                expect(result.status == 0, "exported", result)
+            result = world.run(world.gordian, "predict", "--json", target, source)
+            with open(target, encoding="utf-8") as file:
+                report = json.load(file)
+            expect([finding["verdict"] for finding in report["findings"]] == [expected], source, result)
+            expect(report["trace"]["complete_memory"], "all of it", result)
+        result = world.run(world.gordian, "export", "--perfetto", path)
+        events = json.loads(result.out)["traceEvents"]
+        wrote = {event["id"]: event for event in events if event["ph"] == "s"}
+        read = [event for event in events if event["ph"] == "f"]
+        expect(all(event["id"] in wrote for event in read), "each read has its write", result)
+        expect(how == "" or any(event["tid"] != wrote[event["id"]]["tid"] for event in read), "of another thread", result)
+        expect(all(event["ts"] >= wrote[event["id"]]["ts"] - 2000 for event in read), "before, as exact as the clock", result)
+
+
+def test_what_calls_what_is_not_followed(world):
+    program = compile_told(world, "caller", "-DWITH_PLAIN", world.write("random.c", """
+#include <stdlib.h>
+static struct random_data state;
+static char bytes[64];
+int plain_function(int x) {
+  int value = x;
+  initstate_r(1, bytes, sizeof bytes, &state);
+  random_r(&state, &value);
+  return 0;
+}
+"""))
+    found, result = verdicts(world, program)
+    expect(found == ["possible"] and "functions of libc that are not followed" in " ".join(result.out.split()), "said", result)
+    with open(program, "rb") as file:
+        expect(re.search(b"random_r, initstate_r|initstate_r, random_r", file.read()), "named in its note", result)
+
+
+def test_checked_functions_are_followed_too(world):
+    for words in (["-D_FORTIFY_SOURCE=2"], ["-Wp,-D_FORTIFY_SOURCE=2"]):
+        program = compile_told(world, "crossed", *words)
+        found, result = verdicts(world, program, "copy")
+        expect(found == ["refuted"] and "reads and writes count" in result.out + result.err, str(words), result)
 
 
 def test_alone_it_does_nothing(world):
@@ -185,10 +245,28 @@ def test_a_story_that_was_lucky(world):
     for twin, expected in (("Lucky", ["proved"]), ("Repaired", [])):
         program = world.path("replication-" + twin)
         made = world.run(world.gordian, "c++", "-std=c++20", "-O1", "-pthread", "-I", scenarios, "-DSCENARIO_TWIN=" + twin,
-                         "-o", program, os.path.join(scenarios, "replication", "replication.cpp"))
+                         "-o", program, os.path.join(scenarios, "replication", "replication.cpp"), timeout=SLOWEST_COMPILER)
         expect(made.status == 0, "compiled", made)
         found, result = verdicts(world, program)
         expect([verdict for verdict in found if verdict != "refuted"] == expected, twin, result)
+        expect("reads and writes count" in result.out + result.err, twin + " tells all", result)
+
+
+def test_what_libc_carries_from_thread_to_thread(world):
+    """None of the ways of told_by_libc.inc is lost: each forbids a deadlock that would be proved otherwise."""
+    folder = os.path.dirname(os.path.abspath(__file__))
+    with open(os.path.join(folder, "told_by_libc.inc"), encoding="utf-8") as file:
+        ways = set(re.findall(r"^WAY\((\w+),", file.read(), re.MULTILINE))
+    program = world.path("told")
+    made = world.run(world.gordian, "c++", "-std=c++17", "-O2", "-mcx16", "-pthread", "-o", program,
+                     os.path.join(folder, "told_by_libc.cpp"), timeout=SLOWEST_COMPILER)
+    expect(made.status == 0, "compiled", made)
+    findings, result = recorded_findings(world, program)
+    expect("reads and writes count" in result.out + result.err, "nothing is missing", result)
+    refuted = {re.sub("(one|two)$", "", finding["resources"][0]["name"]) for finding in findings
+               if finding["verdict"] == "refuted"}
+    expect(refuted == ways, f"lost: {ways - refuted}", result)
+    expect(len(findings) == len(ways), "each once", result)
 
 
 def test_as_a_compiler_of_builds(world):
@@ -204,12 +282,23 @@ target_compile_definitions(crossed PRIVATE WITH_PLAIN)
 target_link_libraries(crossed PRIVATE plain Threads::Threads)
 """)
     world.environment["CC"] = world.gordian + " cc"
-    made = world.run("cmake", "-S", world.directory, "-B", world.path("build"), "-DCMAKE_BUILD_TYPE=RelWithDebInfo")
+    made = world.run("cmake", "-S", world.directory, "-B", world.path("build"), "-DCMAKE_BUILD_TYPE=RelWithDebInfo",
+                     timeout=SLOWEST_COMPILER)
     expect(made.status == 0, "configure", made)
-    made = world.run("cmake", "--build", world.path("build"))
+    made = world.run("cmake", "--build", world.path("build"), timeout=SLOWEST_COMPILER)
     expect(made.status == 0, "build", made)
     found, result = verdicts(world, world.path("build/crossed"))
     expect(found == ["proved"], "proved", result)
+
+
+def test_with_meson(world):
+    """The other systems and compilers take longer: tools/try-compilers tries them."""
+    if shutil.which("meson") is None:
+        raise Skip("no meson")
+    root = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
+    result = world.run(os.path.join(root, "tools", "try-compilers"), "--build",
+                       os.path.join(os.path.dirname(world.gordian), ".."), "--system", "meson", "gcc", timeout=300)
+    expect(result.status == 0 and "proved" in result.out, "built and proved", result)
 
 
 def test_refused(world):

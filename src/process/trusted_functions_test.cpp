@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "process/trusted_functions.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace gordian::process {
+namespace {
+
+TEST(TrustedFunctions, KnowThoseThatCarryNothing) {
+  for (const char* name : {"malloc", "pthread_mutex_lock", "sqrt", "sqrtf", "sinl", "getpid"})
+    EXPECT_TRUE(is_trusted_function(name)) << name;
+}
+
+TEST(TrustedFunctions, NotThoseThatAnswerIntoMemory) {
+  for (const char* name : {"read", "recvmsg", "scanf", "aio_read", "process_vm_readv", "getdents64",
+                           "remquo", "lgamma_r", "", "f", "mq_receive", "strfry"})
+    EXPECT_FALSE(is_trusted_function(name)) << name;
+}
+
+// This very program is linked with the usual libraries, and calls more than is listed.
+TEST(TrustedFunctions, TellWhatAProgramCallsBesidesThem) {
+  const std::vector<std::string> all = find_unfollowed("/proc/self/exe", {});
+  EXPECT_THAT(all, testing::Contains("memcpy"));
+  EXPECT_THAT(all, testing::Not(testing::Contains("malloc")));
+  EXPECT_THAT(find_unfollowed("/proc/self/exe", {"/lib/x86_64-linux-gnu/libc.so.6"}),
+              testing::IsEmpty());
+  EXPECT_THAT(find_unfollowed("/dev/null", {}), testing::IsEmpty());
+  EXPECT_THAT(find_unfollowed("/no/such/file", {}), testing::IsEmpty());
+}
+
+}  // namespace
+}  // namespace gordian::process

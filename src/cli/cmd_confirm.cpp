@@ -9,6 +9,7 @@
 #include "cli/program_line.h"
 #include "cli/progress_bar.h"
 #include "cli/report_head.h"
+#include "cli/run_reporter.h"
 #include "report/json.h"
 #include "report/read_findings.h"
 #include "trace/mapped_file.h"
@@ -93,14 +94,7 @@ Result<ConfirmCommandLine> parse_confirm(const Args& args) {
     GORDIAN_TRY(options.confirm.limit =, parse_time(limit, "--limit"));
   }
   if (!replay.empty()) {
-    size_t used = 0;
-    try {
-      options.confirm.replay = std::stoull(replay, &used);
-    } catch (const std::exception&) {
-      used = 0;
-    }
-    if (used != replay.size() || replay.front() == '-')
-      return Error("--replay: not a seed: " + replay, "confirm prints it with what it confirmed");
+    GORDIAN_TRY(options.confirm.replay =, parse_seed(replay, "--replay"));
   }
   return options;
 }
@@ -126,6 +120,9 @@ Result<int> run_confirm(const Args& args) {
   if (!options.help_text.empty()) {
     std::fputs(options.help_text.c_str(), stdout);
     return static_cast<int>(Exit::Clean);
+  }
+  if (!options.json.empty()) {
+    GORDIAN_TRY(, check_writable(options.json));
   }
   GORDIAN_TRY(const std::vector<model::Finding> findings,
               findings_of(options.file, options.confirm.quiet));

@@ -7,6 +7,7 @@
 #include "cli/parse_options.h"
 #include "cli/program_line.h"
 #include "cli/report_head.h"
+#include "cli/run_reporter.h"
 #include "report/fingerprint.h"
 #include "report/json.h"
 #include "watch/confirm.h"
@@ -45,6 +46,7 @@ Result<ExploreCommandLine> parse_explore(const Args& args) {
   ExploreCommandLine options;
   std::string time;
   std::string limit;
+  std::string seed;
   bool no_children = false;
   CLI::App app(
       "Runs a program again and again, each time with other priorities of its threads at their\n"
@@ -54,9 +56,8 @@ Result<ExploreCommandLine> parse_explore(const Args& args) {
                                 ->option_text("N");
   app.add_option("--time", time, "Begin no run after so long: 500ms, 30s, 2m")
       ->option_text("DURATION");
-  CLI::Option* const seed =
-      app.add_option("--seed", options.seed, "Of the first run; each next one has the next seed")
-          ->option_text("SEED");
+  app.add_option("--seed", seed, "Of the first run; each next one has the next seed")
+      ->option_text("SEED");
   app.add_option("--depth", options.depth,
                  "How many orders of events a bug needs at most (default: 3)")
       ->check(CLI::Range(1U, 100U))
@@ -88,13 +89,26 @@ Result<ExploreCommandLine> parse_explore(const Args& args) {
     GORDIAN_TRY(options.limit =, parse_time(limit, "--limit"));
   }
   // Small, so that it can be typed.
-  if (seed->count() == 0) options.seed = std::random_device()() % 1'000'000;
+  options.seed = std::random_device()() % 1'000'000;
+  if (!seed.empty()) {
+    GORDIAN_TRY(options.seed =, parse_seed(seed, "--seed"));
+  }
   return options;
 }
 
 void say(const std::string& text) {
   // A closed standard error is the caller's wish.
   [[maybe_unused]] const Result<void> written = write_all(STDERR_FILENO, text);
+}
+
+// How the program ended, if it was by itself and not well.
+std::string end_of(const watch::SteeredRun& done) {
+  const watch::RunOutcome& outcome = done.outcome;
+  if (done.deadlock || done.over_limit || outcome.ended_by_judge || outcome.asked_to_end != 0)
+    return {};
+  if (outcome.signal != 0) return "it died of signal " + std::to_string(outcome.signal);
+  if (outcome.code != 0) return "it ended with exit status " + std::to_string(outcome.code);
+  return {};
 }
 
 // What all runs together have shown.
@@ -147,13 +161,18 @@ class Exploration {
                                    .new_nestings = nestings_.size() - before,
                                    .confirmed = done.deadlock.has_value(),
                                    .elapsed = done.outcome.elapsed};
-    if (done.over_limit) attempt.diverged = "it ran too long and was ended";
+    const std::string end = end_of(done);
+    attempt.diverged = done.over_limit ? "it ran too long and was ended" : end;
     const std::string name = "run " + std::to_string(report_.attempts.size() + 1) + " (seed " +
                              std::to_string(done.seed) + ", " + attempt.way + ")";
     if (attempt.new_nestings > 0 || done.over_limit) {
       note(name + ": " + count_of(attempt.arrivals, "stop") + ", " +
            count_of(attempt.new_nestings, "new lock order") +
            (is_new ? "" : ", a schedule seen before") + (done.over_limit ? ", too long" : ""));
+    }
+    if (!end.empty()) {
+      if (failed_ == 0) note(name + ": " + end);
+      failed_ += 1;
     }
     if (done.deadlock) {
       done.deadlock->fingerprint = report::fingerprint(*done.deadlock);
@@ -174,6 +193,7 @@ class Exploration {
          count_of(nestings_.size(), "lock order") + ": " +
          (deadlocks_ == 0 ? "no deadlock" : count_of(deadlocks_, "deadlock")) +
          (deadlocks_ > 1 ? ", " + std::to_string(told_.size()) + " different" : ""));
+    if (failed_ > 0) note(count_of(failed_, "run") + " ended with an error of the program");
     if (gave_up_ > 0)
       note(count_of(gave_up_, "time") +
            " a thread waited too long at a gate and went on by itself");
@@ -188,6 +208,7 @@ class Exploration {
   uint64_t unsteered_ = 0;
   uint64_t deadlocks_ = 0;
   uint64_t gave_up_ = 0;
+  uint64_t failed_ = 0;
   int signal_ = 0;
 };
 
@@ -196,6 +217,9 @@ Result<int> run_explore(const Args& args) {
   if (!options.help_text.empty()) {
     std::fputs(options.help_text.c_str(), stdout);
     return static_cast<int>(Exit::Clean);
+  }
+  if (!options.json.empty()) {
+    GORDIAN_TRY(, check_writable(options.json));
   }
   Exploration exploration(options);
   GORDIAN_TRY(const int signal, exploration.explore());

@@ -7,6 +7,7 @@
 #include "cli/predicting.h"
 #include "cli/progress_bar.h"
 #include "cli/report_head.h"
+#include "cli/run_reporter.h"
 #include "report/json.h"
 #include "report/report.h"
 #include "report/text.h"
@@ -100,6 +101,9 @@ Result<int> run_predict(const Args& args) {
   if (!options.help_text.empty()) {
     std::fputs(options.help_text.c_str(), stdout);
     return static_cast<int>(Exit::Clean);
+  }
+  if (!options.json.empty()) {
+    GORDIAN_TRY(, check_writable(options.json));
   }
   const auto begin = std::chrono::steady_clock::now();
   const report::TextOptions text = text_options(options);

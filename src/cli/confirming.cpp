@@ -138,7 +138,11 @@ Result<int> confirm_findings(const std::vector<model::Finding>& findings, size_t
     }
   }
   if (looked_at == 0) {
-    if (only != 0) return Error("there is no finding " + std::to_string(only));
+    if (only != 0) {
+      return Error("there is no finding " + std::to_string(only),
+                   findings.empty() ? "the file has none"
+                                    : "the file has 1 to " + std::to_string(findings.size()));
+    }
     note("nothing to confirm: no finding is `possible` or `proved`");
   }
   return 0;

@@ -4,6 +4,7 @@
 #include "base/text.h"
 
 #include <CLI/CLI.hpp>
+#include <charconv>
 #include <string_view>
 #include <vector>
 
@@ -50,6 +51,16 @@ Result<std::chrono::nanoseconds> parse_time(const std::string& text, const char*
   if (time <= std::chrono::nanoseconds(0))
     return Error(std::string(option) + ": must be longer than nothing");
   return time;
+}
+
+Result<uint64_t> parse_seed(const std::string& text, const char* option) {
+  uint64_t seed = 0;
+  const char* const end = text.data() + text.size();
+  const auto [at, error] = std::from_chars(text.data(), end, seed);
+  if (error != std::errc() || at != end)
+    return Error(std::string(option) + ": not a seed: " + text,
+                 "it is a number, and told with what was found");
+  return seed;
 }
 
 }  // namespace gordian::cli

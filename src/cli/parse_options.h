@@ -5,6 +5,7 @@
 #include "cli/command.h"
 
 #include <chrono>
+#include <cstdint>
 #include <string>
 
 namespace CLI {  // NOLINT(readability-identifier-naming): the library's name
@@ -27,5 +28,8 @@ Result<std::string> parse_options(CLI::App& app, const Args& words, const Comman
 
 // A duration (base/text.h) longer than nothing; `option` is for the message.
 Result<std::chrono::nanoseconds> parse_time(const std::string& text, const char* option);
+
+// A seed: a whole number that fits into 64 bits.
+Result<uint64_t> parse_seed(const std::string& text, const char* option);
 
 }  // namespace gordian::cli

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 namespace gordian::trace {
 namespace {
@@ -19,6 +20,10 @@ Result<std::shared_ptr<const MappedFile>> MappedFile::open(const std::string& pa
   if (!file) return Error::from_errno("cannot read").in(path);
   struct stat status {};
   if (fstat(file.get(), &status) != 0) return Error::from_errno("cannot read").in(path);
+  // One without an end would be read until there is no memory left. A terminal has an end: ^D.
+  if (S_ISBLK(status.st_mode) || (S_ISCHR(status.st_mode) && isatty(file.get()) == 0))
+    return Error("is a device", "a recording or a trace is a file, or comes through a pipe")
+        .in(path);
   std::shared_ptr<MappedFile> mapped(new MappedFile);
   if (S_ISREG(status.st_mode) && status.st_size > 0) {
     const auto size = static_cast<size_t>(status.st_size);

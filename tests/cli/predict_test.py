@@ -107,10 +107,11 @@ def test_malformed(world):
 def test_bad_arguments(world):
     path = world.write("x.std", CROSSED)
     for words in ([], ["--nothing", path], ["--memory=some", path], ["/nonexistent/x"], [world.path("")],
-                  ["--json", "/nonexistent/x.json", path]):
+                  ["--json", "/nonexistent/x.json", path], ["/dev/zero"]):
         result = world.run(world.gordian, "predict", *words)
         expect(result.status == 2 and "internal error" not in result.err and result.err != "",
                f"{words}", result)
+        expect(result.out == "", "before anything is read", result)
 
 
 def test_several_files(world):

@@ -158,6 +158,8 @@ def test_bad_input(world):
                   ["confirm", "--hold", "1h", good, "--", "true"],
                   ["explore"], ["explore", "--"], ["explore", "--runs", "0", "true"],
                   ["explore", "--time", "soon", "true"], ["explore", "--depth", "0", "true"],
+                  ["explore", "--seed", "-1", "true"], ["explore", "--seed", "1" + 20 * "0", "true"],
+                  ["explore", "--json", "/nonexistent/x.json", "true"],
                   ["explore", "/no/such/program"]):
         result = world.run(world.gordian, *words)
         expect(result.status == 2, f"{words}: exit {result.status}, not 2", result)
@@ -181,6 +183,14 @@ def test_explore_finds_nothing_where_nothing_is(world):
     result = world.run(world.gordian, "explore", "--seed=1", "--time=3s", "--runs=3", *words, timeout=120)
     expect(result.status == 0 and "no deadlock" in result.err, "nothing", result)
     expect("1 new lock order" in result.err, "the lock order it saw", result)
+
+
+def test_explore_tells_that_the_program_failed(world):
+    result = world.run(world.gordian, "explore", "--seed=1", "--runs=2", "--json", world.path("report.json"), "false")
+    expect(result.status == 0 and "no deadlock" in result.err, "no deadlock", result)
+    expect("run 1" in result.err and "it ended with exit status 1" in result.err, "the first", result)
+    expect("2 runs ended with an error of the program" in result.err, "how many", result)
+    expect(["exit status 1" in attempt["diverged"] for attempt in world.report()["attempts"]] == [True, True], "each", result)
 
 
 # The gates open when the judge is gone: the program ends by itself.

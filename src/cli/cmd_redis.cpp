@@ -24,7 +24,6 @@ namespace gordian::cli {
 namespace {
 
 using namespace std::chrono_literals;
-using redis::Address;
 using redis::Installation;
 using Clock = std::chrono::steady_clock;
 
@@ -105,7 +104,8 @@ std::map<std::pair<uint64_t, uint32_t>, uint64_t> editions(const Installation& a
 
 // A ring is believed when three readings show it, one after the other, and all that the third one
 // reads was published two editions later than in the second. src/redis/deadlock_watch.h says why.
-Result<RedisReport> read_report(const std::vector<Address>& servers, std::string_view prefix) {
+Result<RedisReport> read_report(const std::vector<redis::NamedServer>& servers,
+                                std::string_view prefix) {
   GORDIAN_TRY(const Installation first, redis::read_installation(servers, prefix, kTimeout));
   std::set<std::string> candidates = signatures(first, find_rings(first));
   if (candidates.empty()) return RedisReport{.installation = first, .rings = {}, .suspicions = {}};
@@ -166,10 +166,10 @@ void show(const RedisReport& report, const RedisCommandLine& options, bool is_fi
 
 Result<int> look(const RedisCommandLine& options) {
   if (options.json && options.dot) return Error("--json and --dot are two forms of one answer");
-  std::vector<Address> servers;
+  std::vector<redis::NamedServer> servers;
   for (const std::string& text : options.servers) {
-    GORDIAN_TRY(Address address, redis::parse_address(text));
-    servers.push_back(std::move(address));
+    GORDIAN_TRY(redis::NamedServer server, redis::parse_named_server(text));
+    servers.push_back(std::move(server));
   }
   GORDIAN_TRY(const std::chrono::nanoseconds idle, parse_duration(options.idle).in("--idle"));
   Suspicions suspicions(idle);
@@ -193,7 +193,7 @@ Result<int> look(const RedisCommandLine& options) {
 
 Result<int> run_redis(const Args& args) {
   RedisCommandLine options;
-  CLI::App app("Says who holds which lock on a Redis server, who waits, and who for ever.");
+  CLI::App app("Says who holds which lock on Redis servers, who waits, and who for ever.");
   app.add_option("--prefix", options.prefix, "Of the keys of the locks (default rueidislock)")
       ->option_text("TEXT");
   app.add_flag("--watch", options.watch, "Again every second, until interrupted");
@@ -202,9 +202,11 @@ Result<int> run_redis(const Args& args) {
   app.add_option("--idle", options.idle,
                  "With --watch: a holder that has not run for so long is suspicious (default 10s)")
       ->option_text("DURATION");
-  app.add_option("URL", options.servers,
-                 "redis://[USER[:PASSWORD]@]HOST[:PORT][/DATABASE] or unix:///PATH; several for "
-                 "independent servers")
+  app.add_option(
+         "URL", options.servers,
+         "redis://[USER[:PASSWORD]@]HOST[:PORT][/DATABASE] or unix:///PATH: all independent "
+         "servers, or any of a cluster; redis+sentinel://HOST[:PORT]/MASTER for what "
+         "sentinels watch")
       ->required()
       ->option_text(" ");
   GORDIAN_TRY(const std::string help,

@@ -67,6 +67,14 @@ std::string redis_text(const RedisReport& report) {
     }
     text += "  Assumed: Nobody deletes or forces the key of a lease.\n\n";
   }
+  // One server that is named and read needs no word.
+  for (const redis::FoundServer& server : all.servers)
+    if (!server.what.empty() || all.servers.size() > 1 || !all.missing.empty())
+      text += fmt::format("read: {}{}\n", escape_for_terminal(server.address.label()),
+                          server.what.empty() ? "" : ", " + server.what);
+  for (const redis::MissingServer& server : all.missing)
+    text += fmt::format("NOT READ: {}: {}\n", escape_for_terminal(server.label),
+                        escape_for_terminal(server.why));
   text += count_of(all.locks.size(), "lock") + " held\n";
   for (const InstalledLock& lock : all.locks) {
     text += fmt::format("  {} by {}, {}", redis::quoted(lock.name), holder_text(all, lock),
@@ -126,7 +134,17 @@ std::string redis_json(const RedisReport& report, std::string_view prefix) {
                      {"holds", std::move(holds)},
                      {"since_ms", wait.owner.since_ms}});
   }
+  json servers = json::array();
+  for (const redis::FoundServer& server : all.servers)
+    servers.push_back(
+        {{"address", to_valid_utf8(server.address.label())}, {"what", to_valid_utf8(server.what)}});
+  json missing = json::array();
+  for (const redis::MissingServer& server : all.missing)
+    missing.push_back(
+        {{"address", to_valid_utf8(server.label)}, {"why", to_valid_utf8(server.why)}});
   const json whole = {{"schema", 1},
+                      {"servers", std::move(servers)},
+                      {"servers_not_read", std::move(missing)},
                       {"prefix", to_valid_utf8(prefix)},
                       {"locks", std::move(locks)},
                       {"waits", std::move(waits)},
@@ -140,6 +158,9 @@ std::string redis_dot(const RedisReport& report) {
   std::set<size_t> stuck;
   for (const auto& ring : report.rings) stuck.insert(ring.begin(), ring.end());
   std::string text = "digraph locks {\n  rankdir=LR;\n";
+  for (const redis::MissingServer& server : all.missing)
+    text += fmt::format("  // not read: {}: {}\n", escape_for_terminal(server.label),
+                        escape_for_terminal(server.why));
   std::set<std::pair<uint64_t, std::string>> shown;  // holds said by the waits themselves
   for (size_t i = 0; i < all.waits.size(); ++i) {
     const InstalledWait& wait = all.waits[i];

@@ -86,6 +86,22 @@ Result<void> take_host_and_port(std::string_view text, Address& address) {
   return {};
 }
 
+// What getaddrinfo() says; 0: found.
+int look_up(const Address& address, int flags, std::vector<SocketAddress>& found) {
+  addrinfo hints{};
+  hints.ai_socktype = SOCK_STREAM;
+  hints.ai_flags = flags;
+  addrinfo* list = nullptr;
+  const int failure =
+      getaddrinfo(address.host.c_str(), std::to_string(address.port).c_str(), &hints, &list);
+  if (failure != 0) return failure;
+  for (const addrinfo* entry = list; entry != nullptr; entry = entry->ai_next)
+    found.push_back({entry->ai_family, std::string(reinterpret_cast<const char*>(entry->ai_addr),
+                                                   entry->ai_addrlen)});
+  freeaddrinfo(list);
+  return 0;
+}
+
 }  // namespace
 
 bool can_be_a_host(std::string_view text) {
@@ -106,8 +122,9 @@ std::string ServerPlace::label() const {
   return host + ':' + std::to_string(port);
 }
 
-Result<Address> parse_address(std::string_view text) {
+Result<Address> parse_address(std::string_view text, unsigned default_port) {
   Address address;
+  address.port = default_port;
   if (text.starts_with("rediss://"))
     return Error("TLS is not there: the client library it was built with has none",
                  "connect through a TLS tunnel (stunnel) on this machine");
@@ -144,26 +161,24 @@ Result<Address> parse_address(std::string_view text) {
   return address;
 }
 
-Result<std::vector<SocketAddress>> resolve(const Address& address) {
+std::optional<std::vector<SocketAddress>> resolve_numbers(const Address& address) {
   std::vector<SocketAddress> found;
-  if (!address.unix_path.empty()) {
-    sockaddr_un name{};
-    name.sun_family = AF_UNIX;
-    std::memcpy(name.sun_path, address.unix_path.c_str(), address.unix_path.size() + 1);
-    found.push_back({AF_UNIX, std::string(reinterpret_cast<const char*>(&name), sizeof name)});
+  if (address.unix_path.empty()) {
+    if (look_up(address, AI_NUMERICHOST | AI_NUMERICSERV, found) != 0) return std::nullopt;
     return found;
   }
-  addrinfo hints{};
-  hints.ai_socktype = SOCK_STREAM;
-  addrinfo* list = nullptr;
-  const int failure =
-      getaddrinfo(address.host.c_str(), std::to_string(address.port).c_str(), &hints, &list);
-  if (failure != 0)
+  sockaddr_un name{};
+  name.sun_family = AF_UNIX;
+  std::memcpy(name.sun_path, address.unix_path.c_str(), address.unix_path.size() + 1);
+  found.push_back({AF_UNIX, std::string(reinterpret_cast<const char*>(&name), sizeof name)});
+  return found;
+}
+
+Result<std::vector<SocketAddress>> resolve(const Address& address) {
+  if (auto found = resolve_numbers(address)) return std::move(*found);
+  std::vector<SocketAddress> found;
+  if (const int failure = look_up(address, 0, found); failure != 0)
     return Error(std::string("cannot find the host: ") + gai_strerror(failure)).in(address.label());
-  for (const addrinfo* entry = list; entry != nullptr; entry = entry->ai_next)
-    found.push_back({entry->ai_family, std::string(reinterpret_cast<const char*>(entry->ai_addr),
-                                                   entry->ai_addrlen)});
-  freeaddrinfo(list);
   return found;
 }
 

@@ -6,6 +6,7 @@
 #include "base/result.h"
 
 #include <chrono>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -37,15 +38,17 @@ struct Address {
 
 // redis://[USER[:PASSWORD]@]HOST[:PORT][/DATABASE], unix://[USER[:PASSWORD]@]/PATH[?db=N], HOST,
 // HOST:PORT. %XX in user and password is decoded. The error never repeats a password.
-Result<Address> parse_address(std::string_view text);
+Result<Address> parse_address(std::string_view text, unsigned default_port = 6379);
 
 // One way to connect to an address; a host has several.
 struct SocketAddress {
   int family = 0;
   std::string bytes;  // a sockaddr
 };
-// Resolves a host's name, which may ask the network.
+// Resolves a host's name, which may ask the network and take as long as that likes.
 Result<std::vector<SocketAddress>> resolve(const Address& address);
+// The same of a host in numbers or a path, for which nobody is asked; nothing of a name.
+std::optional<std::vector<SocketAddress>> resolve_numbers(const Address& address);
 
 // Begins to connect, without blocking: errno EINPROGRESS is no error. No delay (Nagle) on TCP.
 Result<FileDescriptor> start_connecting(const SocketAddress& to);

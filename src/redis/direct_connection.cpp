@@ -63,6 +63,21 @@ std::unique_ptr<DirectConnection> DirectConnection::open(const DirectSetup& setu
   return connection;
 }
 
+Result<std::unique_ptr<DirectConnection>> DirectConnection::open(
+    const Address& address, std::chrono::milliseconds timeout) {
+  GORDIAN_TRY(const std::vector<SocketAddress> addresses, resolve(address));
+  for (const SocketAddress& to : addresses) {
+    std::unique_ptr<DirectConnection> connection = open({.to = to,
+                                                         .user = address.user,
+                                                         .password = address.password,
+                                                         .database = address.database,
+                                                         .timeout = timeout});
+    if (connection) return connection;
+  }
+  return Error("cannot connect, or it does not let us in",
+               "is a server there, and are user, password and database right?");
+}
+
 bool DirectConnection::send_all(std::string_view bytes) {
   while (!bytes.empty()) {
     const ssize_t size = ::send(fd_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL);

@@ -31,6 +31,10 @@ class DirectConnection {
   // instead, which has the words for what is wrong.
   static std::unique_ptr<DirectConnection> open(const DirectSetup& setup);
 
+  // For people who look: by its name, without tracking. With the words for what is wrong.
+  static Result<std::unique_ptr<DirectConnection>> open(const Address& address,
+                                                        std::chrono::milliseconds timeout);
+
   // One command, one reply. Null if none came in time or the connection broke: the command may or
   // may not have been done, and the connection is of no use any more.
   Reply ask(std::string_view bytes, std::chrono::milliseconds at_most);

@@ -2,9 +2,11 @@
 #include "redis/installation.h"
 
 #include "redis/direct_connection.h"
+#include "redis/event_loop.h"
 
 #include <algorithm>
 #include <memory>
+#include <optional>
 #include <set>
 
 namespace gordian::redis {
@@ -13,6 +15,9 @@ namespace {
 using std::chrono::milliseconds;
 
 constexpr size_t kMaxKeys = 200'000;
+constexpr size_t kMaxWaits = 200'000;
+constexpr size_t kMostBesides = 32;  // bytes of a key besides prefix and name
+constexpr auto kLongestListing = std::chrono::seconds(60);
 
 // A pattern of SCAN that means the text itself.
 std::string literal_pattern(std::string_view text) {
@@ -22,6 +27,17 @@ std::string literal_pattern(std::string_view text) {
     pattern += c;
   }
   return pattern;
+}
+
+// Of what INFO says: lines of "<name>:<value>".
+std::string_view field_in(std::string_view info, std::string_view name) {
+  while (!info.empty()) {
+    const std::string_view line = info.substr(0, info.find_first_of("\r\n"));
+    info.remove_prefix(std::min(info.size(), line.size() + 1));
+    if (line.size() > name.size() && line.starts_with(name) && line[name.size()] == ':')
+      return line.substr(name.size() + 1);
+  }
+  return {};
 }
 
 // Where in Installation::locks a lock with a value is.
@@ -37,6 +53,15 @@ class ServerReading {
         result_(result),
         places_(places) {}
 
+  // What tells one server from another, by whatever name; empty where it does not say. A replica
+  // has copies of its master's keys and none of its clients.
+  Result<std::string> introduce() {
+    GORDIAN_TRY(const Reply reply, ask({"INFO"}));
+    const std::string_view text = text_of(reply.get());
+    tells_clients_ = field_in(text, "role") != "slave";
+    return std::string(field_in(text, "run_id"));
+  }
+
   Result<void> read() {
     if (auto done = read_clients(); !done) return std::move(done).error();
     if (auto done = read_keys(); !done) return std::move(done).error();
@@ -44,6 +69,9 @@ class ServerReading {
       if (auto done = read_key(key); !done) return std::move(done).error();
     return {};
   }
+
+  // Who is not in Installation::clients has no connection to it.
+  [[nodiscard]] bool tells_clients() const { return tells_clients_; }
 
  private:
   // An error reply is an answer, too.
@@ -55,8 +83,7 @@ class ServerReading {
 
   Result<void> read_clients() {
     GORDIAN_TRY(const Reply reply, ask({"CLIENT", "LIST"}));
-    if (is_error(reply.get())) return {};  // not for everybody
-    result_.clients_known = true;
+    if (is_error(reply.get())) tells_clients_ = false;  // not for everybody
     std::string_view text = text_of(reply.get());
     while (!text.empty()) {
       const std::string_view line = text.substr(0, text.find('\n'));
@@ -73,7 +100,9 @@ class ServerReading {
   Result<void> read_keys() {
     const std::string pattern = literal_pattern(prefix_) + ":*";
     std::string cursor = "0";
+    const TimePoint until = Clock::now() + kLongestListing;
     do {
+      if (Clock::now() > until) return Error("it does not come to the end of its keys");
       GORDIAN_TRY(const Reply reply, ask({"SCAN", cursor, "MATCH", pattern, "COUNT", "1000"}));
       const redisReply* const next = element(reply.get(), 0);
       const redisReply* const keys = element(reply.get(), 1);
@@ -81,8 +110,10 @@ class ServerReading {
         return Error("it does not list its keys: " + std::string(text_of(reply.get())));
       cursor = text_of(next);
       for (size_t i = 0; i < keys->elements; ++i) {
+        const std::string_view key = text_of(keys->element[i]);
+        if (key.size() > prefix_.size() + kMaxNameSize + kMostBesides) continue;  // nobody's lock
         if (keys_.size() < kMaxKeys)
-          keys_.emplace(text_of(keys->element[i]));
+          keys_.emplace(key);
         else
           ++result_.left_out;
       }
@@ -104,11 +135,13 @@ class ServerReading {
     }
     const auto record = parse_wait_record(text_of(value.get()));
     if (!record) return {};
-    for (const BlockedOwner& owner : record->owners)
+    for (const BlockedOwner& owner : record->owners) {
+      if (result_.waits.size() == kMaxWaits) return Error("it has more waits than there can be");
       result_.waits.push_back({.incarnation = *incarnation,
                                .edition = record->edition,
                                .place = {record->host, record->pid},
                                .owner = owner});
+    }
     return {};
   }
 
@@ -133,32 +166,47 @@ class ServerReading {
   Installation& result_;
   Places& places_;
   std::set<std::string> keys_;
+  bool tells_clients_ = false;
 };
 
 }  // namespace
 
-Result<Installation> read_installation(const std::vector<Address>& servers, std::string_view prefix,
-                                       milliseconds timeout) {
+Result<Installation> read_installation(const std::vector<NamedServer>& named,
+                                       std::string_view prefix, milliseconds timeout) {
+  GORDIAN_TRY(Discovery discovery, discover(named, timeout));
   Installation result;
+  result.missing = std::move(discovery.missing);
   Places places;
-  for (const Address& server : servers) {
-    GORDIAN_TRY(const std::vector<SocketAddress> addresses, resolve(server));
-    std::unique_ptr<DirectConnection> connection;
-    for (const SocketAddress& to : addresses) {
-      connection = DirectConnection::open({.to = to,
-                                           .user = server.user,
-                                           .password = server.password,
-                                           .database = server.database,
-                                           .timeout = timeout});
-      if (connection) break;
+  std::set<std::string> seen;
+  bool all_tell = true;
+  std::optional<Error> first_error;
+  for (FoundServer& server : discovery.servers) {
+    const std::string label = server.address.label();
+    auto connection = DirectConnection::open(server.address, timeout);
+    std::optional<ServerReading> reading;
+    Result<std::string> run_id("");
+    if (connection) {
+      reading.emplace(std::move(*connection), prefix, timeout, result, places);
+      run_id = reading->introduce();
+      if (run_id && !run_id->empty() && !seen.insert(*run_id).second) continue;
+    } else {
+      run_id = std::move(connection).error();
     }
-    if (!connection)
-      return Error("cannot connect, or it does not let us in",
-                   "is a server there, and are user, password and database right?")
-          .in(server.label());
-    ServerReading reading(std::move(connection), prefix, timeout, result, places);
-    if (auto done = reading.read().in(server.label()); !done) return std::move(done).error();
+    const Result<void> done = run_id ? reading->read() : Result<void>(std::move(run_id).error());
+    if (done) {
+      all_tell = all_tell && reading->tells_clients();
+      result.servers.push_back(std::move(server));
+    } else {
+      result.missing.push_back({label, done.error().message});
+    }
   }
+  if (result.servers.empty()) {
+    if (result.missing.empty()) return Error("no server with locks is named");
+    const MissingServer& first = result.missing.front();
+    return Error(first.why, "is a server there, and are user, password and database right?")
+        .in(first.label);
+  }
+  result.clients_known = all_tell && result.missing.empty();
   std::sort(result.locks.begin(), result.locks.end(),
             [](const InstalledLock& a, const InstalledLock& b) {
               return std::pair(std::string_view(a.name), b.keys) <

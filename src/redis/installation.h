@@ -6,6 +6,7 @@
 #include "base/result.h"
 #include "redis/address.h"
 #include "redis/client_place.h"
+#include "redis/discover.h"
 #include "redis/wait_record.h"
 #include "redis/wire.h"
 
@@ -35,16 +36,19 @@ struct InstalledWait {
 };
 
 struct Installation {
-  std::vector<InstalledLock> locks;  // by name
+  std::vector<FoundServer> servers;    // that were read
+  std::vector<MissingServer> missing;  // what is there is not below
+  std::vector<InstalledLock> locks;    // by name
   std::vector<InstalledWait> waits;
   std::map<uint64_t, ClientPlace> clients;  // by incarnation: those that are connected
-  bool clients_known = false;               // the server tells who is connected
+  bool clients_known = false;               // the servers tell who is connected, and all were read
   size_t left_out = 0;                      // keys beyond what is read
 };
 
-// All servers together. Error: one of them cannot be reached or does not let us in.
-Result<Installation> read_installation(const std::vector<Address>& servers, std::string_view prefix,
-                                       std::chrono::milliseconds timeout);
+// All servers together; those that cannot be reached or do not let us in are told. Error: all of
+// them are such.
+Result<Installation> read_installation(const std::vector<NamedServer>& named,
+                                       std::string_view prefix, std::chrono::milliseconds timeout);
 
 // Waits that are a ring: each for a lock whose holder is the next one. Indices of Installation::
 // waits; every ring once, beginning with its smallest index. One reading alone proves nothing, see

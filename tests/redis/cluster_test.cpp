@@ -1,16 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 // Locks in a cluster: found where their slots are, also while those move and servers die.
 #include "gordian/redis_lock.h"
+#include "redis/installation.h"
 #include "redis/slot_map.h"
 #include "redis/wire.h"
 #include "redis_cluster.h"
 
 #include <algorithm>
 #include <atomic>
+#include <barrier>
 #include <chrono>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <thread>
+#include <unistd.h>
 
 namespace {
 
@@ -142,6 +145,64 @@ TEST_F(Clustered, ALockIsFoundWhileItsSlotMoves) {
   EXPECT_GT(from.number_of_errors("MOVED"), 0);
 }
 
+// Any server of it will do to see all of it, and a ring over two of them. Named with others it
+// still counts once.
+TEST_F(Clustered, WhoLooksSeesTheLocksOfAllServers) {
+  using gordian::redis::deadlock_mode;
+  using gordian::redis::find_rings;
+  using gordian::redis::Installation;
+  using gordian::redis::InstalledLock;
+  using gordian::redis::NamedServer;
+  using gordian::redis::parse_named_server;
+  using gordian::redis::read_installation;
+  client_options waiting = options();
+  waiting.deadlocks = deadlock_mode::report;
+  lock_client first(waiting), second(waiting);
+  const std::string one = RedisCluster::name_on(0, "i"), other = RedisCluster::name_on(1, "i");
+  const auto look = [&](const std::vector<std::string>& urls) {
+    std::vector<NamedServer> named;
+    for (const std::string& url : urls) named.push_back(*parse_named_server(url));
+    auto all = read_installation(named, "rueidislock", 5s);
+    EXPECT_TRUE(all) << all.error().message;
+    return std::move(*all);
+  };
+  std::barrier both_hold_one(2);
+  std::atomic<bool> was_lost{false};
+  std::thread ahead([&] {
+    const lease held = first.acquire(one);
+    both_hold_one.arrive_and_wait();
+    const lease wanted = first.acquire(other);
+  });
+  std::thread back([&] {
+    lease held = second.acquire(other);
+    both_hold_one.arrive_and_wait();
+    const lease wanted = second.acquire(one);
+    was_lost = !held.valid();
+  });
+  Installation seen;
+  wait_until([&] {
+    seen = look({(*cluster)[4].url()});  // a replica
+    return seen.waits.size() == 2 && seen.locks.size() == 2;
+  });
+  EXPECT_EQ(seen.servers.size(), RedisCluster::kMasters);
+  EXPECT_TRUE(seen.missing.empty());
+  EXPECT_EQ(seen.servers[0].what, "master of a cluster");
+  EXPECT_TRUE(seen.clients_known);
+  for (const InstalledLock& lock : seen.locks) {
+    EXPECT_EQ(lock.keys, 1U) << lock.name;
+    ASSERT_TRUE(lock.holder);
+    EXPECT_EQ(seen.clients.at(lock.holder->incarnation).pid, getpid());
+  }
+  const auto rings = find_rings(seen);
+  ASSERT_EQ(rings.size(), 1U);
+  EXPECT_EQ(rings[0].size(), 2U);
+  EXPECT_EQ(look(cluster->urls()).servers.size(), RedisCluster::kMasters);
+  (*cluster)[1].run({"DEL", key_of(other)});
+  ahead.join();
+  back.join();
+  EXPECT_TRUE(was_lost);
+}
+
 TEST_F(Clustered, ALeaseOutlivesItsServerAndWaitersGoOnAtTheNextOne) {
   lock_client first(options()), second(options());
   const std::string name = RedisCluster::name_on(2, "f"), elsewhere = RedisCluster::name_on(0, "f");
@@ -166,6 +227,16 @@ TEST_F(Clustered, ALeaseOutlivesItsServerAndWaitersGoOnAtTheNextOne) {
   EXPECT_TRUE(held.valid());
   EXPECT_TRUE(untouched.valid());
   EXPECT_FALSE(has_it);
+  // Who looks and names the one that is gone besides is told so, and sees the rest.
+  const auto all =
+      gordian::redis::read_installation({*gordian::redis::parse_named_server(master.url()),
+                                         *gordian::redis::parse_named_server((*cluster)[0].url())},
+                                        "rueidislock", 5s);
+  ASSERT_TRUE(all) << all.error().message;
+  EXPECT_EQ(all->servers.size(), RedisCluster::kMasters);
+  EXPECT_EQ(all->missing.size(), 1U);
+  EXPECT_FALSE(all->clients_known);
+  EXPECT_EQ(all->locks.size(), 2U);
   held.release();
   waiter.join();
   EXPECT_TRUE(has_it);

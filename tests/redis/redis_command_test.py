@@ -4,10 +4,12 @@
 
 import json
 import os
+import random
 import shutil
 import socket
 import subprocess
 import sys
+import threading
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 import harness
@@ -159,6 +161,137 @@ def test_a_lease_whose_thread_has_ended_is_suspicious(world):
         result = look(world, path)
         expect("suspicious: it is renewed, but the thread that took it has ended" in result.out, "the suspicion", result)
     stop_server(world, server, path)
+
+
+def free_port():
+    """Below what the kernel gives to connections, see redis_server.cpp."""
+    for port in random.sample(range(10000, 30000), 100):
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+                return port
+            except OSError:
+                pass
+    raise Skip("no free port")
+
+
+def start_tcp_server(world, *words):
+    port = free_port()
+    server = world.start(["redis-server", *words, "--port", str(port), "--bind", "127.0.0.1", "--save", "",
+                          "--appendonly", "no", "--dir", world.directory], stdout=subprocess.DEVNULL)
+    world.wait_for(lambda: cli(port, "PING") == "PONG", "the server")
+    return server, port
+
+
+def cli(port, *words):
+    asked = subprocess.run(["redis-cli", "-p", str(port), *words], capture_output=True, check=False)
+    return asked.stdout.decode(errors="replace").strip()
+
+
+def test_all_of_a_cluster_is_read(world):
+    if shutil.which("redis-server") is None:
+        raise Skip("redis-server is not installed")
+    started = [start_tcp_server(world, "--cluster-enabled", "yes", "--cluster-port", str(free_port()),
+                                "--cluster-config-file", f"nodes{number}.conf",
+                                "--cluster-require-full-coverage", "no") for number in range(2)]
+    (server, port), (other, other_port) = started
+    for number, (_, one) in enumerate(started):
+        cli(one, "CLUSTER", "ADDSLOTSRANGE", str(number * 8192), str(number * 8192 + 8191))
+        cli(one, "CLUSTER", "SET-CONFIG-EPOCH", str(number + 1))
+    bus = cli(other_port, "CONFIG", "GET", "cluster-port").split()[-1]
+    cli(port, "CLUSTER", "MEET", "127.0.0.1", str(other_port), bus)
+    for one in (port, other_port):
+        world.wait_for(lambda one=one: cli(one, "CLUSTER", "SLOTS").count("127.0.0.1") == 2, "the cluster")
+        world.wait_for(lambda one=one: "cluster_state:ok" in cli(one, "CLUSTER", "INFO"), "the cluster")
+    # Slots 5538 and 13792.
+    expect(cli(port, "SET", "rueidislock:0:x0", "x" * 24, "PX", "60000") == "OK", "a lock here")
+    expect(cli(other_port, "SET", "rueidislock:0:x2", "x" * 24, "PX", "60000") == "OK", "one there")
+    for one in (port, other_port):
+        url = f"redis://127.0.0.1:{one}"
+        text = world.run(world.gordian, "redis", url).out
+        expect("2 locks held" in text and '"x0"' in text and '"x2"' in text, "both locks", text)
+        expect(text.count(", master of a cluster") == 2, "both servers", text)
+        report = json.loads(world.run(world.gordian, "redis", "--json", url).out)
+        expect([s["address"] for s in report["servers"]] == [f"127.0.0.1:{p}" for p in (port, other_port)], "servers",
+               report)
+        expect(report["servers_not_read"] == [] and len(report["locks"]) == 2, "all of it", report)
+        dot = world.run(world.gordian, "redis", "--dot", url).out
+        expect('"x0"' in dot and '"x2"' in dot, "a graph", dot)
+    # One of them goes: the rest is shown, and what is missing is told.
+    other.kill()
+    other.wait()
+    result = world.run(world.gordian, "redis", f"redis://127.0.0.1:{port}")
+    expect(result.status == 0 and "1 lock held" in result.out, "the rest", result)
+    expect(f"NOT READ: 127.0.0.1:{other_port}: " in result.out, "what is missing", result)
+    server.kill()
+    server.wait()
+    world.end_all()
+
+
+def test_a_master_is_found_behind_its_sentinel(world):
+    if shutil.which("redis-server") is None:
+        raise Skip("redis-server is not installed")
+    server, port = start_tcp_server(world)
+    config = world.write("sentinel.conf", f"sentinel monitor shop 127.0.0.1 {port} 1\n")
+    sentinel, sentinel_port = start_tcp_server(world, config, "--sentinel")
+    expect(cli(port, "SET", "rueidislock:0:theirs", "x" * 24, "PX", "60000") == "OK", "a lock")
+    url = f"redis+sentinel://127.0.0.1:{sentinel_port}"
+    result = world.run(world.gordian, "redis", url + "/shop")
+    expect(result.status == 0 and f'read: 127.0.0.1:{port}, master "shop" of sentinels' in result.out, "it", result)
+    expect('"theirs"' in result.out, "its lock", result)
+    result = world.run(world.gordian, "redis", url)
+    expect(result.status == 2 and "no master is named" in result.err, "no master", result)
+    result = world.run(world.gordian, "redis", f"redis://127.0.0.1:{sentinel_port}")
+    expect(result.status == 2 and 'it watches "shop"' in result.err, "a sentinel", result)
+    for process in (server, sentinel):
+        process.kill()
+        process.wait()
+    world.end_all()
+
+
+class Liar(threading.Thread):
+    """A server that answers each command with the bytes its first word stands for, and with an error to all else."""
+
+    def __init__(self, answers):
+        super().__init__(daemon=True)
+        self.answers = answers
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"redis://127.0.0.1:{self.listener.getsockname()[1]}"
+        self.start()
+
+    def run(self):
+        while True:
+            try:
+                client, _ = self.listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self.serve, args=(client,), daemon=True).start()
+
+    def serve(self, client):
+        with client:
+            # One command at a time: what is asked has come whole, in one piece.
+            while request := client.recv(4096):
+                word = request.split(b"\r\n")[2].decode()
+                client.sendall(self.answers.get(word, b"-ERR no\r\n"))
+
+    def stop(self):
+        self.listener.close()
+
+
+def test_what_servers_make_up_is_refused(world):
+    slots = b"*1\r\n*3\r\n:0\r\n:16383\r\n*2\r\n$%d\r\n%s\r\n:%d\r\n"
+    for answers, said in (
+            ({"ROLE": b"*2\r\n$8\r\nsentinel\r\n*1\r\n$5\r\na\x1b[2J\r\n"}, "it is a sentinel"),
+            ({"CLUSTER": b"*1\r\n:1\r\n"}, "cannot be read"),
+            ({"CLUSTER": slots % (9, b"a\x1b]0;x\x07bc", 1)}, "names no master"),
+            ({"CLUSTER": slots % (9, b"127.0.0.1", 1)}, "cannot connect"),
+            ({"CLUSTER": b"$-1\r\n", "SCAN": b"*2\r\n:1\r\n:2\r\n"}, "does not list its keys"),
+            ({"CLUSTER": b"*3\r\n"}, "does not answer")):
+        liar = Liar(answers)
+        result = world.run(world.gordian, "redis", liar.url)
+        expect(result.status == 2 and said in result.err, said, result)
+        expect("\x1b" not in result.err, "nothing for the terminal", result)
+        liar.stop()
 
 
 def test_what_cannot_be_done_is_told(world):

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Locks on a master that sentinels watch: what becomes of them when another server takes its place.
 #include "gordian/redis_lock.h"
+#include "redis/installation.h"
 #include "redis/sentinels.h"
 #include "redis_server.h"
 
@@ -135,6 +136,51 @@ TEST_F(Watched, AnotherMasterIsFollowedWhileTheFormerOneLives) {
   EXPECT_TRUE(held.valid());
   const lease other = client.acquire("b");
   EXPECT_EQ(replica.number({"EXISTS", "rueidislock:0:b"}), 1);
+}
+
+// Who looks finds it behind the sentinels, with one of them gone.
+TEST_F(Watched, WhoLooksFindsTheMaster) {
+  using gordian::redis::parse_named_server;
+  using gordian::redis::read_installation;
+  lock_client client(options());
+  const lease held = client.acquire("a");
+  const std::string gone = "redis+sentinel://127.0.0.1:" + std::to_string(redis_test::free_port());
+  const std::string here = "redis+sentinel://127.0.0.1:" + sentinel.port_text();
+  const auto all =
+      read_installation({*parse_named_server(gone + "/shop"), *parse_named_server(here + "/shop")},
+                        "rueidislock", 5s);
+  ASSERT_TRUE(all) << all.error().message;
+  ASSERT_EQ(all->servers.size(), 1U);
+  EXPECT_EQ(all->servers[0].address.label(), "127.0.0.1:" + master.port_text());
+  EXPECT_EQ(all->servers[0].what, "master \"shop\" of sentinels");
+  EXPECT_EQ(all->missing.size(), 1U);
+  ASSERT_EQ(all->locks.size(), 1U);
+  EXPECT_EQ(all->locks[0].name, "a");
+  const auto wrong = read_installation({*parse_named_server(here + "/stock")}, "rueidislock", 5s);
+  ASSERT_FALSE(wrong);
+  EXPECT_THAT(wrong.error().message, testing::HasSubstr("watches no master of this name"));
+  const auto plain = read_installation({*parse_named_server(sentinel.url())}, "rueidislock", 5s);
+  ASSERT_FALSE(plain);
+  EXPECT_THAT(plain.error().message, testing::HasSubstr("it is a sentinel"));
+  EXPECT_THAT(plain.error().message, testing::HasSubstr("\"shop\""));
+}
+
+TEST(NamedServer, IsAServerOrWhatASentinelWatches) {
+  using gordian::redis::parse_named_server;
+  const auto named = parse_named_server("redis+sentinel://ann:p%40ss@s.lan/shop/3");
+  ASSERT_TRUE(named);
+  EXPECT_EQ(named->address.label(), "s.lan:26379");
+  EXPECT_EQ(named->address.user, "");
+  EXPECT_EQ(named->master, "shop");
+  EXPECT_EQ(named->master_login.user, "ann");
+  EXPECT_EQ(named->master_login.password, "p@ss");
+  EXPECT_EQ(named->master_login.database, 3);
+  EXPECT_EQ(parse_named_server("redis+sentinel://[::1]:7/shop")->address.label(), "[::1]:7");
+  EXPECT_EQ(parse_named_server("redis://h")->master, "");
+  for (const std::string_view bad :
+       {"redis+sentinel://", "redis+sentinel://h", "redis+sentinel://h/", "redis+sentinel:///shop",
+        "redis+sentinel://h/shop/x", "redis+sentinel://h:0/shop", "sentinel://h/shop"})
+    EXPECT_FALSE(parse_named_server(bad)) << bad;
 }
 
 // Its sentinel still names it. Nothing can be written there, so nothing can be held there for long.

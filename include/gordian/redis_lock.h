@@ -12,8 +12,9 @@
 // for one lock. Link with libgordian_redis (CMake: find_package(gordian_redis), gordian::redis).
 //
 // Thread-safety: every member of lock_client may be called from any thread at any time; one lease
-// belongs to one thread at a time. A client owns one I/O thread, and one more once there is
-// something to call back; no thread a lock. After fork() the child must make a client of its own.
+// belongs to one thread at a time. A client owns one I/O thread, which takes none of the program's
+// signals, one more once there is something to call back, and one while a host's name is looked up;
+// no thread a lock. After fork() the child must make a client of its own.
 // Units: every duration and deadline is std::chrono; deadlines are of steady_clock.
 // Errors: what can be named throws a lock_error of its own type, below; std::bad_alloc aside,
 // nothing else is thrown.

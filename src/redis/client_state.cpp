@@ -8,6 +8,7 @@
 #include "redis/failure.h"
 #include "redis/lease_resource.h"
 #include "redis/local_waits.h"
+#include "redis/quiet_thread.h"
 
 #include <algorithm>
 #include <pthread.h>
@@ -118,7 +119,7 @@ ClientState::ClientState(client_options options) : options_(std::move(options)) 
 ClientState::~ClientState() { close(); }
 
 void ClientState::start() {
-  thread_ = std::thread([this] { loop_.run(); });
+  thread_ = start_quiet_thread([this] { loop_.run(); });
   pthread_setname_np(thread_.native_handle(), "gordian-redis");
   // The first answer decides, so that a wrong address is told here and not by the first lock.
   struct First {

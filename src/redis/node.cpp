@@ -11,8 +11,10 @@ constexpr auto kPingAfter = std::chrono::milliseconds(1000);
 
 }  // namespace
 
-Node::Node(EventLoop& loop, Address address, NodeOptions options, Events events, Locate locate)
+Node::Node(EventLoop& loop, Resolver& resolver, Address address, NodeOptions options, Events events,
+           Locate locate)
     : loop_(loop),
+      resolver_(resolver),
       address_(std::move(address)),
       options_(std::move(options)),
       events_(std::move(events)),
@@ -49,7 +51,7 @@ void Node::connect() {
 
 void Node::located(const Result<Address>& address) {
   loop_.cancel(care_timer_);
-  phase_ = Phase::Listening;
+  phase_ = Phase::Resolving;
   if (!address) {
     address_ = {};
     down(address.error().message);
@@ -63,12 +65,19 @@ void Node::located(const Result<Address>& address) {
     broken_ids_.clear();
   }
   address_ = *address;
-  Result<std::vector<SocketAddress>> addresses = resolve(address_);
+  resolver_.resolve(
+      address_, [this, turn = ++locating_](const Result<std::vector<SocketAddress>>& addresses) {
+        if (turn == locating_ && phase_ == Phase::Resolving) resolved(addresses);
+      });
+}
+
+void Node::resolved(const Result<std::vector<SocketAddress>>& addresses) {
+  phase_ = Phase::Listening;
   if (!addresses) {
     down(addresses.error().message);
     return;
   }
-  resolved_ = std::move(*addresses);
+  resolved_ = *addresses;
   if (options_.tracking) {
     listener_.open(resolved_, options_.connect_timeout);
   } else {

@@ -15,6 +15,7 @@
 
 #include "redis/connection.h"
 #include "redis/direct_connection.h"
+#include "redis/resolver.h"
 
 #include <atomic>
 #include <memory>
@@ -44,7 +45,7 @@ class Node {
   // Asks somebody else for the address; the answer may come at once or later, also never.
   using Locate = std::function<void(std::function<void(const Result<Address>&)>)>;
 
-  Node(EventLoop& loop, Address address, NodeOptions options, Events events,
+  Node(EventLoop& loop, Resolver& resolver, Address address, NodeOptions options, Events events,
        Locate locate = nullptr);
   ~Node();
   // Answers whoever still waits, for the last time: while those can still take it.
@@ -73,7 +74,7 @@ class Node {
   void give_back(std::unique_ptr<DirectConnection> connection);
 
  private:
-  enum class Phase { Down, Locating, Listening, Greeting, Ready };
+  enum class Phase { Down, Locating, Resolving, Listening, Greeting, Ready };
   struct Waiting {
     std::string bytes;
     Connection::OnReply on_reply;
@@ -81,6 +82,7 @@ class Node {
   };
 
   void located(const Result<Address>& address);
+  void resolved(const Result<std::vector<SocketAddress>>& addresses);
   void send(Waiting request, TimePoint answer_by);
   void disconnect();
   // Whether it may be asked for locks, by its answer to check_command().
@@ -97,11 +99,14 @@ class Node {
   void greet(Connection& connection, const std::function<void(const std::string&)>& refused);
 
   EventLoop& loop_;
+  Resolver& resolver_;
   Address address_;
   const NodeOptions options_;
   const Events events_;
   const Locate locate_;
-  uint64_t locating_ = 0;  // counts the times it was asked for: an answer to an earlier one is none
+  // Counts the times it, or what it is in numbers, was asked for: an answer to an earlier one is
+  // none.
+  uint64_t locating_ = 0;
   Phase phase_ = Phase::Down;
   Connection listener_;
   Connection data_;

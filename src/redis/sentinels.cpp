@@ -34,9 +34,12 @@ uint64_t parse_config_epoch(const redisReply* reply) {
   return 0;
 }
 
-Sentinels::Sentinels(EventLoop& loop, std::vector<Address> addresses, SentinelOptions options,
-                     std::function<void(const ServerPlace&)> on_switch)
-    : loop_(loop), options_(std::move(options)), on_switch_(std::move(on_switch)) {
+Sentinels::Sentinels(EventLoop& loop, Resolver& resolver, std::vector<Address> addresses,
+                     SentinelOptions options, std::function<void(const ServerPlace&)> on_switch)
+    : loop_(loop),
+      resolver_(resolver),
+      options_(std::move(options)),
+      on_switch_(std::move(on_switch)) {
   for (Address& address : addresses) {
     auto sentinel = std::make_unique<Sentinel>();
     Sentinel& one = *sentinel;
@@ -87,13 +90,17 @@ void Sentinels::ask_all() {
 }
 
 void Sentinels::open(Sentinel& sentinel) {
-  Result<std::vector<SocketAddress>> addresses = resolve(sentinel.address);
-  if (!addresses) {
-    sentinel.connection->close();
-    ended(sentinel, addresses.error().message);
-    return;
-  }
-  sentinel.connection->open(std::move(*addresses), options_.connect_timeout);
+  sentinel.connection->close();
+  sentinel.resolving = true;
+  resolver_.resolve(sentinel.address, [this, &sentinel, turn = ++sentinel.opening](
+                                          const Result<std::vector<SocketAddress>>& addresses) {
+    if (ending_ || turn != sentinel.opening) return;
+    sentinel.resolving = false;
+    if (addresses)
+      sentinel.connection->open(*addresses, options_.connect_timeout);
+    else
+      ended(sentinel, addresses.error().message);
+  });
 }
 
 void Sentinels::opened(Sentinel& sentinel) {
@@ -199,7 +206,7 @@ void Sentinels::look_after() {
     Connection& connection = *sentinel->connection;
     if (!connection.is_open()) {
       if (sentinel->said != Said::NotYet && sentinel->ended_at + kSentinelCare <= now &&
-          !connection.is_connecting())
+          !connection.is_connecting() && !sentinel->resolving)
         open(*sentinel);
       continue;
     }

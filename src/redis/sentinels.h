@@ -10,6 +10,7 @@
 #pragma once
 
 #include "redis/connection.h"
+#include "redis/resolver.h"
 
 #include <functional>
 #include <memory>
@@ -37,8 +38,8 @@ class Sentinels {
 
   // `on_switch`: a later configuration than any before names this master; not told while a question
   // is under way, whose answer says the same.
-  Sentinels(EventLoop& loop, std::vector<Address> addresses, SentinelOptions options,
-            std::function<void(const ServerPlace&)> on_switch);
+  Sentinels(EventLoop& loop, Resolver& resolver, std::vector<Address> addresses,
+            SentinelOptions options, std::function<void(const ServerPlace&)> on_switch);
   ~Sentinels();
 
   // Answered once, within the connect and the command timeout. Error: none of them could be asked,
@@ -51,6 +52,8 @@ class Sentinels {
   struct Sentinel {
     Address address;
     std::unique_ptr<Connection> connection;
+    uint64_t opening = 0;  // counts the times it was opened
+    bool resolving = false;
     Said said = Said::Nothing;
     ServerPlace place;
     uint64_t epoch = 0;
@@ -68,6 +71,7 @@ class Sentinels {
   void look_after();
 
   EventLoop& loop_;
+  Resolver& resolver_;
   const SentinelOptions options_;
   const std::function<void(const ServerPlace&)> on_switch_;
   std::vector<std::unique_ptr<Sentinel>> sentinels_;

@@ -18,7 +18,7 @@ std::string ScriptCall::bytes(bool with_text) const {
 Servers::Servers(EventLoop& loop, const client_options& options, std::vector<Address> addresses,
                  std::function<void(std::optional<std::string_view>)> changed,
                  const std::string& connection_name)
-    : loop_(loop), options_(options) {
+    : loop_(loop), options_(options), resolver_(loop, options.connect_timeout) {
   NodeOptions node_options{.connect_timeout = options.connect_timeout,
                            .command_timeout = options.command_timeout,
                            .tracking = options.tracking,
@@ -36,13 +36,14 @@ Servers::Servers(EventLoop& loop, const client_options& options, std::vector<Add
     return;
   }
   for (Address& address : addresses)
-    nodes_.push_back(std::make_unique<Node>(loop, std::move(address), node_options, events));
+    nodes_.push_back(
+        std::make_unique<Node>(loop, resolver_, std::move(address), node_options, events));
 }
 
 void Servers::add_master_of_sentinels(std::vector<Address> sentinels,
                                       const NodeOptions& node_options, const Node::Events& events) {
   sentinels_ =
-      std::make_unique<Sentinels>(loop_, std::move(sentinels),
+      std::make_unique<Sentinels>(loop_, resolver_, std::move(sentinels),
                                   SentinelOptions{.master = options_.sentinel_master,
                                                   .connection_name = node_options.name,
                                                   .connect_timeout = node_options.connect_timeout,
@@ -64,7 +65,8 @@ void Servers::add_master_of_sentinels(std::vector<Address> sentinels,
       found(address);
     });
   };
-  nodes_.push_back(std::make_unique<Node>(loop_, Address{}, node_options, events, locate));
+  nodes_.push_back(
+      std::make_unique<Node>(loop_, resolver_, Address{}, node_options, events, locate));
 }
 
 void Servers::make_cluster(const std::vector<Address>& seeds, const NodeOptions& node_options,
@@ -76,7 +78,7 @@ void Servers::make_cluster(const std::vector<Address>& seeds, const NodeOptions&
     Address address = like;
     address.host = at.host;
     address.port = at.port;
-    return std::make_unique<Node>(loop_, std::move(address), node_options, events);
+    return std::make_unique<Node>(loop_, resolver_, std::move(address), node_options, events);
   };
   cluster_ = std::make_unique<Cluster>(loop_, places,
                                        Cluster::Options{.command_timeout = options_.command_timeout,
@@ -179,6 +181,7 @@ void Servers::shut_down() {
   if (sentinels_) sentinels_->shut_down();
   if (cluster_) cluster_->shut_down();
   for (const auto& node : nodes_) node->shut_down();
+  resolver_.shut_down();
 }
 
 void Servers::connect_then(std::function<void(bool, const std::string&)> on_settled) {

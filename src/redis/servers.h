@@ -80,6 +80,7 @@ class Servers {
 
   EventLoop& loop_;
   const client_options& options_;
+  Resolver resolver_;
   std::atomic<uint64_t> epoch_{0};
   std::unique_ptr<Sentinels> sentinels_;
   std::unique_ptr<Cluster> cluster_;  // then there are no others

@@ -180,7 +180,7 @@ GORDIAN_OUTSIDE_AS(int, read_address, "inet_pton", (int family, const char* text
                    (family, text, to), answer(to, family == AF_INET ? 4 : 16), read_text(text))
 GORDIAN_OUTSIDE_AS(int, look_up, "getaddrinfo",
                    (const char* host, const char* service, const addrinfo* hints, addrinfo** to),
-                   (host, service, hints, to), (answer(to, sizeof *to), read_text(host)),
+                   (host, service, hints, to), (answer(to, sizeof(void*)), read_text(host)),
                    if (result == 0) wrote_addresses(*to))
 GORDIAN_OUTSIDE_AS(int, look_up_name, "getnameinfo",
                    (const void* address, socklen_t size, char* host, socklen_t host_size,

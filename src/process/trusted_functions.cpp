@@ -113,7 +113,7 @@ constexpr std::string_view kTrusted = R"(
 )";
 
 const std::unordered_set<std::string_view>& trusted() {
-  static const std::unordered_set<std::string_view> kNames = [] {
+  static const std::unordered_set<std::string_view> all = [] {
     std::unordered_set<std::string_view> names;
     for (std::string_view rest = kTrusted; !rest.empty();) {
       const size_t end = std::min(rest.find_first_of(" \n"), rest.size());
@@ -122,7 +122,7 @@ const std::unordered_set<std::string_view>& trusted() {
     }
     return names;
   }();
-  return kNames;
+  return all;
 }
 
 class DynamicSymbols {
@@ -170,7 +170,7 @@ class DynamicSymbols {
     }
   }
 
-  std::string_view version_of(int index) const {
+  [[nodiscard]] std::string_view version_of(int index) const {
     GElf_Versym version = 0;
     if (versions_ == nullptr || needed_ == nullptr ||
         gelf_getversym(versions_, index, &version) == nullptr)

@@ -49,8 +49,10 @@ std::string missed_memory(const RecordingFacts& facts) {
     if ((module.flags & format::kModuleTellsMemory) == 0)
       return name + " was not built with gordian cc";
     if ((module.flags & format::kModuleCallsUnfollowed) != 0)
-      return name + " calls functions of libc that are not followed (readelf -p .note.gordian " +
-             name + " names them)";
+      return std::string(name)
+          .append(" calls functions of libc that are not followed (readelf -p .note.gordian ")
+          .append(name)
+          .append(" names them)");
     if ((module.flags & format::kModuleHasHoles) != 0)
       return "not all of " + name + " was built with gordian cc";
   }

@@ -47,6 +47,9 @@ class Words {
     resource.born_by_init = (lock.flags & format::kLockBornByInit) != 0;
     resource.prefers_writers = (lock.flags & format::kLockPrefersWriters) != 0;
     resource.process_shared = (lock.flags & format::kLockProcessShared) != 0;
+    resource.name = lock.name;
+    trace::apply_description({.header = {}, .lock = 0, .what = lock.what, .level = lock.level},
+                             resource);
   }
 
   void fill(model::FindingThread& thread) const {
@@ -135,6 +138,7 @@ std::string RecordedNames::thread_of_uid(uint32_t uid) const {
 
 std::string RecordedNames::lock(uint32_t id) const {
   const RecordedLock& lock = facts_.locks[id];
+  if (!lock.name.empty()) return lock.name;
   if (const auto name = process::find_static_name(view_->symbols(), lock.address))
     return name->name;
   const std::string kind(report::resource_kind_word(trace::resource_kind(lock.kind)));

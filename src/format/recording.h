@@ -57,6 +57,10 @@ enum class Event : uint8_t {
   // of it were recorded: all before came before. It may be its own ring, in the life of a thread
   // before it. Only of programs built with gordian cc
   ReadFrom = 26,
+  // slot; ticket of the object's last record seen, bytes, then so many of text. What the program
+  // calls it.
+  Called = 28,
+  Described = 29,  // slot; ticket as above, GORDIAN_KIND_* of gordian/annotate.h, level (-1: none)
 };
 
 // First word of each record.

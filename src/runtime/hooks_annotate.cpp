@@ -3,6 +3,7 @@
 #include "gordian/annotate.h"
 #include "runtime/hook.h"
 #include "runtime/log.h"
+#include "runtime/recording.h"
 
 #include <string.h>
 
@@ -79,9 +80,10 @@ void destroyed(const volatile void* lock) {
 }
 
 // In a HookScope.
-void write_name(const ThreadState& thread, format::LockEntry* entry, const char* name) {
+void write_name(ThreadState& thread, format::LockEntry* entry, const char* name) {
   constexpr size_t kMaxName = 255;
   const size_t size = strnlen(name, kMaxName);
+  if (is_recording()) record_called(thread, entry->address, name, static_cast<uint32_t>(size));
   auto* record = begin_record<format::NameRecord>(format::RecordType::Name, thread.uid, size);
   if (record == nullptr) return;
   record->lock = entry->id;
@@ -237,6 +239,10 @@ void described(const volatile void* object, int kind, int level, const char* nam
     __atomic_fetch_or(&entry->flags, format::kLockPrefersWriters, __ATOMIC_RELAXED);
   }
   if (name != nullptr && *name != '\0') write_name(*log.operator->(), entry, name);
+  if (is_recording()) {
+    const Request use{.address = address_of(object), .kind = entry->kind};
+    record_described(*log.operator->(), use, site, static_cast<Described>(kind), level);
+  }
   auto* record = begin_record<format::DescriptionRecord>(format::RecordType::Description, log->uid);
   if (record == nullptr) return;
   record->lock = entry->id;

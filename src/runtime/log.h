@@ -37,4 +37,11 @@ inline uint32_t log_offset_of(const void* record) {
                                format::kRecordAlign);
 }
 
+// Null: there is none.
+template <typename Record>
+const Record* record_at(uint32_t log_offset) {
+  if (log_offset == 0) return nullptr;
+  return reinterpret_cast<const Record*>(board.log + uint64_t{log_offset} * format::kRecordAlign);
+}
+
 }  // namespace gordian::runtime

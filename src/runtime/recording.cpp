@@ -3,6 +3,7 @@
 
 #include "runtime/chains.h"
 #include "runtime/lock_table.h"
+#include "runtime/log.h"
 #include "runtime/modules.h"
 #include "runtime/pages.h"
 #include "runtime/system_calls.h"
@@ -227,6 +228,20 @@ uint32_t find_slot(uint64_t address) {
   return 0;
 }
 
+void write_called(Ring& ring, uint32_t index, const char* name, uint32_t size) {
+  const uint32_t bytes = 16 + ((size + 3) & ~3U);
+  const uint32_t ticket = __atomic_load_n(&recorder.slots[index].ticket, __ATOMIC_RELAXED);
+  uint32_t* const words = begin_optional(ring, bytes);
+  if (words == nullptr) return;
+  words[bytes / 4 - 1] = 0;
+  words[0] = event_head(Event::Called, format::kSizeFollows, 0, index);
+  words[1] = bytes / 4;
+  words[2] = ticket;
+  words[3] = size;
+  memcpy(words + 4, name, size);
+  advance(ring, bytes);
+}
+
 void record_born(Ring& ring, uint32_t index, const Request& request, const CallSite& site) {
   ObjectSlot& slot = recorder.slots[index];
   // Registered, so that its end is seen.
@@ -250,6 +265,9 @@ void record_born(Ring& ring, uint32_t index, const Request& request, const CallS
   memcpy(words + 2, &body, sizeof body);
   advance(ring, kBytes);
   note_module_of(body.birth_site);
+  const format::NameRecord* const name =
+      entry == nullptr ? nullptr : record_at<format::NameRecord>(entry->name);
+  if (name != nullptr) write_called(ring, index, name->text, name->size);
 }
 
 // The live slot of what is asked for; 0: none to be had.
@@ -571,6 +589,28 @@ void record_name(ThreadState& thread, const char* name) {
   words[0] = event_head(Event::Name, 5);
   memcpy(words + 1, name, 16);
   advance(*ring, 20);
+}
+
+void record_called(ThreadState& thread, uint64_t address, const char* name, uint32_t size) {
+  Ring* const ring = own_ring(thread);
+  const uint32_t index = ring == nullptr ? 0 : find_slot(address & ~kEndedObject);
+  if (index == 0 || (load_address(recorder.slots[index]) & kEndedObject) != 0) return;
+  write_called(*ring, index, name, size);
+}
+
+void record_described(ThreadState& thread, const Request& request, const CallSite& site,
+                      format::Described what, int32_t level) {
+  Ring* const ring = own_ring(thread);
+  const uint32_t index = ring == nullptr ? 0 : slot_of(*ring, request, site);
+  if (index == 0) return;
+  const uint32_t ticket = __atomic_load_n(&recorder.slots[index].ticket, __ATOMIC_RELAXED);
+  uint32_t* const words = begin_optional(*ring, 16);
+  if (words == nullptr) return;
+  words[0] = event_head(Event::Described, 4, 0, index);
+  words[1] = ticket;
+  words[2] = static_cast<uint32_t>(what);
+  words[3] = static_cast<uint32_t>(level);
+  advance(*ring, 16);
 }
 
 void record_end_of(uint64_t address) {

@@ -85,6 +85,10 @@ void record_thread(ThreadState& thread, format::Event event, uint32_t uid, const
 void record_begin(ThreadState& thread);
 void record_thread_end(ThreadState& thread, const char* name);
 void record_name(ThreadState& thread, const char* name);
+// Annotations. An object that is not recorded yet gets its name when it is: see format::LockEntry.
+void record_called(ThreadState& thread, uint64_t address, const char* name, uint32_t size);
+void record_described(ThreadState& thread, const Request& request, const CallSite& site,
+                      format::Described what, int32_t level);
 // The memory runtime's: see format/memory.h.
 bool begin_memory(const format::MemoryClient& client);
 format::MemoryTurn begin_memory_thread(ThreadState& thread, void* memory, format::MemoryRing& to);

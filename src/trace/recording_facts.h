@@ -37,6 +37,10 @@ struct RecordedLock {
   uint32_t creator_uid = 0;
   uint32_t slot = 0;
   uint32_t instance = 0;  // how many lived at the address before
+  // Annotations; empty, Described::Lock, -1: none.
+  std::string name;
+  format::Described what = format::Described::Lock;
+  int32_t level = -1;
 };
 
 // Where a thread stood when it asked, and a piece of its stack the first time it stood there.

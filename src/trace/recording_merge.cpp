@@ -18,6 +18,7 @@ namespace {
 constexpr uint64_t kMaxPendingWords = uint64_t{256} << 20;
 constexpr size_t kMaxSliceBytes = 256 << 20;
 constexpr uint32_t kMaxStacks = 1 << 20;
+constexpr size_t kMaxName = 255;
 
 // Does a and b's distance, across the wrap, say that a is behind b?
 bool is_before(uint32_t a, uint32_t b) { return static_cast<int32_t>(a - b) < 0; }
@@ -184,7 +185,10 @@ uint32_t RecordingMerge::lock_of(Object& object, uint32_t slot) {
                             .type = born.type,
                             .creator_uid = born.creator_uid,
                             .slot = slot,
-                            .instance = object.instance});
+                            .instance = object.instance,
+                            .name = object.name,
+                            .what = object.what,
+                            .level = object.level});
   }
   object.lock = at->second;
   return object.lock;
@@ -475,6 +479,7 @@ void RecordingMerge::end_of_thread(Ring& ring, const RingRecord& record) {
 
 void RecordingMerge::born(Object& object, const RingRecord& record) {
   object.born = body_of<format::BornBody>(record);
+  object.born_at = object.born.ticket;
   if (object.lock == kNone) return;
   RecordedLock& lock = facts_.locks[object.lock];
   lock.address = object.born.address;
@@ -483,6 +488,26 @@ void RecordingMerge::born(Object& object, const RingRecord& record) {
   lock.flags = object.born.flags;
   lock.type = object.born.type;
   lock.creator_uid = object.born.creator_uid;
+}
+
+// Nobody waits for an annotation: one that comes when its object has ended is of no use any more.
+void RecordingMerge::annotate(const RingRecord& record) {
+  Object& object = object_of(record.slot);
+  const bool is_name = record.type == Event::Called;
+  if (is_before(record.body[is_name ? 1 : 0], object.born_at)) return;
+  if (is_name) {
+    const auto text = std::as_bytes(record.body.subspan(3));
+    object.name.assign(reinterpret_cast<const char*>(text.data()),
+                       std::min<size_t>({text.size(), record.body[2], kMaxName}));
+  } else {
+    object.what = static_cast<format::Described>(record.body[1]);
+    object.level = static_cast<int32_t>(record.body[2]);
+  }
+  if (object.lock == kNone) return;
+  RecordedLock& lock = facts_.locks[object.lock];
+  lock.name = object.name;
+  lock.what = object.what;
+  lock.level = object.level;
 }
 
 void RecordingMerge::add_stack(const RingRecord& record) {
@@ -579,6 +604,10 @@ RecordingMerge::Step RecordingMerge::step(uint32_t id, const RingRecord& record)
       object.released = kNone;
       object.tokens.clear();
       object.taken = 0;
+      object.born_at = object.next;
+      object.name.clear();
+      object.what = format::Described::Lock;
+      object.level = -1;
       wake_free(object);
       return Step::Done;
     }
@@ -604,6 +633,10 @@ RecordingMerge::Step RecordingMerge::step(uint32_t id, const RingRecord& record)
       return Step::Done;
     case Event::Name:
       facts_.threads[ring.thread].name = name_in(record.body);
+      return Step::Done;
+    case Event::Called:
+    case Event::Described:
+      annotate(record);
       return Step::Done;
     case Event::Passed:
       return passed(id, record);

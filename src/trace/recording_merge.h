@@ -81,6 +81,10 @@ class RecordingMerge {
     uint32_t released = kNone;                                // variable of the last release
     std::vector<uint32_t> tokens;  // variables of notifications, posts, arrivals
     size_t taken = 0;
+    uint32_t born_at = 0;  // ticket: annotations from before are another object's
+    std::string name;
+    format::Described what = format::Described::Lock;
+    int32_t level = -1;
   };
   void run();
   void queue(uint32_t ring);
@@ -100,6 +104,7 @@ class RecordingMerge {
   Step join(uint32_t id, const RingRecord& record);
   void end_of_thread(Ring& ring, const RingRecord& record);
   void born(Object& object, const RingRecord& record);
+  void annotate(const RingRecord& record);
   void add_stack(const RingRecord& record);
   void add_module(const RingRecord& record);
 

@@ -142,6 +142,49 @@ TEST(RecordingReader, ASectionAfterTheEndOfALockIsOfAnotherLock) {
   EXPECT_THAT(read({ring}).texts, ElementsAre("0acq0", "0rel0", "0acq1", "0rel1"));
 }
 
+// "db": its bytes as a word.
+constexpr uint32_t kDb = 'd' | 'b' << 8;
+
+TEST(RecordingReader, ALockIsCalledWhatTheProgramCallsIt) {
+  SampleRing ring;
+  format::BornBody born{};
+  born.ticket = 1;
+  ring.begin(1).body(Event::Born, kA, born);
+  ring.record(Event::Described, kA, {1, static_cast<uint32_t>(format::Described::Gate), 3});
+  ring.acquire(kA, 2).sized(Event::Called, kA, {2, 2, kDb}).release(kA);
+
+  const Read seen = read({ring});
+  ASSERT_THAT(seen.runs[0].facts().locks, SizeIs(1));
+  const RecordedLock& lock = seen.runs[0].facts().locks[0];
+  EXPECT_EQ(lock.name, "db");
+  EXPECT_EQ(lock.what, format::Described::Gate);
+  EXPECT_EQ(lock.level, 3);
+}
+
+TEST(RecordingReader, ANameEndsWithItsObject) {
+  SampleRing ring;
+  ring.begin(1).sized(Event::Called, kA, {0, 2, kDb}).acquire(kA, 1).release(kA);
+  ring.record(Event::End, kA, {2});
+  format::BornBody next{};
+  next.ticket = 3;
+  ring.body(Event::Born, kA, next).acquire(kA, 4);
+  ring.sized(Event::Called, kA, {1, 2, kDb});  // it was late
+
+  const Read seen = read({ring});
+  ASSERT_THAT(seen.runs[0].facts().locks, SizeIs(2));
+  EXPECT_EQ(seen.runs[0].facts().locks[0].name, "db");
+  EXPECT_EQ(seen.runs[0].facts().locks[1].name, "");
+}
+
+TEST(RecordingReader, ANameIsNoLongerThanItsRecord) {
+  SampleRing ring;
+  ring.begin(1).acquire(kA, 1).sized(Event::Called, kA, {1, 4000, kDb});
+
+  const Read seen = read({ring});
+  ASSERT_THAT(seen.runs[0].facts().locks, SizeIs(1));
+  EXPECT_THAT(seen.runs[0].facts().locks[0].name, SizeIs(4));
+}
+
 TEST(RecordingReader, AWokenThreadComesBehindWhoeverMayHaveWokenIt) {
   SampleRing waiter, signaller;
   waiter.begin(1)

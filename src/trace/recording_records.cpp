@@ -34,6 +34,8 @@ constexpr size_t least_body(Event type) {
       return 1;
     case Event::Lost:
     case Event::ReadFrom:
+    case Event::Called:  // its first is its size
+    case Event::Described:
       return 3;
     case Event::ThreadEnd:
       return 5;

@@ -35,6 +35,13 @@ class SampleRing {
     words_.insert(words_.end(), words.begin(), words.end());
     return *this;
   }
+  // One that says its size.
+  SampleRing& sized(Event type, uint32_t slot, std::vector<uint32_t> words) {
+    words_.push_back(format::event_head(type, format::kSizeFollows, 0, slot));
+    words_.push_back(static_cast<uint32_t>(words.size()) + 2);
+    words_.insert(words_.end(), words.begin(), words.end());
+    return *this;
+  }
   SampleRing& begin(uint32_t uid, uint32_t parent = 0) {
     return body(Event::Begin, 0,
                 format::BeginBody{.uid = uid,

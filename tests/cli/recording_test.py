@@ -9,7 +9,8 @@ import re
 import signal
 import sys
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+TESTS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..")
+sys.path.insert(0, os.path.join(TESTS, "support"))
 import harness
 from harness import expect
 
@@ -125,6 +126,63 @@ def test_possible_with_names(world):
     expect({resource["name"] for resource in finding["resources"]} == {"accounts", "audit"}, "locks by name", result)
     expect("crossed.c:" in json.dumps(threads["teller"]["wants"]), "with its line", result)
     expect(finding["witness"]["replayed"], "replayed", result)
+
+
+# Named before its first use, named while in use, and named in its first life only.
+NAMED = r"""
+#include <gordian/annotate.h>
+#include <pthread.h>
+static pthread_mutex_t early = PTHREAD_MUTEX_INITIALIZER, late = PTHREAD_MUTEX_INITIALIZER, reused;
+static void cross(pthread_mutex_t* a, pthread_mutex_t* b) {
+  pthread_mutex_lock(a);
+  pthread_mutex_lock(b);
+  pthread_mutex_unlock(b);
+  pthread_mutex_unlock(a);
+}
+static void* auditor(void* unused) {
+  cross(&late, &early);
+  cross(&reused, &early);
+  return unused;
+}
+int main(void) {
+  pthread_t other;
+  GORDIAN_NAMED(&early, "the accounts");
+  GORDIAN_NAMED(&reused, "no more");
+  pthread_mutex_init(&reused, 0);
+  cross(&early, &late);
+  GORDIAN_NAMED(&late, "an audit");
+  cross(&early, &reused);
+  pthread_create(&other, 0, auditor, 0);
+  pthread_join(other, 0);
+}
+"""
+
+
+def names_of(finding):
+    return {resource["name"] for resource in finding["resources"]}
+
+
+def test_announced_names(world):
+    program = world.build("named", NAMED, "-pthread", "-I" + os.path.join(TESTS, "..", "include"))
+    result, path = record(world, program)
+    result, report = predict(world, path, "--refuted")
+    found = [names_of(finding) for finding in report["findings"]]
+    expect(sorted(map(sorted, found)) == [["an audit", "the accounts"], ["reused", "the accounts"]], f"names: {found}", result)
+    text = export(world, path)
+    expect("# L0 is the accounts\n" in text and " is reused\n" in text, "STD names them too", result)
+
+
+def test_announced_kinds(world):
+    if not os.path.exists(world.kind("sync/parts")):
+        return
+    _, path = record(world, world.kind("sync/parts"), "lucky")
+    result, report = predict(world, path)
+    found = {resource["name"]: resource for finding in report["findings"] for resource in finding["resources"]}
+    expect({name: resource["kind"] for name, resource in found.items()} == {"streams": "mutex", "handle": "mutex"},
+           f"kinds: {found}", result)
+    expect(found["streams"]["level"] == 2, "its level", result)
+    result = world.run(world.gordian, "predict", path)
+    expect("lock of the program's own" not in result.out + result.err, "called what it is", result)
 
 
 def test_a_signal_refutes(world):

@@ -99,16 +99,9 @@ class queue_checks {
       std::erase_if(mine.always_held, [&](std::uint32_t id) {
         return std::find(held.begin(), held.end(), id) == held.end();
       });
-      if (may_block && !cancellable) {
-        for (std::uint32_t id : held) {
-          if (std::find(mine.blocked_under.begin(), mine.blocked_under.end(), id) ==
-              mine.blocked_under.end()) {
-            mine.blocked_under.push_back(id);
-          }
-        }
-      }
-      if (!books.check_order.load(std::memory_order_relaxed)) return;
+      const bool checks = books.check_order.load(std::memory_order_relaxed);
       for (const held_lock& lock : me->held) {
+        if (!checks) break;
         if (lock.is_thread) continue;
         const std::uint32_t id = lock.what->known_id();
         const auto has = [id](const std::vector<std::uint32_t>& ids) {
@@ -121,6 +114,15 @@ class queue_checks {
                "\n  while holding " + words_of(lock) +
                "\n  which every other side needed so far: a wait for one would never end";
         break;
+      }
+      // One that is refused here does not block, so the other side need not fear it.
+      if (may_block && !cancellable && text.empty()) {
+        for (std::uint32_t id : held) {
+          if (std::find(mine.blocked_under.begin(), mine.blocked_under.end(), id) ==
+              mine.blocked_under.end()) {
+            mine.blocked_under.push_back(id);
+          }
+        }
       }
     }
     if (!text.empty()) report(deadlock_error(error_kind::queue, false, text));
@@ -218,6 +220,18 @@ class bounded_queue {
   }
   push_result try_push(const T& item, const source_location& where = source_location::current()) {
     return try_push(T(item), where);
+  }
+  template <typename Clock, typename Duration>
+  push_result push_until(const T& item, const std::chrono::time_point<Clock, Duration>& when,
+                         const stop_token& stop = {},
+                         const source_location& where = source_location::current()) {
+    return push_until(T(item), when, stop, where);
+  }
+  template <typename Rep, typename Period>
+  push_result push_for(const T& item, const std::chrono::duration<Rep, Period>& time,
+                       const stop_token& stop = {},
+                       const source_location& where = source_location::current()) {
+    return push_for(T(item), time, stop, where);
   }
 
   // Empty: closed and drained, or the wait ended first.

@@ -4,7 +4,7 @@
 // Errors go to one handler for the whole program. The default throws, so lock() leaves the lock
 // untouched and the caller's held locks are unwound as by any exception; where exceptions are off,
 // it prints and aborts. A handler that returns lets the program go on: into the deadlock, if it was
-// one.
+// one. An order that it let pass is not reported again to that thread, until enable_checks().
 //
 //   gordian::set_error_handler(gordian::abort_on_error);
 //   gordian::set_error_handler([](const gordian::lock_error& e) { syslog(LOG_CRIT, "%s", e.what());

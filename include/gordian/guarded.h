@@ -94,14 +94,27 @@ class guarded {
     return reader(this);
   }
   // Empty if it is taken.
-  writer try_lock() { return writer(mutex_.try_lock() ? prepared() : nullptr); }
+  writer try_lock(const source_location& where = source_location::current()) {
+    if constexpr (detail::has_identity<Mutex>) {
+      return writer(mutex_.try_lock(where) ? prepared() : nullptr);
+    } else {
+      return writer(mutex_.try_lock() ? prepared() : nullptr);
+    }
+  }
   // Empty if asked to stop first.
   writer lock(const stop_token& stop, const source_location& where = source_location::current()) {
     return writer(mutex_.lock(stop, where) ? prepared() : nullptr);
   }
-  shared_reader lock_shared() const requires requires(Mutex& m) { m.lock_shared(); }
+  shared_reader lock_shared(
+      const source_location& where = source_location::current()) const requires requires(Mutex& m) {
+    m.lock_shared();
+  }
   {
-    mutex_.lock_shared();
+    if constexpr (detail::has_identity<Mutex>) {
+      mutex_.lock_shared(where);
+    } else {
+      mutex_.lock_shared();
+    }
     return shared_reader(this);
   }
 

@@ -20,6 +20,7 @@ using sync_test::Checked;
 using sync_test::error_of;
 using testing::ElementsAre;
 using testing::HasSubstr;
+using testing::Not;
 
 void wait_for_stop(const gordian::stop_token& stop) {
   gordian::mutex mutex;
@@ -420,6 +421,16 @@ TEST(BoundedQueue, ABlockingPushUnderALockThatConsumersNeedIsAnError) {
   EXPECT_EQ(tokens.size(), 1U);
 }
 
+TEST(BoundedQueue, APushThatWasRefusedIsNoConcernOfTheConsumers) {
+  const Checked checked;
+  gordian::mutex mutex("process-wide");
+  gordian::bounded_queue<int> tokens(8, "tokens");
+  hold lock(mutex);
+  (void)tokens.try_pop();
+  ASSERT_NE(error_of([&] { tokens.push(1); }), nullptr);
+  EXPECT_EQ(error_of([&] { (void)tokens.try_pop(); }), nullptr);
+}
+
 TEST(BoundedQueue, AConsumerThatNeedsNoLockMakesItFine) {
   const Checked checked;
   gordian::mutex mutex("mutex");
@@ -454,6 +465,14 @@ TEST(BoundedQueue, APushNobodyCanEndIsFoundAtTheMomentItBlocks) {
   EXPECT_TRUE(certain->certain());
   EXPECT_THAT(certain->what(), HasSubstr("wants \"tokens\""));
   lock.unlock();
+}
+
+TEST(BoundedQueue, TakesCopiesWithADeadlineToo) {
+  gordian::bounded_queue<int> queue(1, "queue");
+  const int item = 4;
+  EXPECT_TRUE(queue.push_for(item, 1h));
+  EXPECT_EQ(queue.push_until(item, std::chrono::steady_clock::now()),
+            gordian::push_result::timed_out);
 }
 
 TEST(BoundedQueue, RoomForNothingIsAnError) {
@@ -501,6 +520,16 @@ TEST(Guarded, WorksWithSharedMutexesAndThingsThatCannotBeCopied) {
   EXPECT_EQ(number.with([](auto& pointer) { return ++*pointer; }), 5);
   gordian::guarded<int, std::mutex> standard(3);
   EXPECT_EQ(++*standard.lock(), 4);
+}
+
+TEST(Guarded, SaysWhereItWasTaken) {
+  const Checked checked;
+  gordian::guarded<int, gordian::shared_mutex> data("data");
+  const auto tried = data.try_lock();
+  const auto error = error_of([&] { (void)data.lock_shared(); });
+  ASSERT_NE(error, nullptr);
+  EXPECT_THAT(error->what(), Not(HasSubstr("guarded.h")));
+  EXPECT_THAT(error->what(), HasSubstr("parts_test.cpp"));
 }
 
 }  // namespace

@@ -13,8 +13,9 @@
 // In checked mode a push() that may block under a lock is compared with what the consumers need: if
 // every pop() so far was made under that lock, or if everybody who popped before is blocked by it
 // at this moment, it is an error; and the same with the sides swapped. It is certain only after
-// consumers_complete() (producers_complete()): else somebody new may still come. A queue may have a
-// level, which a blocking call is checked against like a lock's.
+// consumers_complete() (producers_complete()): else somebody new may still come. `gordian run` is
+// told the same: before, any thread that can still run may end the wait. A queue may have a level,
+// which a blocking call is checked against like a lock's.
 //
 // Moving an item happens under the queue's own lock: a move must not use the queue.
 #ifndef GORDIAN_BOUNDED_QUEUE_H
@@ -26,6 +27,7 @@
 #include <cstddef>
 #include <deque>
 #include <optional>
+#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -57,6 +59,11 @@ struct queue_side {
   std::atomic<std::uint32_t> turn{0};
   std::uint32_t waiting = 0;  // under the queue's lock
 
+  // Under `gordian run`, under the registry's lock: who was announced as one who may end a wait of
+  // this side, in this announcement.
+  std::unordered_set<std::uint32_t> wakers;
+  std::uint8_t wakers_told_in = 0;
+
   // Checked mode, under the registry's lock.
   wait_peers peers;
   bool seen = false;
@@ -64,6 +71,26 @@ struct queue_side {
   std::vector<std::uint32_t>
       blocked_under;  // locks under which this side made a call that may block
 };
+
+// The calling thread may end a wait of this side of the queue.
+inline void announce_waker(const lock_identity& queue, queue_side& of) {
+  thread_record* me = current_record();
+  if (me == nullptr) {
+    GORDIAN_WAKES(&of);
+    return;
+  }
+  const std::uint8_t now = announcements.load(std::memory_order_relaxed);
+  const std::uint32_t kind = UINT32_MAX - 2 - of.number - 2 * std::uint32_t{now};
+  const std::uint64_t known = thread_record::pair_of(kind, queue.id());
+  if (queue.known_id() != 0 && me->slot_of(known) == known) return;
+  const busy_scope busy(*me);
+  const leaf_hold hold(the_registry().lock);
+  me->slot_of(known) = known;
+  if (of.wakers_told_in != now) of.wakers.clear();
+  of.wakers_told_in = now;
+  // Under the lock: whoever says that this side is complete says it after us.
+  if (of.wakers.insert(me->number).second) GORDIAN_WAKES(&of);
+}
 
 class queue_checks {
  public:
@@ -288,9 +315,10 @@ class bounded_queue {
   std::size_t capacity() const noexcept { return capacity_; }
   const char* name() const noexcept { return identity_.name(); }
 
-  // Nobody will pop (push) who has not done so before: what checked mode finds is then certain.
-  void consumers_complete() { complete(pops_); }
-  void producers_complete() { complete(pushes_); }
+  // Nobody will pop (push) who has not done so before, nor will anybody else close it: what checked
+  // mode and `gordian run` find is then certain.
+  void consumers_complete() { complete(pops_, pushes_); }
+  void producers_complete() { complete(pushes_, pops_); }
 
  private:
   using side = detail::queue_side;
@@ -302,23 +330,27 @@ class bounded_queue {
         detail::words_of(identity_) + " has room for nothing: every push would wait for ever"));
   }
 
-  void complete(side& which) {
+  [[gnu::noinline]] void complete(side& which, const side& waits_for_it) {
+    const gordian_place place = GORDIAN_PLACE_();
+    if (detail::is_announced()) detail::announce_name(identity_, place, &pushes_, &pops_);
     const detail::leaf_hold hold(detail::the_registry().lock);
     which.peers.complete = true;
+    if (detail::is_announced()) GORDIAN_WAKERS_COMPLETE(&waits_for_it);
   }
 
-  void note(side& mine, const side& other, bool may_block, bool cancellable, const char* verb,
+  void note(side& mine, side& other, bool may_block, bool cancellable, const char* verb,
             const source_location& where) {
     if (detail::is_announced()) [[unlikely]]
-      announce(mine, may_block);
+      announce(mine, other, may_block);
     if (!detail::is_checked()) return;
     detail::queue_checks(identity_).note_call(mine, other, may_block, cancellable, verb, where);
   }
 
   // What a call of this side waits for, it waits for at `mine`.
-  [[gnu::noinline]] void announce(const side& mine, bool may_block) {
+  [[gnu::noinline]] void announce(const side& mine, side& other, bool may_block) {
     const gordian_place place = GORDIAN_PLACE_();
     detail::announce_name(identity_, place, &pushes_, &pops_);
+    detail::announce_waker(identity_, other);
     if (may_block) detail::announce_approach(identity_, &mine, detail::mode::exclusive, place);
   }
 

@@ -14,8 +14,9 @@ namespace scenario {
 class Steps {
  public:
   void advance() { done_.fetch_add(1); }
+  bool is_at(int count) const { return done_.load() >= count; }
   void wait_for(int count) const {
-    wait_until([&] { return done_.load() >= count; });
+    wait_until([&] { return is_at(count); });
   }
 
   // Returns when `count` threads have come here. Once.

@@ -13,6 +13,9 @@ namespace {
 
 namespace format = gordian::format;
 
+// Set once somebody who wakes could not be written down: from then on no list of wakers is whole.
+constinit uint32_t wakers_lost = 0;
+
 // Set once a lease was announced: those who name a lock only by its address then look it up.
 constinit uint32_t any_lease = 0;
 
@@ -169,11 +172,19 @@ void wakes(const volatile void* object) {
   const CallSite site = GORDIAN_CALL_SITE();
   ensure_started();
   HookScope log(site);
-  if (!log) return;
-  const format::LockEntry* entry = entry_of(object, site);
-  if (entry == nullptr) return;
-  auto* record = begin_record<format::WakerRecord>(format::RecordType::Waker, log->uid);
-  if (record == nullptr) return;
+  format::LockEntry* const entry = log ? entry_of(object, site) : find_lock(address_of(object));
+  auto* const record = log && entry != nullptr
+                           ? begin_record<format::WakerRecord>(format::RecordType::Waker, log->uid)
+                           : nullptr;
+  if (record == nullptr) {
+    // ORDER: pairs with the other side in wakers_complete(): one of the two sees the other.
+    __atomic_store_n(&wakers_lost, 1, __ATOMIC_SEQ_CST);
+    if (entry != nullptr) {
+      __atomic_fetch_and(&entry->flags, static_cast<uint8_t>(~format::kLockClosedWakers),
+                         __ATOMIC_SEQ_CST);
+    }
+    return;
+  }
   record->lock = entry->id;
   record->waker_uid = log->uid;
   commit(record);
@@ -186,8 +197,14 @@ void wakers_complete(const volatile void* object) {
   if (!log) return;
   format::LockEntry* entry = entry_of(object, site);
   if (entry == nullptr) return;
-  // ORDER: release: who sees the flag sees the WakerRecords that this thread wrote or waited for.
-  __atomic_fetch_or(&entry->flags, format::kLockClosedWakers, __ATOMIC_RELEASE);
+  // ORDER: at least release: who sees the flag sees the WakerRecords that this thread wrote or
+  // waited for.
+  __atomic_fetch_or(&entry->flags, format::kLockClosedWakers, __ATOMIC_SEQ_CST);
+  // ORDER: see wakes().
+  if (__atomic_load_n(&wakers_lost, __ATOMIC_SEQ_CST) != 0) {
+    __atomic_fetch_and(&entry->flags, static_cast<uint8_t>(~format::kLockClosedWakers),
+                       __ATOMIC_RELAXED);
+  }
 }
 
 void write_mark(ThreadState& thread, format::MarkType mark, uint32_t a, uint32_t b,

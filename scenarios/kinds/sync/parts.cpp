@@ -12,6 +12,16 @@
 // JSON(condition): verdict=deadlock kind=condition knot=parts,notifier locks=handle,arrived
 // JSON(member): verdict=deadlock kind=queue knot=parts,sender locks=lobby.streams,lobby.letters
 //
+// Somebody else runs, but is known to be none who pops; else it is only a stall.
+// RUN(complete): gordian run -- %program %case
+// EXIT(complete): 66
+// JSON(complete): findings=1 verdict=deadlock kind=queue knot=parts,waiter locks=process,tokens
+// RUN(incomplete): gordian run -- %program %case
+// EXIT(incomplete): 0
+// JSON(incomplete): verdict=stall kind=queue locks=process,tokens
+// JSON(incomplete): no verdict=deadlock
+// ATTACH(complete, incomplete): skip
+//
 // Each is called what it is, and the code that took it is the program's own.
 // EXPECT(cycle): holds streams, a mutex of level 2, taken at
 // EXPECT(readers): holds guard (shared), an rwlock, taken at
@@ -24,9 +34,9 @@
 // Their state words are futexes like any other to who only looks from outside.
 // ATTACH(cycle, with-mutex, readers, stop, push, condition, member): skip
 //
-// RUN(consistent, cancelled, deferred, tried, signalled): gordian run -- %program %case
-// EXIT(consistent, cancelled, deferred, tried, signalled): 0
-// JSON(consistent, cancelled, deferred, tried, signalled): findings=0
+// RUN(consistent, cancelled, deferred, tried, signalled, served): gordian run -- %program %case
+// EXIT(consistent, cancelled, deferred, tried, signalled, served): 0
+// JSON(consistent, cancelled, deferred, tried, signalled, served): findings=0
 //
 // RUN(lucky, late): gordian run -- %program %case
 // EXIT(lucky, late): 0
@@ -39,6 +49,7 @@
 
 #include <array>
 #include <mutex>
+#include <poll.h>
 #include <thread>
 
 namespace {
@@ -126,6 +137,39 @@ void push(bool tries) {
   } else {
     tokens.push(2);
   }
+}
+
+enum class Consumers { Complete, Incomplete, Served };
+
+// As push(), but somebody else lives on, who might take the token if it were not said that only
+// those do who have done so before.
+void push_beside_others(Consumers which) {
+  gordian::bounded_queue<int> tokens(1, "tokens");
+  gordian::mutex process("process");
+  Steps popped, locked, over;
+  Thread idle("idle", [&] {
+    if (which == Consumers::Incomplete) {
+      poll(nullptr, 0, 1500);
+      tokens.pop();
+    } else {
+      while (!over.is_at(1)) poll(nullptr, 0, 20);
+    }
+  });
+  Thread waiter("waiter", [&] {
+    (void)tokens.try_pop();
+    popped.advance();
+    locked.wait_for(1);
+    std::unique_lock sign_off(process, std::defer_lock);
+    if (which != Consumers::Served) sign_off.lock();
+    tokens.pop();
+  });
+  popped.wait_for(1);
+  if (which != Consumers::Incomplete) tokens.consumers_complete();
+  tokens.push(1);
+  gordian::hold lock(process);
+  locked.advance();
+  tokens.push(2);
+  over.advance();
 }
 
 void member() {
@@ -233,6 +277,9 @@ int main(int argc, char** argv) {
                              {"stop", stop},
                              {"push", [] { push(false); }},
                              {"tried", [] { push(true); }},
+                             {"complete", [] { push_beside_others(Consumers::Complete); }},
+                             {"incomplete", [] { push_beside_others(Consumers::Incomplete); }},
+                             {"served", [] { push_beside_others(Consumers::Served); }},
                              {"member", member},
                              {"condition", [] { condition(true); }},
                              {"signalled", [] { condition(false); }},

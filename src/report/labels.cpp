@@ -85,6 +85,10 @@ std::string short_function(std::string_view demangled) {
       } else {
         while (i < text.size() && text[i] != '(') out += text[i++];
       }
+    } else if (rest.starts_with("(*") && out.ends_with('.')) {  // Go's "(*Index)" of a method
+      const std::string_view whole = text.substr(i, after_closing(text, i) - i);
+      out += whole;
+      i += whole.size();
     } else if (text[i] == '<' || text[i] == '(') {
       i = after_closing(text, i);
     } else {

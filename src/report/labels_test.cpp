@@ -26,6 +26,13 @@ TEST(ShortFunction, KeepsOperators) {
   EXPECT_EQ(short_function("Flag::operator bool() const"), "Flag::operator bool");
 }
 
+TEST(ShortFunction, KeepsTheReceiverOfAGoMethod) {
+  EXPECT_EQ(short_function("main.(*Store).Compact"), "main.(*Store).Compact");
+  EXPECT_EQ(short_function("example.com/x.(*T).run.func1"), "example.com/x.(*T).run.func1");
+  EXPECT_EQ(short_function("example.com/x.(*Pool[...]).Get(...)"),
+            "example.com/x.(*Pool[...]).Get");
+}
+
 TEST(ShortFunction, NamesALambdaByItsFunction) {
   EXPECT_EQ(short_function("main::{lambda()#1}::operator()() const"), "main::{lambda#1}");
   EXPECT_EQ(short_function("operator()"), "{lambda}");

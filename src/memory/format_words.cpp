@@ -160,8 +160,11 @@ void tell_printed(const char* format, va_list arguments) {
       case 'F':
       case 'g':
       case 'G':
-        is_longest ? static_cast<void>(va_arg(rest, long double))
-                   : static_cast<void>(va_arg(rest, double));
+        if (is_longest) {  // NOLINT(bugprone-branch-clone): two types
+          static_cast<void>(va_arg(rest, long double));
+        } else {
+          static_cast<void>(va_arg(rest, double));
+        }
         break;
       case 's':
       case 'S':

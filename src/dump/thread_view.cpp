@@ -128,8 +128,7 @@ std::optional<size_t> find_interrupted(const ThreadView& view) {
 uint64_t wanted_loader_lock(const ThreadView& view) {
   if (!model::is_loader_state(view.wait.symbol)) return 0;
   for (size_t i = 0; i < view.plain.size() && i < view.wait.site + 2; ++i)
-    for (const std::string_view asks :
-         {"dl_open", "dl_close", "dl_close_worker", "dlsym", "dl_sym"})
+    for (const std::string_view asks : {"dl_open", "dl_close", "dlsym", "dl_sym"})
       if (view.plain[i].starts_with(asks)) return view.wait.address;
   return 0;
 }

@@ -107,7 +107,10 @@ class Inference {
       if (static_cast<size_t>(resource.process) != process && !resource.process_shared) continue;
       PossibleHolder best{.thread = thread};
       if (is_libc_lock(decoded_, id)) {
-        if (is_inside_libc(source, stack, resource.address))
+        const auto [stream, is_new] = streams_.try_emplace(id);
+        if (is_new)
+          stream->second = find_any_stream(*source.symbols, *source.memory, resource.address);
+        if (is_inside_libc(source, stack, resource.address, stream->second))
           candidates.push_back({.thread = thread, .sureness = kInside});
         continue;
       }
@@ -166,11 +169,11 @@ class Inference {
 
   // Interrupted by a signal in a function of malloc or of streams that has this arena or stream:
   // further out than the program's own function that waits now.
-  static bool is_inside_libc(const ProcessFacts& source, const UnwoundStack& stack, uint64_t lock) {
+  static bool is_inside_libc(const ProcessFacts& source, const UnwoundStack& stack, uint64_t lock,
+                             std::optional<uint64_t> stream) {
     DebugInfo& info = source.symbols->debug_info();
-    const auto stream = find_any_stream(*source.symbols, *source.memory, lock);
     bool is_past_wait = false;
-    bool has_arena = false;
+    bool has_lock = false;
     for (const UnwoundFrame& frame : stack.frames) {
       const Module* const module = info.find_module(frame.pc);
       const auto symbol = info.find_symbol(frame.lookup_pc());
@@ -179,12 +182,11 @@ class Inference {
       // Where the signal came, also behind a handler that leaves no frame of its own.
       const bool is_interrupted = &frame != &stack.frames.front() && !frame.is_return_address;
       is_past_wait |= !is_libc || is_interrupted;
-      if (!is_libc || is_interrupted) has_arena = false;
-      if (!is_libc) continue;
-      if (!is_past_wait) continue;
-      has_arena |= frame_holds(source, frame, lock);
-      if (stream && (has_arena || frame_holds(source, frame, *stream))) return true;
-      if (is_malloc && has_arena) return true;
+      if (!is_libc || is_interrupted) has_lock = false;
+      if (!is_libc || !is_past_wait) continue;
+      has_lock |= frame_holds(source, frame, lock);
+      if (stream && (has_lock || frame_holds(source, frame, *stream))) return true;
+      if (is_malloc && has_lock) return true;
     }
     return false;
   }
@@ -266,6 +268,7 @@ class Inference {
   DecodedWaits& decoded_;
   std::span<const ProcessFacts> processes_;
   std::map<ResourceId, std::vector<PossibleHolder>> wanted_;
+  std::map<ResourceId, std::optional<uint64_t>> streams_;  // whose locks libc's are, if of streams
   std::map<size_t, std::unique_ptr<TakenLocks>> taken_;
 };
 

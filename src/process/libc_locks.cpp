@@ -40,10 +40,13 @@ std::optional<StandardStream> find_standard(const Symbols& symbols, const Memory
                                             uint64_t lock) {
   DebugInfo& info = symbols.debug_info();
   if (info.find_module(lock) == nullptr) return std::nullopt;
-  for (const char* const name : {"stdin", "stdout", "stderr"}) {
-    const auto stream = info.find_address(lock, "_IO_2_1_" + std::string(name) + "_");
-    if (stream && is_stream_with(memory, *stream, lock)) return StandardStream{name, *stream};
-  }
+  constexpr std::array<const char*, 3> kNames = {"stdin", "stdout", "stderr"};
+  constexpr std::array<std::string_view, 3> kSymbols = {"_IO_2_1_stdin_", "_IO_2_1_stdout_",
+                                                        "_IO_2_1_stderr_"};
+  const auto found = info.find_named(lock, kSymbols);
+  for (size_t i = 0; i < kNames.size(); ++i)
+    if (found[i] && is_stream_with(memory, found[i]->start, lock))
+      return StandardStream{kNames[i], found[i]->start};
   return std::nullopt;
 }
 

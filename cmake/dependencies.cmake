@@ -50,6 +50,16 @@ gordian_require_library(lzma lzma.h lzma liblzma-dev)
 
 gordian_require_library(hiredis hiredis/hiredis.h hiredis libhiredis-dev)
 
+# Without it there is no TLS to Redis servers.
+find_package(OpenSSL 1.1.1 QUIET)
+add_library(gordian_tls INTERFACE)
+if(OPENSSL_FOUND)
+  target_link_libraries(gordian_tls INTERFACE OpenSSL::SSL)
+  target_compile_definitions(gordian_tls INTERFACE GORDIAN_HAS_TLS)
+else()
+  message(STATUS "OpenSSL is not there (libssl-dev): rediss:// will be an error")
+endif()
+
 if(gordian_missing)
   list(JOIN gordian_missing " " gordian_missing)
   message(FATAL_ERROR "Missing libraries. Install them with\n"

@@ -106,7 +106,8 @@ _gordian() {
     return
   fi
   if [[ ${COMP_WORDS[1]} == redis ]]; then
-    mapfile -t COMPREPLY < <(compgen -W "--prefix= --watch --json --dot --idle= --help" -- "$word")
+    mapfile -t COMPREPLY < <(compgen -W "--prefix= --watch --json --dot --idle= --cacert= \
+--cacertdir= --cert= --key= --sni= --insecure --help" -- "$word")
     [[ ${COMPREPLY[0]-} == *= ]] && compopt -o nospace 2>/dev/null
     return
   fi

@@ -123,9 +123,19 @@ enum class deadlock_mode {
   raise,   // and acquire() of exactly one member throws deadlock_error
 };
 
+// How servers and client prove who they are. Files are PEM, and read when the client is made.
+struct tls_options {
+  std::string ca_file;           // authorities whose word counts; without both those of the system
+  std::string ca_directory;      // the same, by hash of the name (openssl rehash)
+  std::string certificate_file;  // of this client, where the server asks for one,
+  std::string key_file;          // and its key
+  std::string server_name;       // the servers' in their certificates; empty: the host
+  bool verify = true;            // false: whoever answers is believed
+};
+
 struct client_options {
-  // "redis://[USER[:PASSWORD]@]HOST[:PORT][/DATABASE]" or "unix:///PATH"; "rediss://" needs a
-  // client library with TLS, which Debian's hiredis 0.14 is not, and is an error without.
+  // "redis://[USER[:PASSWORD]@]HOST[:PORT][/DATABASE]" or "unix:///PATH"; "rediss://" for TLS, see
+  // `tls`. What sentinels or a cluster name is asked over TLS if they (their first) are.
   std::vector<std::string> servers{"redis://127.0.0.1:6379"};
   topology kind = topology::standalone;
   std::string user;      // for all servers that name none themselves; with Sentinel for the master
@@ -134,6 +144,8 @@ struct client_options {
   std::string sentinel_master = "mymaster";  // the name under which the sentinels watch it
   std::string sentinel_user;                 // for all sentinels that name none themselves
   std::string sentinel_password;             // the same
+
+  tls_options tls;  // for "rediss://"
 
   std::string key_prefix = "rueidislock";
   // How many of 2 * majority - 1 keys make a lock. 0: 1, with `independent` more than half of the

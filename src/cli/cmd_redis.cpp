@@ -27,8 +27,7 @@ using namespace std::chrono_literals;
 using redis::Installation;
 using Clock = std::chrono::steady_clock;
 
-constexpr char kRedisUsage[] =
-    "gordian redis [--prefix TEXT] [--watch] [--json] [--dot] [--idle DURATION] URL...";
+constexpr char kRedisUsage[] = "gordian redis [options] URL...";
 constexpr auto kTimeout = 5s;
 constexpr auto kBetweenReadings = 150ms;
 constexpr auto kPatience = 3s;  // for publishers that are slow
@@ -148,6 +147,7 @@ struct RedisCommandLine {
   bool watch = false;
   bool json = false;
   bool dot = false;
+  redis::tls_options tls;
 };
 
 void show(const RedisReport& report, const RedisCommandLine& options, bool is_first) {
@@ -167,8 +167,16 @@ void show(const RedisReport& report, const RedisCommandLine& options, bool is_fi
 Result<int> look(const RedisCommandLine& options) {
   if (options.json && options.dot) return Error("--json and --dot are two forms of one answer");
   std::vector<redis::NamedServer> servers;
+  std::shared_ptr<const redis::TlsContext> tls;
   for (const std::string& text : options.servers) {
     GORDIAN_TRY(redis::NamedServer server, redis::parse_named_server(text));
+    if (server.address.secure) {
+      if (!tls) {
+        GORDIAN_TRY(auto made, redis::TlsContext::make(options.tls));
+        tls = std::move(made);
+      }
+      server.address.tls = server.master_login.tls = tls;
+    }
     servers.push_back(std::move(server));
   }
   GORDIAN_TRY(const std::chrono::nanoseconds idle, parse_duration(options.idle).in("--idle"));
@@ -202,6 +210,16 @@ Result<int> run_redis(const Args& args) {
   app.add_option("--idle", options.idle,
                  "With --watch: a holder that has not run for so long is suspicious (default 10s)")
       ->option_text("DURATION");
+  app.add_option("--cacert", options.tls.ca_file, "With rediss://: authorities whose word counts")
+      ->option_text("FILE");
+  app.add_option("--cacertdir", options.tls.ca_directory, "The same, a directory of them")
+      ->option_text("DIR");
+  app.add_option("--cert", options.tls.certificate_file, "The certificate to show to servers")
+      ->option_text("FILE");
+  app.add_option("--key", options.tls.key_file, "Its key")->option_text("FILE");
+  app.add_option("--sni", options.tls.server_name, "The servers' name in their certificates")
+      ->option_text("NAME");
+  app.add_flag("!--insecure", options.tls.verify, "Believe whoever answers");
   app.add_option(
          "URL", options.servers,
          "redis://[USER[:PASSWORD]@]HOST[:PORT][/DATABASE] or unix:///PATH: all independent "

@@ -125,9 +125,6 @@ std::string ServerPlace::label() const {
 Result<Address> parse_address(std::string_view text, unsigned default_port) {
   Address address;
   address.port = default_port;
-  if (text.starts_with("rediss://"))
-    return Error("TLS is not there: the client library it was built with has none",
-                 "connect through a TLS tunnel (stunnel) on this machine");
   if (text.starts_with("unix://")) {
     text.remove_prefix(7);
     if (const size_t query = text.find("?db="); query != std::string_view::npos) {
@@ -144,6 +141,9 @@ Result<Address> parse_address(std::string_view text, unsigned default_port) {
   }
   if (text.starts_with("redis://")) {
     text.remove_prefix(8);
+  } else if (text.starts_with("rediss://")) {
+    text.remove_prefix(9);
+    address.secure = true;
   } else if (text.find("://") != std::string_view::npos) {
     return Error("no such kind of address", std::string(kForm));
   }

@@ -4,8 +4,10 @@
 
 #include "base/file.h"
 #include "base/result.h"
+#include "redis/tls.h"
 
 #include <chrono>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -30,14 +32,17 @@ struct Address {
   std::string user;
   std::string password;
   int database = 0;
+  bool secure = false;                    // over TLS,
+  std::shared_ptr<const TlsContext> tls;  // with this; whoever parsed the address puts it there
 
   [[nodiscard]] bool is_empty() const { return host.empty() && unix_path.empty(); }
   // "127.0.0.1:6379" or the path: for people, and to tell servers apart.
   [[nodiscard]] std::string label() const;
 };
 
-// redis://[USER[:PASSWORD]@]HOST[:PORT][/DATABASE], unix://[USER[:PASSWORD]@]/PATH[?db=N], HOST,
-// HOST:PORT. %XX in user and password is decoded. The error never repeats a password.
+// redis://[USER[:PASSWORD]@]HOST[:PORT][/DATABASE] or rediss:// for TLS,
+// unix://[USER[:PASSWORD]@]/PATH[?db=N], HOST, HOST:PORT. %XX in user and password is decoded. The
+// error never repeats a password.
 Result<Address> parse_address(std::string_view text, unsigned default_port = 6379);
 
 // One way to connect to an address; a host has several.

@@ -28,11 +28,22 @@ unsigned watch_forks() {
 std::vector<Address> addresses_of(const client_options& options) {
   const bool sentinels = options.kind == topology::sentinel;
   std::vector<Address> addresses;
+  std::shared_ptr<const TlsContext> tls;
   for (const std::string& text : options.servers) {
     Result<Address> address = parse_address(text);
     if (!address) {
       const std::string& hint = address.error().hint;
       throw misuse_error("server: " + address.error().message + (hint.empty() ? "" : "; " + hint));
+    }
+    if (address->secure) {
+      if (!tls) {
+        auto made = TlsContext::make(options.tls);
+        if (!made)
+          throw misuse_error(made.error().message +
+                             (made.error().hint.empty() ? "" : "; " + made.error().hint));
+        tls = std::move(*made);
+      }
+      address->tls = tls;
     }
     if (address->user.empty() && address->password.empty()) {
       address->user = sentinels ? options.sentinel_user : options.user;

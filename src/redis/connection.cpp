@@ -4,8 +4,6 @@
 #include <cerrno>
 #include <cstring>
 #include <sys/epoll.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 namespace gordian::redis {
 
@@ -17,8 +15,11 @@ Connection::Connection(EventLoop& loop, OnOpen on_open, OnPush on_push, OnEnd on
 
 Connection::~Connection() { close(); }
 
-void Connection::open(std::vector<SocketAddress> addresses, std::chrono::milliseconds timeout) {
+void Connection::open(std::vector<SocketAddress> addresses, const Address& server,
+                      std::chrono::milliseconds timeout) {
   close();
+  tls_ = server.tls;
+  host_ = server.host;
   addresses_ = std::move(addresses);
   next_address_ = 0;
   connect_timeout_ = timeout;
@@ -29,9 +30,10 @@ void Connection::open(std::vector<SocketAddress> addresses, std::chrono::millise
 
 void Connection::try_next(const std::string& failure) {
   loop_.cancel(connect_timer_);
-  if (fd_) {
-    loop_.forget(fd_.get());
-    fd_.reset();
+  state_ = State::Connecting;
+  if (stream_) {
+    loop_.forget(stream_.fd());
+    stream_.reset();
   }
   std::string last = failure;
   while (next_address_ < addresses_.size()) {
@@ -40,12 +42,12 @@ void Connection::try_next(const std::string& failure) {
       last = fd.error().message;
       continue;
     }
-    fd_ = std::move(*fd);
+    stream_ = tls_ ? Stream(std::move(*fd), *tls_, host_) : Stream(std::move(*fd));
     wants_write_ = true;
-    loop_.watch(fd_.get(), EPOLLIN | EPOLLOUT, [this](uint32_t events) { ready(events); });
+    loop_.watch(stream_.fd(), EPOLLIN | EPOLLOUT, [this](uint32_t events) { ready(events); });
     connect_timer_ = loop_.at(Clock::now() + connect_timeout_, [this] {
       connect_timer_ = {};
-      try_next("connect: no answer in time");
+      try_next(state_ == State::Greeting ? kNoTlsAnswer : "connect: no answer in time");
     });
     return;
   }
@@ -54,24 +56,49 @@ void Connection::try_next(const std::string& failure) {
 
 void Connection::ready(uint32_t events) {
   if (state_ == State::Connecting) {
-    if (const int failure = connect_result(fd_.get()); failure != 0) {
+    if (const int failure = connect_result(stream_.fd()); failure != 0) {
       try_next(std::string("connect: ") + std::strerror(failure));
       return;
     }
     if ((events & EPOLLOUT) == 0) return;
-    loop_.cancel(connect_timer_);
-    state_ = State::Open;
-    reader_.reset(redisReaderCreate());
-    unparsed_ = 0;
-    last_heard_ = Clock::now();
-    wants_write_ = false;
-    loop_.change(fd_.get(), EPOLLIN);
-    on_open_();
+    state_ = State::Greeting;
+  }
+  if (state_ == State::Greeting) {
+    greet();
     return;
   }
   const uint64_t life = life_;
-  if ((events & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0) read_replies();
+  if ((events & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0) {
+    // What TLS has decrypted already makes no event.
+    do {
+      read_replies();
+    } while (life == life_ && state_ == State::Open && stream_.has_more());
+  }
   if (life == life_ && state_ == State::Open && (events & EPOLLOUT) != 0) flush();
+}
+
+void Connection::greet() {
+  switch (stream_.greet()) {
+    case Stream::Greeting::WantsToRead:
+      loop_.change(stream_.fd(), EPOLLIN);
+      return;
+    case Stream::Greeting::WantsToWrite:
+      loop_.change(stream_.fd(), EPOLLOUT);
+      return;
+    case Stream::Greeting::Failed:
+      try_next(std::string(stream_.failure()));
+      return;
+    case Stream::Greeting::Done:
+      break;
+  }
+  loop_.cancel(connect_timer_);
+  state_ = State::Open;
+  reader_.reset(redisReaderCreate());
+  unparsed_ = 0;
+  last_heard_ = Clock::now();
+  wants_write_ = false;
+  loop_.change(stream_.fd(), EPOLLIN);
+  on_open_();
 }
 
 void Connection::send_later(std::string_view bytes, OnReply on_reply, TimePoint answer_by) {
@@ -88,7 +115,7 @@ void Connection::flush() {
   if (state_ != State::Open) return;
   size_t sent = 0;
   while (sent < out_.size()) {
-    const ssize_t size = ::send(fd_.get(), out_.data() + sent, out_.size() - sent, MSG_NOSIGNAL);
+    const ssize_t size = stream_.write(out_.data() + sent, out_.size() - sent);
     if (size < 0 && errno == EINTR) continue;
     // An error shows when reading, from the loop: the callers of send() need no answer inside it.
     if (size <= 0) break;
@@ -97,19 +124,17 @@ void Connection::flush() {
   out_.erase(0, sent);
   if (wants_write_ != !out_.empty()) {
     wants_write_ = !out_.empty();
-    loop_.change(fd_.get(), wants_write_ ? EPOLLIN | EPOLLOUT : EPOLLIN);
+    loop_.change(stream_.fd(), wants_write_ ? EPOLLIN | EPOLLOUT : EPOLLIN);
   }
 }
 
 void Connection::read_replies() {
   const uint64_t life = life_;
   char bytes[16384];
-  const ssize_t size = ::recv(fd_.get(), bytes, sizeof bytes, 0);
+  const ssize_t size = stream_.read(bytes, sizeof bytes);
   if (size < 0 && (errno == EAGAIN || errno == EINTR)) return;
   if (size <= 0) {
-    finish(size == 0 ? "the server closed the connection"
-                     : std::string("read: ") + std::strerror(errno),
-           true);
+    finish(size == 0 ? "the server closed the connection" : "read: " + stream_.failure(), true);
     return;
   }
   last_heard_ = Clock::now();
@@ -153,8 +178,8 @@ void Connection::close() { finish({}, false); }
 void Connection::finish(const std::string& reason, bool tell) {
   const bool was_open = state_ != State::Closed;
   loop_.cancel(connect_timer_);
-  if (fd_) loop_.forget(fd_.get());
-  fd_.reset();
+  if (stream_) loop_.forget(stream_.fd());
+  stream_.reset();
   reader_.reset();
   out_.clear();
   state_ = State::Closed;

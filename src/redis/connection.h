@@ -29,10 +29,13 @@ class Connection {
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
 
-  // Tries the addresses one after the other.
-  void open(std::vector<SocketAddress> addresses, std::chrono::milliseconds timeout);
+  // Tries the addresses of the server one after the other.
+  void open(std::vector<SocketAddress> addresses, const Address& server,
+            std::chrono::milliseconds timeout);
   [[nodiscard]] bool is_open() const { return state_ == State::Open; }
-  [[nodiscard]] bool is_connecting() const { return state_ == State::Connecting; }
+  [[nodiscard]] bool is_connecting() const {
+    return state_ == State::Connecting || state_ == State::Greeting;
+  }
 
   // Only while open. Bytes leave at once where the socket takes them; send_later() leaves that to
   // flush().
@@ -49,7 +52,7 @@ class Connection {
   [[nodiscard]] TimePoint late_at() const;
 
  private:
-  enum class State { Closed, Connecting, Open };
+  enum class State { Closed, Connecting, Greeting, Open };
   struct Pending {
     OnReply on_reply;
     TimePoint answer_by;
@@ -57,6 +60,7 @@ class Connection {
 
   void try_next(const std::string& failure);
   void ready(uint32_t events);
+  void greet();
   void read_replies();
   void finish(const std::string& reason, bool tell);
 
@@ -69,7 +73,9 @@ class Connection {
   size_t next_address_ = 0;
   std::chrono::milliseconds connect_timeout_{};
   EventLoop::TimerId connect_timer_{};
-  FileDescriptor fd_;
+  std::shared_ptr<const TlsContext> tls_;
+  std::string host_;
+  Stream stream_;
   bool wants_write_ = false;
   std::string out_;
   std::deque<Pending> pending_;

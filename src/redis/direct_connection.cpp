@@ -28,20 +28,36 @@ bool limit_time(int fd, std::chrono::milliseconds timeout) {
          setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &time, sizeof time) == 0;
 }
 
+bool greet(Stream& stream, TimePoint until) {
+  while (Clock::now() < until && limit_time(stream.fd(), time_left(until))) {
+    const Stream::Greeting greeting = stream.greet();
+    if (greeting == Stream::Greeting::Done) return true;
+    if (greeting == Stream::Greeting::Failed) return false;
+  }
+  return false;
+}
+
 }  // namespace
 
-DirectConnection::DirectConnection(FileDescriptor fd, const DirectSetup& setup)
-    : fd_(std::move(fd)),
+DirectConnection::DirectConnection(Stream stream, const DirectSetup& setup)
+    : stream_(std::move(stream)),
       reader_(redisReaderCreate()),
       generation_(setup.generation),
       server_(setup.server) {}
 
-std::unique_ptr<DirectConnection> DirectConnection::open(const DirectSetup& setup) {
+std::unique_ptr<DirectConnection> DirectConnection::open(const DirectSetup& setup,
+                                                         std::string* failure) {
   const TimePoint until = Clock::now() + setup.timeout;
   Result<FileDescriptor> fd = start_connecting(setup.to);
   if (!fd || !wait_until_connected(fd->get(), setup.timeout) || !make_blocking(fd->get()))
     return nullptr;
-  std::unique_ptr<DirectConnection> connection(new DirectConnection(std::move(*fd), setup));
+  Stream stream =
+      setup.tls ? Stream(std::move(*fd), *setup.tls, setup.host) : Stream(std::move(*fd));
+  if (setup.tls && !greet(stream, until)) {
+    if (failure != nullptr) *failure = stream.failure().empty() ? kNoTlsAnswer : stream.failure();
+    return nullptr;
+  }
+  std::unique_ptr<DirectConnection> connection(new DirectConnection(std::move(stream), setup));
   const auto accepted = [&connection, until](std::string_view bytes) {
     const Reply reply = connection->ask(bytes, time_left(until));
     return reply != nullptr && !is_error(reply.get());
@@ -66,21 +82,24 @@ std::unique_ptr<DirectConnection> DirectConnection::open(const DirectSetup& setu
 Result<std::unique_ptr<DirectConnection>> DirectConnection::open(
     const Address& address, std::chrono::milliseconds timeout) {
   GORDIAN_TRY(const std::vector<SocketAddress> addresses, resolve(address));
+  std::string failure = "cannot connect, or it does not let us in";
   for (const SocketAddress& to : addresses) {
     std::unique_ptr<DirectConnection> connection = open({.to = to,
                                                          .user = address.user,
                                                          .password = address.password,
                                                          .database = address.database,
-                                                         .timeout = timeout});
+                                                         .tls = address.tls,
+                                                         .host = address.host,
+                                                         .timeout = timeout},
+                                                        &failure);
     if (connection) return connection;
   }
-  return Error("cannot connect, or it does not let us in",
-               "is a server there, and are user, password and database right?");
+  return Error(failure, "is a server there, and are user, password and database right?");
 }
 
 bool DirectConnection::send_all(std::string_view bytes) {
   while (!bytes.empty()) {
-    const ssize_t size = ::send(fd_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
+    const ssize_t size = stream_.write(bytes.data(), bytes.size());
     if (size < 0 && errno == EINTR) continue;
     if (size <= 0) return false;
     bytes.remove_prefix(static_cast<size_t>(size));
@@ -92,7 +111,7 @@ Reply DirectConnection::read_one() {
   char bytes[4096];
   size_t total = 0;
   while (true) {
-    const ssize_t size = ::recv(fd_.get(), bytes, sizeof bytes, 0);
+    const ssize_t size = stream_.read(bytes, sizeof bytes);
     if (size < 0 && errno == EINTR) continue;
     if (size <= 0) return nullptr;
     total += static_cast<size_t>(size);
@@ -110,7 +129,7 @@ Reply DirectConnection::ask(std::string_view bytes, std::chrono::milliseconds at
   at_most = std::max(at_most, std::chrono::milliseconds(1));
   // A little less than allowed will do: to set it costs as much as to send.
   if (at_most < timeout_ || at_most > timeout_ + std::chrono::milliseconds(10)) {
-    limit_time(fd_.get(), at_most);
+    limit_time(stream_.fd(), at_most);
     timeout_ = at_most;
   }
   Reply reply;

@@ -18,6 +18,8 @@ struct DirectSetup {
   std::string user;
   std::string password;
   int database = 0;
+  std::shared_ptr<const TlsContext> tls;  // null: plain
+  std::string host;                       // who must answer then
   uint64_t listener = 0;  // client id the server sends invalidations to; 0: no tracking
   bool no_loop = true;
   std::chrono::milliseconds timeout{};
@@ -29,7 +31,8 @@ class DirectConnection {
  public:
   // Blocks for up to the timeout. Null if anything goes wrong: then the I/O thread is asked
   // instead, which has the words for what is wrong.
-  static std::unique_ptr<DirectConnection> open(const DirectSetup& setup);
+  static std::unique_ptr<DirectConnection> open(const DirectSetup& setup,
+                                                std::string* failure = nullptr);
 
   // For people who look: by its name, without tracking. With the words for what is wrong.
   static Result<std::unique_ptr<DirectConnection>> open(const Address& address,
@@ -46,11 +49,11 @@ class DirectConnection {
   [[nodiscard]] uint64_t server() const { return server_; }
 
  private:
-  DirectConnection(FileDescriptor fd, const DirectSetup& setup);
+  DirectConnection(Stream stream, const DirectSetup& setup);
   bool send_all(std::string_view bytes);
   Reply read_one();
 
-  FileDescriptor fd_;
+  Stream stream_;
   Reader reader_;
   uint64_t generation_;
   uint64_t server_;

@@ -17,6 +17,7 @@ namespace {
 using std::chrono::milliseconds;
 
 constexpr std::string_view kSentinelScheme = "redis+sentinel://";
+constexpr std::string_view kSecureSentinelScheme = "rediss+sentinel://";
 constexpr unsigned kSentinelPort = 26379;
 constexpr size_t kMostMasters = 1000;  // of a cluster; more than one can have
 
@@ -104,8 +105,9 @@ class Search {
       names += (i == 0 ? "" : ", ") + quoted(text_of(element(masters, i)));
     return Error(
                "it is a sentinel and has no locks" + (names.empty() ? "" : "; it watches " + names),
-               "name the master, too: " + std::string(kSentinelScheme) + address.label() +
-                   "/MASTER")
+               "name the master, too: " +
+                   std::string(address.secure ? kSecureSentinelScheme : kSentinelScheme) +
+                   address.label() + "/MASTER")
         .in(address.label());
   }
   void miss(const Address& address, std::string why) {
@@ -126,14 +128,15 @@ class Search {
 
 Result<NamedServer> parse_named_server(std::string_view text) {
   NamedServer named;
-  if (!text.starts_with(kSentinelScheme)) {
+  const bool secure = text.starts_with(kSecureSentinelScheme);
+  if (!secure && !text.starts_with(kSentinelScheme)) {
     GORDIAN_TRY(Address address, parse_address(text));
     named.address = std::move(address);
     return named;
   }
   const std::string form = "write it as " + std::string(kSentinelScheme) +
                            "[USER[:PASSWORD]@]HOST[:PORT]/MASTER[/DATABASE]";
-  text.remove_prefix(kSentinelScheme.size());
+  text.remove_prefix((secure ? kSecureSentinelScheme : kSentinelScheme).size());
   const size_t at = text.rfind('@');
   const size_t slash = text.find('/', at == std::string_view::npos ? 0 : at);
   if (slash == std::string_view::npos) return Error("no master is named", form);
@@ -145,6 +148,7 @@ Result<NamedServer> parse_named_server(std::string_view text) {
   if (second != std::string_view::npos) rest += text.substr(second);
   GORDIAN_TRY(Address address, parse_address(rest, kSentinelPort));
   named.address = std::move(address);
+  named.address.secure = named.master_login.secure = secure;
   named.master_login.user = std::exchange(named.address.user, {});
   named.master_login.password = std::exchange(named.address.password, {});
   named.master_login.database = std::exchange(named.address.database, 0);

@@ -21,7 +21,7 @@ struct NamedServer {
 };
 
 // An address (address.h), or redis+sentinel://[USER[:PASSWORD]@]HOST[:PORT]/MASTER[/DATABASE],
-// where all but host and port is said of the master.
+// where all but host and port is said of the master; rediss+sentinel:// for TLS to both.
 Result<NamedServer> parse_named_server(std::string_view text);
 
 // One that has locks.

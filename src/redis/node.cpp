@@ -79,7 +79,7 @@ void Node::resolved(const Result<std::vector<SocketAddress>>& addresses) {
   }
   resolved_ = *addresses;
   if (options_.tracking) {
-    listener_.open(resolved_, options_.connect_timeout);
+    listener_.open(resolved_, address_, options_.connect_timeout);
   } else {
     begin_data();
   }
@@ -142,7 +142,7 @@ void Node::listener_pushed(const redisReply* message) {
 
 void Node::begin_data() {
   phase_ = Phase::Greeting;
-  data_.open(resolved_, options_.connect_timeout);
+  data_.open(resolved_, address_, options_.connect_timeout);
 }
 
 void Node::data_open() {
@@ -209,6 +209,8 @@ void Node::greeted() {
                      .user = address_.user,
                      .password = address_.password,
                      .database = address_.database,
+                     .tls = address_.tls,
+                     .host = address_.host,
                      .listener = tracks_ ? listener_id_ : 0,
                      .no_loop = options_.no_loop,
                      .timeout = options_.command_timeout,

@@ -97,7 +97,7 @@ void Sentinels::open(Sentinel& sentinel) {
     if (ending_ || turn != sentinel.opening) return;
     sentinel.resolving = false;
     if (addresses)
-      sentinel.connection->open(*addresses, options_.connect_timeout);
+      sentinel.connection->open(*addresses, sentinel.address, options_.connect_timeout);
     else
       ended(sentinel, addresses.error().message);
   });

@@ -42,6 +42,7 @@ Servers::Servers(EventLoop& loop, const client_options& options, std::vector<Add
 
 void Servers::add_master_of_sentinels(std::vector<Address> sentinels,
                                       const NodeOptions& node_options, const Node::Events& events) {
+  const auto tls = sentinels.front().tls;
   sentinels_ =
       std::make_unique<Sentinels>(loop_, resolver_, std::move(sentinels),
                                   SentinelOptions{.master = options_.sentinel_master,
@@ -53,8 +54,8 @@ void Servers::add_master_of_sentinels(std::vector<Address> sentinels,
                                     if (place != ServerPlace{at.host, at.port})
                                       nodes_.front()->leave("the sentinels name another master");
                                   });
-  const auto locate = [this](const std::function<void(const Result<Address>&)>& found) {
-    sentinels_->ask([this, found](const Result<ServerPlace>& place) {
+  const auto locate = [this, tls](const std::function<void(const Result<Address>&)>& found) {
+    sentinels_->ask([this, tls, found](const Result<ServerPlace>& place) {
       if (!place) return found(place.error());
       Address address;
       address.host = place->host;
@@ -62,6 +63,7 @@ void Servers::add_master_of_sentinels(std::vector<Address> sentinels,
       address.user = options_.user;
       address.password = options_.password;
       address.database = options_.database;
+      address.tls = tls;
       found(address);
     });
   };

@@ -249,6 +249,34 @@ def test_a_master_is_found_behind_its_sentinel(world):
     world.end_all()
 
 
+def test_servers_are_asked_over_tls_and_must_prove_who_they_are(world):
+    if shutil.which("redis-server") is None or shutil.which("openssl") is None:
+        raise Skip("redis-server or openssl is not installed")
+    key, certificate = world.path("tls.key"), world.path("tls.crt")
+    made = subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+                           "-subj", "/CN=redis.test", "-addext", "subjectAltName=DNS:redis.test", "-keyout", key,
+                           "-out", certificate], capture_output=True, check=False)
+    expect(made.returncode == 0, "a certificate", made.stderr)
+    secure = free_port()
+    server, port = start_tcp_server(world, "--tls-port", str(secure), "--tls-cert-file", certificate, "--tls-key-file",
+                                    key, "--tls-ca-cert-file", certificate, "--tls-auth-clients", "optional")
+    expect(cli(port, "SET", "rueidislock:0:theirs", "x" * 24, "PX", "60000") == "OK", "a lock")
+    url = f"rediss://127.0.0.1:{secure}"
+    for words in ([], [f"--cacert={certificate}"]):
+        result = world.run(world.gordian, "redis", *words, url)
+        if "built without OpenSSL" in result.err:
+            raise Skip("it was built without OpenSSL")
+        expect(result.status == 2 and f"127.0.0.1:{secure}" in result.err, "the server", result)
+        expect("TLS: the server's certificate is refused: " in result.err, "the reason", result)
+    for words in ([f"--cacert={certificate}", "--sni=redis.test", f"--cert={certificate}", f"--key={key}"],
+                  ["--insecure"]):
+        result = world.run(world.gordian, "redis", *words, url)
+        expect(result.status == 0 and '"theirs"' in result.out, "its lock", result)
+    server.kill()
+    server.wait()
+    world.end_all()
+
+
 class Liar(threading.Thread):
     """A server that answers each command with the bytes its first word stands for, and with an error to all else."""
 

@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: Apache-2.0
+// Locks over TLS: by authorities that are made for the test, and with nobody who cannot prove who
+// he is.
+#include "gordian/redis_lock.h"
+#include "redis/installation.h"
+#include "redis_server.h"
+
+#include <atomic>
+#include <chrono>
+#include <cstdlib>
+#include <filesystem>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <string>
+#include <thread>
+
+#ifdef GORDIAN_HAS_TLS
+namespace {
+
+using namespace std::chrono_literals;
+using gordian::redis::client_options;
+using gordian::redis::lease;
+using gordian::redis::lock_client;
+using gordian::redis::tls_options;
+using redis_test::RedisServer;
+using redis_test::wait_until;
+
+// An authority, a server's certificate for redis.test and 127.0.0.1, a client's, and one by nobody.
+class Certificates {
+ public:
+  Certificates() {
+    char folder[] = "/tmp/gordian-tls-XXXXXX";
+    if (mkdtemp(folder) == nullptr) throw std::runtime_error("mkdtemp");
+    folder_ = folder;
+    for (const char* const authority : {"ca", "other-ca"})
+      run("req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=" +
+          std::string(authority) + " -keyout " + path(authority, ".key") + " -out " +
+          path(authority, ".crt"));
+    make("server", "subjectAltName=DNS:redis.test,IP:127.0.0.1");
+    make("named", "subjectAltName=DNS:redis.test");
+    make("client", "subjectAltName=DNS:client.test");
+  }
+  ~Certificates() {
+    std::error_code ignored;
+    std::filesystem::remove_all(folder_, ignored);
+  }
+  [[nodiscard]] std::string path(const std::string& name, const std::string& kind) const {
+    return folder_ + "/" + name + kind;
+  }
+  [[nodiscard]] std::vector<std::string> server_words(const std::string& name, unsigned port,
+                                                      bool asks_clients) const {
+    return {
+        "--tls-port",         std::to_string(port),       "--tls-cert-file",    path(name, ".crt"),
+        "--tls-key-file",     path(name, ".key"),         "--tls-ca-cert-file", path("ca", ".crt"),
+        "--tls-auth-clients", asks_clients ? "yes" : "no"};
+  }
+
+ private:
+  static void run(const std::string& words) {
+    if (std::system(("openssl " + words + " >/dev/null 2>&1").c_str()) != 0)
+      throw std::runtime_error("openssl " + words);
+  }
+  void make(const std::string& name, const std::string& extension) const {
+    run("req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=" + name + " -addext " +
+        extension + " -keyout " + path(name, ".key") + " -out " + path(name, ".csr"));
+    run("x509 -req -days 2 -copy_extensions copy -in " + path(name, ".csr") + " -CA " +
+        path("ca", ".crt") + " -CAkey " + path("ca", ".key") + " -CAcreateserial -out " +
+        path(name, ".crt"));
+  }
+  std::string folder_;
+};
+
+class Tls : public ::testing::Test {
+ protected:
+  static void SetUpTestSuite() { certificates = std::make_unique<Certificates>(); }
+  static void TearDownTestSuite() { certificates.reset(); }
+  static client_options options_for_port(unsigned port) {
+    client_options options;
+    options.servers = {"rediss://127.0.0.1:" + std::to_string(port)};
+    options.tls.ca_file = certificates->path("ca", ".crt");
+    return options;
+  }
+  static std::string failure_of(const client_options& options) {
+    try {
+      const lock_client client(options);
+      return "it works";
+    } catch (const gordian::redis::lock_error& error) {
+      return error.what();
+    }
+  }
+  const unsigned port = redis_test::free_port();
+  static inline std::unique_ptr<Certificates> certificates;
+};
+
+TEST_F(Tls, LocksAreTakenRenewedAndPassedOn) {
+  const RedisServer server(certificates->server_words("server", port, false));
+  client_options options = options_for_port(port);
+  options.validity = 300ms;
+  lock_client first(options), second(options);
+  lease held = first.acquire("a");
+  std::atomic<bool> has_it{false};
+  std::thread waiter([&] {
+    const lease mine = second.acquire("a");
+    has_it = true;
+  });
+  const auto until = std::chrono::steady_clock::now() + 3 * options.validity;
+  wait_until([&] { return std::chrono::steady_clock::now() > until; });
+  EXPECT_TRUE(held.valid());
+  EXPECT_FALSE(has_it);
+  held.release();
+  waiter.join();
+  for (int turn = 0; turn < 200; ++turn) first.acquire("b").release();
+  // Larger than what TLS sends in one piece.
+  EXPECT_TRUE(second.acquire(std::string(512, 'n')).valid());
+  // And whoever looks sees it, over TLS.
+  lease seen = first.acquire("seen");
+  auto named = *gordian::redis::parse_named_server(options.servers.front());
+  named.address.tls = *gordian::redis::TlsContext::make(options.tls);
+  const auto all = gordian::redis::read_installation({named}, "rueidislock", 5s);
+  ASSERT_TRUE(all) << all.error().message;
+  EXPECT_EQ(all->locks.size(), 1U);
+}
+
+TEST_F(Tls, AServerMustProveWhoItIs) {
+  const RedisServer server(certificates->server_words("named", port, false));
+  client_options options = options_for_port(port);
+  EXPECT_THAT(
+      failure_of(options),
+      testing::HasSubstr("127.0.0.1:" + std::to_string(port) +
+                         ": TLS: the server's certificate is refused: IP address mismatch"));
+  options.tls.server_name = "redis.test";
+  EXPECT_EQ(failure_of(options), "it works");
+  options.tls.server_name = "other.test";
+  EXPECT_THAT(failure_of(options), testing::HasSubstr("certificate is refused: hostname mismatch"));
+  options.tls.server_name = "redis.test";
+  options.tls.ca_file = certificates->path("other-ca", ".crt");
+  EXPECT_THAT(failure_of(options), testing::HasSubstr("certificate is refused"));
+  options.tls.ca_file.clear();  // those of the system know it neither
+  EXPECT_THAT(failure_of(options), testing::HasSubstr("certificate is refused"));
+  options.tls.verify = false;
+  EXPECT_EQ(failure_of(options), "it works");
+  // Who looks believes nobody more.
+  auto named = *gordian::redis::parse_named_server(options.servers.front());
+  named.address.tls = *gordian::redis::TlsContext::make({});
+  const auto all = gordian::redis::read_installation({named}, "rueidislock", 5s);
+  ASSERT_FALSE(all);
+  EXPECT_THAT(all.error().message, testing::HasSubstr("certificate is refused"));
+}
+
+TEST_F(Tls, AClientProvesWhoItIsWhereItIsAskedTo) {
+  const RedisServer server(certificates->server_words("server", port, true));
+  client_options options = options_for_port(port);
+  EXPECT_NE(failure_of(options), "it works");
+  options.tls.certificate_file = certificates->path("client", ".crt");
+  options.tls.key_file = certificates->path("client", ".key");
+  EXPECT_EQ(failure_of(options), "it works");
+}
+
+TEST_F(Tls, OneWhoSpeaksNoneIsToldSo) {
+  const RedisServer server;
+  client_options options = options_for_port(server.port());
+  options.connect_timeout = 500ms;
+  EXPECT_THAT(failure_of(options), testing::HasSubstr("does the server speak TLS?"));
+  // And the other way round.
+  const RedisServer secure(certificates->server_words("server", port, false));
+  options.servers = {"redis://127.0.0.1:" + std::to_string(port)};
+  EXPECT_NE(failure_of(options), "it works");
+}
+
+TEST_F(Tls, FilesThatAreNoneAreToldByName) {
+  client_options options = options_for_port(port);
+  options.tls.ca_file = "/nowhere/ca.crt";
+  EXPECT_THAT(failure_of(options), testing::HasSubstr("/nowhere/ca.crt"));
+  options = options_for_port(port);
+  options.tls.certificate_file = certificates->path("client", ".crt");
+  EXPECT_THAT(failure_of(options), testing::HasSubstr("belong together"));
+  options.tls.key_file = certificates->path("server", ".key");
+  EXPECT_THAT(failure_of(options), testing::HasSubstr("as the certificate's key"));
+}
+
+}  // namespace
+#endif

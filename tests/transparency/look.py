@@ -1,9 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """look.py [--pause SECONDS] GORDIAN LOG COMMAND...: becomes the command, while a process beside it
-runs `gordian attach` on it again and again and writes to LOG, a line of JSON a look, what that said."""
+runs `gordian attach` on it again and again and writes to LOG, a line of JSON a look, what that said.
+
+With a pause it looks no more often than that, also at several commands after each other that share a
+LOG, and writes to LOG.lived how long each lived, in seconds, a line a command."""
 import json
 import os
 import pathlib
+import resource
+import select
 import subprocess
 import sys
 import time
@@ -36,30 +41,61 @@ def busiest(pid):
     return max(tree, key=threads)
 
 
-def look(gordian, log, command, pause):
-    report = log + ".json"
-    while os.path.exists(f"/proc/{command}"):
-        lines = len(pathlib.Path(log).read_text().splitlines()) if os.path.exists(log) else 0
-        if lines >= LOOKS:
+def processor_seconds():
+    """What our looks have used so far."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def look(gordian, log, pid):
+    """One look: its line, or nothing where the process has just ended."""
+    report = pathlib.Path(log + ".json")
+    report.unlink(missing_ok=True)
+    before = processor_seconds()
+    result = subprocess.run([gordian, "attach", "--json", str(report), str(pid)], capture_output=True,
+                            text=True, timeout=60, check=False)
+    if not report.exists() or result.returncode == 2:
+        return None
+    findings = json.loads(report.read_text())["findings"]
+    return json.dumps({"status": result.returncode, "threads": threads(pid), "processor": processor_seconds() - before,
+                       "findings": [f"{f['verdict']}: {f['summary']}" for f in findings]})
+
+
+def append(path, line):
+    with open(path, "a", encoding="utf-8") as out:
+        out.write(line + "\n")
+
+
+def looks_at(gordian, log, command, pause):
+    """Until the command ends, or after so many looks where nobody set the pace."""
+    last = pathlib.Path(log + ".last")
+    end = select.poll()
+    end.register(os.pidfd_open(command), select.POLLIN)
+    start = time.monotonic()
+    wait = 0.0
+    while not end.poll(1000 * wait):
+        wait = NAP
+        if pause is None and os.path.exists(log) and len(pathlib.Path(log).read_text().splitlines()) >= LOOKS:
             return
+        if pause is not None and last.exists():
+            left = last.stat().st_mtime + pause - time.time()
+            if left > 0:
+                wait = left
+                continue
         pid = busiest(command)
-        if threads(pid) >= 2:
-            pathlib.Path(report).unlink(missing_ok=True)
-            result = subprocess.run([gordian, "attach", "--json", report, str(pid)], capture_output=True,
-                                    text=True, timeout=60, check=False)
-            if os.path.exists(report) and result.returncode != 2:  # 2: it has just ended
-                findings = json.loads(pathlib.Path(report).read_text())["findings"]
-                with open(log, "a", encoding="utf-8") as out:
-                    out.write(json.dumps({"status": result.returncode, "threads": threads(pid),
-                                          "findings": [f"{f['verdict']}: {f['summary']}" for f in findings]}) + "\n")
-            time.sleep(pause)
-        else:
-            time.sleep(NAP)
+        if threads(pid) < 2:
+            continue
+        last.touch()
+        line = look(gordian, log, pid)
+        if line:
+            append(log, line)
+        wait = PAUSE if pause is None else NAP
+    append(log + ".lived", str(time.monotonic() - start))
 
 
 def main():
     words = sys.argv[1:]
-    pause = PAUSE
+    pause = None
     if words[0] == "--pause":
         pause = float(words[1])
         words = words[2:]
@@ -74,7 +110,7 @@ def main():
             for descriptor in range(3):
                 os.dup2(nothing, descriptor)
             os.closerange(3, 256)
-            look(gordian, log, own, pause)
+            looks_at(gordian, log, own, pause)
         os._exit(0)
     os.waitpid(child, 0)
     os.execvp(command[0], command)

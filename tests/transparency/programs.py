@@ -28,6 +28,7 @@ class Program:
     quick: bool = False   # part of tools/test
     nests: bool = True    # takes one lock while it holds another, in at least one thread
     waits_only: bool = False  # blocks on bare futexes: its waits count, it has no locks
+    timed: bool = False   # its load ends by the clock
 
 
 def run(prefix, command, **options):
@@ -155,7 +156,7 @@ def mariadb(prefix, folder):
                     "--mysql-user=root", "--mysql-db=bench", "--tables=2", "--table-size=2000",
                     "--threads=8"]
         quiet([*sysbench, "prepare"])
-        quiet([*sysbench, "--time=4", "run"])
+        quiet([*sysbench, "--time=0", "--events=4000", "run"])
         rows = subprocess.run([*client, "-N", "-e", "select count(*) from bench.sbtest1"],
                               capture_output=True, text=True, check=True).stdout
     return rows, server.status
@@ -449,7 +450,7 @@ PROGRAMS = [
     Program("memcached", ["memcached", "libmemcached-tools"], "8 clients store 32,000 items", memcached, quick=True),
     Program("redis", ["redis-server", "redis-tools"], "4 I/O threads, 80,000 pipelined commands, a save", redis, quick=True),
     Program("nginx", ["nginx-light", "apache2-utils", "curl"], "file reads in a pool of 8 threads, 2,050 requests", nginx),
-    Program("mariadb", ["mariadb-server", "sysbench"], "sysbench read/write, 8 threads, 4 s", mariadb),
+    Program("mariadb", ["mariadb-server", "sysbench"], "sysbench, 4,000 read/write transactions, 8 threads", mariadb),
     Program("mosquitto", ["mosquitto", "mosquitto-clients"], "20 retained messages", mosquitto),
     Program("rocksdb", ["rocksdb-tools"], "db_bench, 4 threads, fill, mixed, compact", rocksdb),
     Program("leveldb", ["python3-plyvel"], "4 writers, 12,000 puts, compactions", leveldb),
@@ -470,8 +471,8 @@ PROGRAMS = [
     Program("gdb", ["gdb"], "reads its own symbols with 4 workers", gdb),
     Program("chromium", ["chromium"], "a page with a script, headless", chromium),
     Program("libreoffice", ["libreoffice-calc-nogui"], "a table to HTML, headless", libreoffice),
-    Program("stress-ng mutex", ["stress-ng"], "4 workers, 3 s", stress_ng("mutex", 10**8), nests=False),
-    Program("stress-ng sem", ["stress-ng"], "4 workers, 3 s", stress_ng("sem", 10**8), nests=False),
+    Program("stress-ng mutex", ["stress-ng"], "4 workers, 3 s", stress_ng("mutex", 10**8), nests=False, timed=True),
+    Program("stress-ng sem", ["stress-ng"], "4 workers, 3 s", stress_ng("sem", 10**8), nests=False, timed=True),
     Program("stress-ng futex", ["stress-ng"], "4 workers", stress_ng("futex", 20000), nests=False, waits_only=True),
     Program("ruby", ["ruby"], "4 threads on a queue, 3,000 items", ruby, nests=False),
     Program("perl", ["perl"], "4 interpreter threads, 8,000 locked increments", perl, quick=True),

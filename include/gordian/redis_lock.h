@@ -14,7 +14,8 @@
 // Thread-safety: every member of lock_client may be called from any thread at any time; one lease
 // belongs to one thread at a time. A client owns one I/O thread, which takes none of the program's
 // signals, one more once there is something to call back, and one while a host's name is looked up;
-// no thread a lock. After fork() the child must make a client of its own.
+// no thread a lock. On a loop of the program's own (client_options::foreign_loop) it owns none but
+// the last: see lock_client::descriptor(). After fork() the child must make a client of its own.
 // Units: every duration and deadline is std::chrono; deadlines are of steady_clock.
 // Errors: what can be named throws a lock_error of its own type, below; std::bad_alloc aside,
 // nothing else is thrown.
@@ -22,6 +23,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <exception>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -178,6 +180,10 @@ struct client_options {
   int priority = 0;  // the victim of a deadlock is a member of the lowest priority
   // Called by a thread of the client's own, with no lock held; may call the client.
   std::function<void(const std::vector<deadlock_member>&)> on_deadlock;
+
+  // No thread of the client's own: a loop of the program's turns the client, see
+  // lock_client::descriptor(), and calls what is to be called back.
+  bool foreign_loop = false;
 };
 
 // --- leases -------------------------------------------------------------------------------------
@@ -200,9 +206,10 @@ class GORDIAN_REDIS_API lease {
 
   // Asks to stop once the lease is known to be lost: expired (by this machine's clock, at the
   // latest `validity` after the last renewal was sent), deleted or forced. Callbacks run on a
-  // thread of the client's.
+  // thread of the client's, or on the program's loop.
   [[nodiscard]] std::stop_token lost() const;
-  // Not lost, and by the clock not over: a cheap question, no round trip.
+  // Not lost, and by the clock not over: a cheap question, no round trip. A loop that comes too
+  // late to renew a lease comes too late to say so; this says it in time. Once false it stays so.
   [[nodiscard]] bool valid() const noexcept;
   // Larger than that of every earlier acquisition of this lock, also after the server has forgotten
   // everything, as long as the clocks of the servers go right. Let what the lock protects refuse a
@@ -212,7 +219,8 @@ class GORDIAN_REDIS_API lease {
 
   // Waits until the server has let go of it, at most command_timeout; after that it is tried again
   // in the background, for as long as the lease can last. Throws lost_error if it was lost before.
-  // Empty after.
+  // Empty after; but held on if the thread may not wait (misuse_error, see
+  // lock_client::descriptor()).
   void release();
   // The same in the background: returns at once, throws nothing.
   void release_async() noexcept;
@@ -240,6 +248,14 @@ struct wait_limit {
   std::optional<std::chrono::steady_clock::time_point> deadline;
   std::stop_token stop;
 };
+
+// What became of a request that nobody waits for.
+struct acquisition {
+  lease held;                // empty if there is an error; it belongs to no thread
+  std::error_code code;      // of errc; errc::not_acquired of a try that was refused
+  std::exception_ptr error;  // what acquire() would have thrown, with the words
+};
+using on_acquired = std::function<void(acquisition)>;
 
 class GORDIAN_REDIS_API lock_client {
  public:
@@ -271,7 +287,31 @@ class GORDIAN_REDIS_API lock_client {
   // Takes it, whoever has it; the former holder's lease is lost.
   [[nodiscard]] lease force_acquire(std::string_view name);
 
+  // The same without waiting: they return at once, and `done` is called once, by a thread of the
+  // client's own or by the program's loop, with no lock held; at the latest by the destructor. It
+  // may call the client, and destroy it. Who waits is no thread, so two such requests for one lock
+  // are never a re-entry, nor part of a deadlock that is looked for: give them a limit.
+  // They throw what is wrong with the request itself: misuse_error, closed_error.
+  void async_acquire(std::string_view name, on_acquired done, const wait_limit& limit = {});
+  void async_acquire_shared(std::string_view name, on_acquired done, const wait_limit& limit = {});
+  void async_try_acquire(std::string_view name, on_acquired done);
+
+  // On a loop of the program's own, with client_options::foreign_loop; redis_lock_uv.h and
+  // redis_lock_asio.h do this for libuv and Asio. The descriptor can be read whenever there is
+  // something to do: then call run_ready(), which does what is ready and does not wait, and wait
+  // for the descriptor again. Leave the descriptor open, and wait for it no more once the client is
+  // destroyed. One thread at a time turns it.
+  // What waits would wait for ever on that thread, so acquire(), its kin and lease::release() throw
+  // misuse_error there: on the thread that called run_ready() the last time, or else made the
+  // client. Other threads may call them, while it is turned. Constructor and destructor turn the
+  // client themselves: they wait as they always do, and the destructor may not run beside
+  // run_ready() in another thread.
+  // What a callback throws leaves run_ready(); the client goes on.
+  [[nodiscard]] int descriptor() const;
+  void run_ready();
+
  private:
+  void ask_async(std::string name, on_acquired done, const wait_limit& limit, int kind);
   std::shared_ptr<detail::ClientState> state_;
 };
 

@@ -56,8 +56,8 @@ class Suspicions {
           found[lock.value] = "its client is not connected any more, nobody renews it";
         continue;
       }
-      if (client->second.host != host_) continue;
       const uint32_t thread = lock.holder->thread;
+      if (client->second.host != host_ || thread == 0) continue;
       const auto switches = switches_of(client->second.pid, thread);
       if (!switches) {
         if (switches_of(client->second.pid, static_cast<uint32_t>(client->second.pid)))

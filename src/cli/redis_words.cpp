@@ -26,8 +26,9 @@ std::optional<ClientPlace> place_of(const Installation& installation, uint64_t i
 }
 
 std::string thread_text(const ClientPlace& place, uint32_t thread) {
-  return fmt::format("thread {} of process {} on {}", thread, place.pid,
-                     escape_for_terminal(place.host));
+  return fmt::format("{} of process {} on {}",
+                     thread == 0 ? "an asynchronous request" : fmt::format("thread {}", thread),
+                     place.pid, escape_for_terminal(place.host));
 }
 
 std::string holder_text(const Installation& installation, const InstalledLock& lock) {

@@ -130,12 +130,18 @@ ClientState::ClientState(client_options options) : options_(std::move(options)) 
 ClientState::~ClientState() { close(); }
 
 void ClientState::start() {
-  thread_ = start_quiet_thread([this] { loop_.run(); });
-  pthread_setname_np(thread_.native_handle(), "gordian-redis");
+  if (options_.foreign_loop) {
+    loop_.descriptor();
+    loop_thread_ = this_thread_id();
+  } else {
+    thread_ = start_quiet_thread([this] { loop_.run(); });
+    pthread_setname_np(thread_.native_handle(), "gordian-redis");
+  }
   // The first answer decides, so that a wrong address is told here and not by the first lock.
   struct First {
     Parker parker;
     std::atomic<bool> reachable{false};
+    std::atomic<bool> is_settled{false};
     std::string failure;
   };
   const auto first = std::make_shared<First>();
@@ -143,12 +149,15 @@ void ClientState::start() {
     servers_->connect_then([first](bool reachable, const std::string& failure) {
       first->reachable = reachable;
       first->failure = failure;
+      first->is_settled = true;
       first->parker.unpark();
     });
   });
   auto patience = options_.connect_timeout + options_.command_timeout;
   if (options_.kind == topology::sentinel) patience *= 2;  // they are asked first
-  const bool answered = first->parker.park(Clock::now() + patience);
+  const TimePoint until = Clock::now() + patience;
+  if (options_.foreign_loop) loop_.run_while([&first] { return !first->is_settled; }, until);
+  const bool answered = first->parker.park(until);
   if (options_.on_transport_error == transport_policy::keep_trying ||
       (answered && first->reachable))
     return;
@@ -172,8 +181,16 @@ void ClientState::close() {
       holds.insert(holds.end(), gate->readers.begin(), gate->readers.end());
     }
   }
-  for (const auto& waiter : woken) waiter->parker.unpark();
+  for (const auto& waiter : woken) waiter->wake();
   for (const auto& hold : holds) lose(hold, "the client was destroyed");
+  if (options_.foreign_loop && own_process && !std::exchange(ended_, true)) {
+    loop_.run_while([this] { return releases_under_way_ != 0; },
+                    Clock::now() + options_.command_timeout);
+    watch_->stop();
+    settle_all();
+    servers_->shut_down();
+    while (!to_tell_.empty()) tell_what_is_there(to_tell_.size());
+  }
   if (!thread_.joinable()) return;
   if (!own_process) {
     thread_.detach();  // it is the parent's
@@ -191,6 +208,7 @@ void ClientState::close() {
   loop_.post([this] { watch_->stop(); });
   loop_.stop();
   thread_.join();
+  settle_all();
   servers_->shut_down();
   notifier_.stop();
 }
@@ -207,6 +225,12 @@ void ClientState::check_usable(std::string_view name) const {
   if (options_.fencing && !side_key("fence", lock_key(options_.key_prefix, 0, name)))
     throw misuse_error("lock " + quoted(name) +
                        ": a name with braces that make no hash tag cannot have a fencing counter");
+}
+
+void ClientState::check_has_readers(std::string_view name) const {
+  if (!side_key("readers", lock_key(options_.key_prefix, 0, name)))
+    throw misuse_error("lock " + quoted(name) +
+                       ": a name with braces that make no hash tag cannot have readers");
 }
 
 Value ClientState::new_value(uint32_t owner, bool shared) {
@@ -309,6 +333,7 @@ std::shared_ptr<Waiter> ClientState::make_waiter(std::string_view name, const wa
 std::shared_ptr<Hold> ClientState::acquire(std::string_view name, const wait_limit& limit,
                                            Want want) {
   check_usable(name);
+  check_may_wait();
   const std::shared_ptr<Waiter> waiter = make_waiter(name, limit, want == Want::Once);
   const void* const resource = waiter->resource;
   if (want == Want::Force) return force(name, *waiter);
@@ -544,7 +569,7 @@ void ClientState::release(const std::shared_ptr<Hold>& hold, bool wait) {
     }
   }
   if (next) {
-    next->parker.unpark();
+    next->wake();
     return;
   }
   if (gate == nullptr) {

@@ -18,9 +18,12 @@
 #include "redis/servers.h"
 
 #include <atomic>
+#include <deque>
+#include <functional>
 #include <memory>
 #include <string>
 #include <thread>
+#include <unordered_set>
 #include <vector>
 
 namespace gordian::redis {
@@ -54,6 +57,16 @@ class ClientState : public std::enable_shared_from_this<ClientState> {
   // Null only for Once: somebody else has it.
   std::shared_ptr<Hold> acquire(std::string_view name, const wait_limit& limit, Want want);
   std::shared_ptr<Hold> acquire_shared(std::string_view name, const wait_limit& limit);
+  // On a loop of the program's own.
+  int descriptor();
+  void run_ready();
+  // Throws misuse_error on the thread that would wait for itself.
+  void check_may_wait() const;
+  // Called once, with one of the two, unless this throws.
+  using OnAcquired = std::function<void(std::shared_ptr<Hold>, std::exception_ptr)>;
+  enum class Kind : uint8_t { Exclusive, Shared, Once };
+  void acquire_async(std::string name, const wait_limit& limit, Kind kind, OnAcquired done);
+
   // May throw only if `wait`.
   void release(const std::shared_ptr<Hold>& hold, bool wait);
 
@@ -62,6 +75,7 @@ class ClientState : public std::enable_shared_from_this<ClientState> {
  private:
   // --- the calling thread (client_state.cpp)
   void check_usable(std::string_view name) const;
+  void check_has_readers(std::string_view name) const;
   std::shared_ptr<Hold> wait_for(const std::shared_ptr<Gate>& gate,
                                  const std::shared_ptr<Waiter>& waiter, const wait_limit& limit);
   bool tell_stack(Waiter& waiter);
@@ -84,6 +98,16 @@ class ClientState : public std::enable_shared_from_this<ClientState> {
                                         bool force) const;
   [[nodiscard]] ScriptCall release_call(unsigned index, std::string_view name,
                                         const Value& value) const;
+
+  // --- requests that nobody waits for, and the program's loop (asynchronous.cpp)
+  struct Request;
+  void enqueue(const std::shared_ptr<Request>& request);
+  void give_up(const std::shared_ptr<Request>& request, errc code);
+  void settled(const std::shared_ptr<Request>& request);
+  void settle_all();
+  // Calls it soon, with no lock held: from the notifier's thread, or from the program's loop.
+  void tell_program(std::function<void()> work);
+  void tell_what_is_there(size_t at_most);
 
   // --- the I/O thread: getting locks (contend.cpp)
   struct Try;
@@ -148,6 +172,12 @@ class ClientState : public std::enable_shared_from_this<ClientState> {
   Notifier notifier_;
   std::thread thread_;
   std::atomic<unsigned> releases_under_way_{0};
+
+  std::mutex asynchronous_mutex_;
+  std::unordered_set<std::shared_ptr<Request>> requests_;
+  std::deque<std::function<void()>> to_tell_;  // to the program, from its own loop
+  std::atomic<uint32_t> loop_thread_{0};       // that turns the loop; 0: a thread of the client's
+  bool ended_ = false;
 };
 
 }  // namespace detail

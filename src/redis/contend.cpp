@@ -222,16 +222,16 @@ void ClientState::contend(const std::shared_ptr<Gate>& gate) {
     return;
   }
   loop_.cancel(contention.timer);
-  uint32_t owner = 0;
+  std::optional<uint32_t> owner;
   {
     const std::lock_guard lock(table_.mutex);
     if (!gate->waiters.empty()) owner = gate->waiters.front()->owner;
   }
-  if (owner == 0) {
+  if (!owner) {
     stop_contending(gate);
     return;
   }
-  if (!contention.value) contention.value = new_value(owner, gate->shared);
+  if (!contention.value) contention.value = new_value(*owner, gate->shared);
   contention.in_flight = true;
   contention.again = false;
   const Value value = *contention.value;
@@ -294,7 +294,7 @@ void ClientState::grant(const std::shared_ptr<Gate>& gate, const Value& value, T
     }
   }
   if (waiter) {
-    waiter->parker.unpark();
+    waiter->wake();
     if (more_readers) start_contending(gate, {});
     return;
   }
@@ -318,7 +318,7 @@ void ClientState::refused(const std::shared_ptr<Gate>& gate, const TryOutcome& o
         over.push_back(LockTable::fail(*gate, waiter, {errc::not_acquired, "held", {}}));
     somebody_waits = !gate->waiters.empty();
   }
-  for (const auto& waiter : over) waiter->parker.unpark();
+  for (const auto& waiter : over) waiter->wake();
   if (somebody_waits && !gate->shared && is_shared(outcome.holder)) say_that_a_writer_waits(gate);
   if (contention.again) {
     contend(gate);
@@ -351,7 +351,7 @@ void ClientState::failed(const std::shared_ptr<Gate>& gate, const TryOutcome& ou
         over.push_back(
             LockTable::fail(*gate, gate->waiters.front(), {errc::transport, outcome.failure, {}}));
     }
-    for (const auto& waiter : over) waiter->parker.unpark();
+    for (const auto& waiter : over) waiter->wake();
     stop_contending(gate);
     return;
   }
@@ -385,7 +385,7 @@ void ClientState::stop_contending(const std::shared_ptr<Gate>& gate) {
 
 void ClientState::deadlocked(uint32_t thread, uint64_t wait, bool is_victim,
                              const std::vector<deadlock_member>& cycle) {
-  if (options_.on_deadlock) notifier_.call([call = options_.on_deadlock, cycle] { call(cycle); });
+  if (options_.on_deadlock) tell_program([call = options_.on_deadlock, cycle] { call(cycle); });
   if (!is_victim || options_.deadlocks != deadlock_mode::raise) return;
   std::string what = "deadlock of " + std::to_string(cycle.size()) + " threads:";
   for (const deadlock_member& member : cycle) {
@@ -406,7 +406,7 @@ void ClientState::deadlocked(uint32_t thread, uint64_t wait, bool is_victim,
     if (!victim) return;
     victim = LockTable::fail(*its_gate, victim, {errc::deadlock, what, cycle});
   }
-  victim->parker.unpark();
+  victim->wake();
   stop_if_unwanted(its_gate);
 }
 

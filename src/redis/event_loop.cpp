@@ -8,6 +8,7 @@
 #include <limits>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/timerfd.h>
 #include <system_error>
 #include <unistd.h>
 
@@ -15,6 +16,9 @@ namespace gordian::redis {
 namespace {
 
 constexpr int64_t kAwake = std::numeric_limits<int64_t>::min();
+// What an event says of the loop's own descriptors; those of others come with a generation.
+constexpr uint64_t kBell = 0;
+constexpr uint64_t kAlarm = 1;
 
 int64_t ns_of(TimePoint time) {
   return std::chrono::duration_cast<std::chrono::nanoseconds>(time.time_since_epoch()).count();
@@ -42,7 +46,7 @@ EventLoop::EventLoop()
       bell_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
       asleep_until_(kAwake) {
   if (!epoll_ || !bell_) throw std::system_error(errno, std::generic_category(), "epoll");
-  epoll_event event{.events = EPOLLIN, .data = {.u64 = 0}};
+  epoll_event event{.events = EPOLLIN, .data = {.u64 = kBell}};
   if (epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, bell_.get(), &event) != 0)
     throw std::system_error(errno, std::generic_category(), "epoll_ctl");
 }
@@ -126,29 +130,38 @@ void EventLoop::fire_timers() {
   if (next_due_ && next_due_() <= now) due_reached_();
 }
 
-void EventLoop::sleep_and_dispatch() {
-  const auto wakes_at = [this] {
-    TimePoint time = timers_.empty() ? TimePoint::max() : timers_.begin()->first.first;
-    if (next_due_) time = std::min(time, next_due_());
-    return time;
-  };
-  // First said, then looked again: whoever brought something before it was said is seen now,
-  // whoever comes later rings.
+TimePoint EventLoop::wakes_at() const {
+  TimePoint time = timers_.empty() ? TimePoint::max() : timers_.begin()->first.first;
+  if (next_due_) time = std::min(time, next_due_());
+  return time;
+}
+
+// First said, then looked again: whoever brought something before it was said is seen now, whoever
+// comes later rings.
+TimePoint EventLoop::fall_asleep() {
   asleep_until_ = ns_of(wakes_at());
-  TimePoint until = wakes_at();
-  {
-    const std::lock_guard lock(posted_mutex_);
-    if (!posted_.empty()) until = TimePoint::min();
-  }
+  const TimePoint until = wakes_at();
+  const std::lock_guard lock(posted_mutex_);
+  return posted_.empty() ? until : TimePoint::min();
+}
+
+void EventLoop::sleep_and_dispatch() {
+  TimePoint until = fall_asleep();
   if (until != TimePoint::max() && until <= Clock::now()) until = Clock::now();
   if (until == TimePoint::max()) until = Clock::now() + std::chrono::hours(1);
+  wait_and_dispatch(until);
+}
+
+void EventLoop::wait_and_dispatch(TimePoint until) {
   epoll_event events[64];
   const int count = wait_for_events(epoll_.get(), events, 64, until);
   asleep_until_ = kAwake;
   for (int i = 0; i < count; ++i) {
-    if (events[i].data.u64 == 0) {
+    if (const uint64_t own = events[i].data.u64; own == kBell || own == kAlarm) {
       uint64_t rung = 0;
-      [[maybe_unused]] const ssize_t size = ::read(bell_.get(), &rung, sizeof rung);
+      [[maybe_unused]] const ssize_t size =
+          ::read(own == kBell ? bell_.get() : alarm_.get(), &rung, sizeof rung);
+      if (own == kAlarm) alarm_at_ = TimePoint::max();
       continue;
     }
     const int fd = static_cast<int>(events[i].data.u64 & 0xffffffff);
@@ -168,6 +181,59 @@ void EventLoop::run() {
     if (before_sleep_) before_sleep_();
     sleep_and_dispatch();
   }
+}
+
+int EventLoop::descriptor() {
+  if (!alarm_) {
+    alarm_ = FileDescriptor(timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
+    epoll_event event{.events = EPOLLIN, .data = {.u64 = kAlarm}};
+    if (!alarm_ || epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, alarm_.get(), &event) != 0)
+      throw std::system_error(errno, std::generic_category(), "timerfd");
+    ring();
+  }
+  return epoll_.get();
+}
+
+// The clock is the one steady_clock reads.
+void EventLoop::set_alarm(TimePoint time) {
+  if (time == alarm_at_) return;
+  alarm_at_ = time;
+  itimerspec at{};  // zero: never
+  if (time != TimePoint::max()) {
+    const int64_t ns = std::max<int64_t>(ns_of(time), 1);
+    at.it_value = {.tv_sec = ns / 1'000'000'000, .tv_nsec = ns % 1'000'000'000};
+  }
+  timerfd_settime(alarm_.get(), TFD_TIMER_ABSTIME, &at, nullptr);
+}
+
+void EventLoop::turn() {
+  asleep_until_ = kAwake;
+  // What has come is looked at before the timers: with a loop that comes late, a reply that lies
+  // here already is none that did not come.
+  wait_and_dispatch(Clock::now());
+  do_posted();
+  fire_timers();
+  if (before_sleep_) before_sleep_();
+  const TimePoint until = fall_asleep();
+  if (until == TimePoint::min()) {
+    ring();
+  } else {
+    set_alarm(until);
+  }
+}
+
+void EventLoop::run_while(const std::function<bool()>& goes_on, TimePoint until) {
+  TimerId limit = at(until, [] {});
+  while (true) {
+    do_posted();
+    fire_timers();
+    if (before_sleep_) before_sleep_();
+    if (!goes_on() || Clock::now() >= until) break;
+    sleep_and_dispatch();
+  }
+  cancel(limit);
+  // Whoever turns it next has seen nothing of this.
+  ring();
 }
 
 }  // namespace gordian::redis

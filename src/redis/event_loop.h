@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The I/O thread's loop: descriptors (epoll), timers, and work that other threads bring.
 //
-// One thread runs it; only post(), wake_before() and stop() may be called by others. Nothing is
-// called while an internal mutex is held.
+// One thread runs it, or turns it for a loop of the program's own; only post(), wake_before() and
+// stop() may be called by others. Nothing is called while an internal mutex is held.
 #pragma once
 
 #include "base/file.h"
@@ -47,6 +47,14 @@ class EventLoop {
   void run();
   void stop();
 
+  // For a loop of the program's own, instead of run(): can be read whenever turn() has something to
+  // do. From the first call on.
+  int descriptor();
+  // Does what is ready, and never waits.
+  void turn();
+  // At least once round, and then on, waiting where nothing is ready, for as long as it is told to.
+  void run_while(const std::function<bool()>& goes_on, TimePoint until);
+
   // From any thread. The work is done in the order in which it came; what comes after stop() is
   // dropped.
   void post(Work work);
@@ -64,10 +72,16 @@ class EventLoop {
   void ring();
   void do_posted();
   void fire_timers();
+  [[nodiscard]] TimePoint wakes_at() const;
+  TimePoint fall_asleep();
   void sleep_and_dispatch();
+  void wait_and_dispatch(TimePoint until);
+  void set_alarm(TimePoint time);
 
   FileDescriptor epoll_;
   FileDescriptor bell_;
+  FileDescriptor alarm_;  // rings when turn() is due; only where there is a descriptor()
+  TimePoint alarm_at_ = TimePoint::max();
   std::map<TimerId, Work> timers_;
   uint64_t timer_sequence_ = 0;
   std::unordered_map<int, std::pair<uint64_t, OnEvents>> watched_;  // with its generation

@@ -63,6 +63,49 @@ lease lock_client::force_acquire(std::string_view name) {
   return lease(state_->acquire(name, {}, ClientState::Want::Force));
 }
 
+namespace {
+
+std::error_code code_of(const std::exception_ptr& error) {
+  try {
+    if (error) std::rethrow_exception(error);
+  } catch (const lock_error& one) {
+    return one.code();
+  }
+  return {};
+}
+
+}  // namespace
+
+void lock_client::ask_async(std::string name, on_acquired done, const wait_limit& limit, int kind) {
+  if (!done) throw misuse_error("there is nobody to be called back");
+  state_->acquire_async(
+      std::move(name), limit, static_cast<ClientState::Kind>(kind),
+      [done = std::move(done)](std::shared_ptr<Hold> hold, const std::exception_ptr& error) {
+        done({.held = lease(std::move(hold)), .code = code_of(error), .error = error});
+      });
+}
+
+void lock_client::async_acquire(std::string_view name, on_acquired done, const wait_limit& limit) {
+  ask_async(std::string(name), std::move(done), limit,
+            static_cast<int>(ClientState::Kind::Exclusive));
+}
+
+void lock_client::async_acquire_shared(std::string_view name, on_acquired done,
+                                       const wait_limit& limit) {
+  ask_async(std::string(name), std::move(done), limit, static_cast<int>(ClientState::Kind::Shared));
+}
+
+void lock_client::async_try_acquire(std::string_view name, on_acquired done) {
+  ask_async(std::string(name), std::move(done), {}, static_cast<int>(ClientState::Kind::Once));
+}
+
+int lock_client::descriptor() const { return state_->descriptor(); }
+
+void lock_client::run_ready() {
+  const std::shared_ptr<ClientState> state = state_;  // a callback may destroy the client
+  state->run_ready();
+}
+
 lease::lease() noexcept = default;
 
 namespace {
@@ -134,9 +177,11 @@ uint64_t lease::fencing_token() const {
 }
 
 void lease::release() {
+  if (!hold_) return;
+  const std::shared_ptr<ClientState> client = hold_->client.lock();
+  if (client) client->check_may_wait();  // else it stays held
   const std::shared_ptr<Hold> hold = std::move(hold_);
-  if (!hold) return;
-  if (const std::shared_ptr<ClientState> client = hold->client.lock()) client->release(hold, true);
+  if (client) client->release(hold, true);
 }
 
 void lease::release_async() noexcept {

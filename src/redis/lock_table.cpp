@@ -86,6 +86,7 @@ std::shared_ptr<Waiter> LockTable::grant_first(Gate& gate, std::shared_ptr<Hold>
   gate.waiters.pop_front();
   hold->owner = waiter->owner;
   hold->resource = waiter->resource;
+  if (hold->owner == 0) hold->words.kept_elsewhere = 1;
   if (gate.shared)
     gate.readers.push_back(hold);
   else

@@ -17,11 +17,13 @@
 #include "redis/wire.h"
 
 #include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
 #include <string>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 namespace gordian::redis {
@@ -41,7 +43,7 @@ struct Hold {
   hold_words words;
   std::string name;
   Value value{};
-  uint32_t owner = 0;  // kernel thread id
+  uint32_t owner = 0;  // kernel thread id; 0: no thread's, it was acquired asynchronously
   unsigned depth = 1;  // how many leases share it: more than one only with allow_reentry
   uint64_t token = 0;
   bool shared = false;
@@ -63,9 +65,12 @@ struct Hold {
 
 using detail::Hold;
 
-// One request of a thread.
+// One request: of a thread that waits for it, or of nobody who waits.
 struct Waiter {
   Parker parker;
+  // Instead of a thread that is parked: called, from any thread and with no mutex held, once there
+  // is a result. Then the owner is 0, and the request part of no deadlock: whoever made it goes on.
+  std::function<void()> on_settled;
   uint32_t owner = 0;
   const void* resource = nullptr;  // see Hold
   uint64_t number = 0;             // distinguishes the waits of a process
@@ -81,6 +86,14 @@ struct Waiter {
   std::shared_ptr<Hold> grant;
   Failure failure;
   std::vector<std::string> stack;  // if it was asked for, by waking the thread while it waits
+
+  // Once there is a result: the last that is done with it, for the thread may be gone after.
+  void wake() {
+    if (owner != 0)
+      parker.unpark();
+    else if (on_settled)
+      std::exchange(on_settled, nullptr)();
+  }
 };
 
 // One lock this client has to do with now.
@@ -151,8 +164,8 @@ class LockTable {
   void renew_never(const std::shared_ptr<Hold>& hold);
   // Takes the waiter out of the queue, if it is still in it.
   static void leave(Gate& gate, const std::shared_ptr<Waiter>& waiter);
-  // The first in the queue gets it. Whoever asks for this, or for fail(), unparks the waiter once
-  // the mutex is free.
+  // The first in the queue gets it. Whoever asks for this, or for fail(), wakes the waiter once the
+  // mutex is free.
   [[nodiscard]] static std::shared_ptr<Waiter> grant_first(Gate& gate, std::shared_ptr<Hold> hold);
   [[nodiscard]] static std::shared_ptr<Waiter> fail(Gate& gate, std::shared_ptr<Waiter> waiter,
                                                     Failure failure);

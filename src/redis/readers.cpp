@@ -15,9 +15,8 @@ constexpr auto kWriterWaits = std::chrono::milliseconds(2000);
 
 std::shared_ptr<Hold> ClientState::acquire_shared(std::string_view name, const wait_limit& limit) {
   check_usable(name);
-  if (!side_key("readers", lock_key(options_.key_prefix, 0, name)))
-    throw misuse_error("lock " + quoted(name) +
-                       ": a name with braces that make no hash tag cannot have readers");
+  check_may_wait();
+  check_has_readers(name);
   const std::shared_ptr<Waiter> waiter = make_waiter(name, limit, false);
   std::shared_ptr<Gate> gate;
   bool first = false;

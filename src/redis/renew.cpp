@@ -60,10 +60,18 @@ void ClientState::extend(const std::shared_ptr<Hold>& hold) {
           votes->ours += reply->integer == 1 ? 1 : 0;
           votes->others += reply->integer == 1 ? 0 : 1;
           if (votes->ours == majority_) {
-            const std::lock_guard lock(table_.mutex);
-            if (hold->state != Hold::State::Held || !hold->has_renewal) return;
-            hold->expires_ns = (asked_at + options_.validity - drift()).time_since_epoch().count();
-            table_.renew_at(hold, asked_at + options_.extend_interval);
+            {
+              const std::lock_guard lock(table_.mutex);
+              if (hold->state != Hold::State::Held || !hold->has_renewal) return;
+              if (Clock::now() < TimePoint(std::chrono::nanoseconds(hold->expires_ns.load()))) {
+                hold->expires_ns =
+                    (asked_at + options_.validity - drift()).time_since_epoch().count();
+                table_.renew_at(hold, asked_at + options_.extend_interval);
+                return;
+              }
+            }
+            // It was over by the clock, which who asked valid() was told: it does not come back.
+            lose(hold, "the answer that renews it was looked at too late");
           } else if (votes->others == keys_ - majority_ + 1) {
             lose(hold, "the key has another value or none: it was deleted, forced or forgotten");
           }
@@ -115,7 +123,7 @@ void ClientState::lose(std::shared_ptr<Hold> hold, std::string why) {
       table_.drop_if_idle(gate);
     }
   }
-  notifier_.call([hold] { hold->lost.request_stop(); });
+  tell_program([hold] { hold->lost.request_stop(); });
   loop_.post([this, hold, gate, contend] {
     // What is left of it on the servers (a minority, or a lease we could not renew) helps nobody.
     for (unsigned index = 0; index < keys_; ++index)

@@ -206,8 +206,7 @@ Frame parse_frame(std::string_view text) {
   cursor.skip_blanks();
   if (cursor.skip("* ")) cursor.skip_blanks();
   const bool is_lldb = cursor.skip("frame ");
-  cursor.skip("#");
-  cursor.number();
+  if (cursor.skip("#")) cursor.number();  // a row of `info threads` has none
   cursor.skip(":");
   cursor.skip_blanks();
   bool has_pc = false;

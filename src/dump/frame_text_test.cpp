@@ -53,6 +53,12 @@ TEST(FrameText, ReadsEuStackSystemdAndLldb) {
   EXPECT_EQ(lldb.line, 44);
 }
 
+TEST(FrameText, ReadsTheFrameOfARowOfThreads) {
+  const Frame frame = parse_frame("0x00007f12 in __lll_lock_wait () from /lib/libpthread.so.0");
+  EXPECT_EQ(frame.pc, 0x7f12u);
+  EXPECT_EQ(frame.function, "__lll_lock_wait");
+}
+
 TEST(FrameText, KnowsAFrameFromProse) {
   EXPECT_EQ(frame_number("#12 0x0 in f ()"), 12);
   EXPECT_EQ(frame_number("  frame #3: 0x0 x`f"), 3);

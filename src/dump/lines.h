@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// What happens to a backtrace between a terminal and a bug report, undone: mail quoting, code
-// fences, HTML entities, colours, carriage returns, prefixes of the system's journal.
+// What happens to a backtrace between a terminal and a bug report, undone: mail quoting and encoding,
+// code fences, HTML entities, colours, carriage returns, comments, gdb's pager, and what journals,
+// containers and build servers put before each line.
 #pragma once
 
 #include <cstddef>

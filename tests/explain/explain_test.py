@@ -4,6 +4,7 @@
 
 import html
 import os
+import quopri
 import random
 import re
 import shutil
@@ -96,6 +97,35 @@ def test_wrapped_lines(world):
         for changed in (at_place, narrow):
             found, result = explain(world, changed)
             expect(found == expected, f"{name}: {found}, not {expected}", result)
+
+
+def quoted_printable(text):
+    return quopri.encodestring(text.encode()).decode()
+
+
+def test_between_the_terminal_and_the_report(world):
+    """Encoded mail, gdb's pager, comments of source text, and what logs put before each line."""
+    new_page, old_page = ("--Type <RET> for more, q to quit, c to continue without paging--",
+                          "---Type <return> to continue, or q <return> to quit---")
+    changes = {
+        "quoted-printable": quoted_printable,
+        "build server": lambda text: re.sub("(?m)^", "2026-01-02T10:11:12.1234567Z 44: ", text),
+        "log": lambda text: re.sub("(?m)^", "[2026-01-02 10:11:12,123] ", text),
+        "container": lambda text: re.sub("(?m)^", "server_1    | ", text),
+        "comment": lambda text: re.sub("(?m)^", "    // ", text),
+        "hash comment": lambda text: re.sub("(?m)^", "# ", text),
+        "table": lambda text: re.sub("(?m)^", "| ", text),
+        "escaped for Markdown": lambda text: re.sub("([#_*])", r"\\\1", text),
+    }
+    for page in (new_page, old_page):
+        changes[page] = lambda text, page=page: re.sub("(?m)^(#[37] )", page + r"\n\1", text)
+        changes[page + ", fused"] = lambda text, page=page: re.sub("(?m)^(#[37] )", page + r"\1", text)
+    changes[new_page + ", answered"] = lambda text: re.sub("(?m)^(#[37] )", new_page + r"c\n\1", text)
+    for name in ("two_layers", "replica", "token", "java_owned"):
+        text, expected = SAMPLES[name]
+        for form, change in changes.items():
+            found, result = explain(world, change(text))
+            expect(found == expected, f"{name}, {form}: {found}, not {expected}", result)
 
 
 def test_other_order_names_and_addresses(world):

@@ -51,6 +51,7 @@ struct Holder {
 struct Lock {
   model::ResourceKind kind = model::ResourceKind::Mutex;
   uint64_t address = 0;           // 0: not shown, told apart by where it is wanted
+  bool is_foreign = false;        // see WaitFact
   std::vector<uint32_t> waiters;  // without a time limit
   // Thread: who is waited for, and whether the text lists that thread at all.
   bool is_join = false;

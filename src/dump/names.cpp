@@ -65,10 +65,57 @@ bool is_java_plumbing(std::string_view plain) {
   return plain.starts_with("java.") || plain.starts_with("jdk.") || plain.starts_with("sun.");
 }
 
+// What compilers append to the names of copies they make of a function, with a number or a word
+// behind it.
+void drop_clone_suffixes(std::string& name) {
+  for (const std::string_view mark :
+       {" [clone", ".constprop.", ".isra.", ".part.", ".cold", ".lto_priv.", ".llvm.", "[abi:"})
+    if (const size_t at = name.find(mark); at != std::string::npos && at > 0) name.resize(at);
+}
+
+// Namespaces that a library puts in for its version: absl::lts_20230802, std::__1.
+void fold_inline_namespaces(std::string& name) {
+  size_t start = 0;
+  while (start < name.size()) {
+    const size_t end = name.find("::", start);
+    if (end == std::string::npos) break;
+    const std::string_view part = std::string_view(name).substr(start, end - start);
+    if (part.starts_with("lts_20") || part == "__1" || part == "__ndk1" || part == "__cxx11" ||
+        part == "_V2") {
+      name.erase(start, part.size() + 2);
+    } else {
+      start = end + 2;
+    }
+  }
+  // Abseil's C functions carry the version at their end.
+  if (const size_t version = name.rfind("_lts_20"); version != std::string::npos && version > 0)
+    name.resize(version);
+}
+
+// "<app::State as core::ops::Drop>::drop" of Rust is app::State::drop.
+std::string without_trait(std::string_view function) {
+  if (!function.starts_with('<')) return std::string(function);
+  int depth = 0;
+  size_t as = std::string_view::npos;
+  for (size_t i = 0; i < function.size(); ++i) {
+    if (function[i] == '<') ++depth;
+    if (function[i] == '>' && function[i - 1] != '-' && --depth == 0) {
+      const std::string_view behind = function.substr(i + 1);
+      if (!behind.starts_with("::")) break;
+      const size_t end = as != std::string_view::npos ? as : i;
+      return std::string(function.substr(1, end - 1)).append(behind);
+    }
+    if (depth == 1 && as == std::string_view::npos && function.substr(i).starts_with(" as "))
+      as = i;
+  }
+  return std::string(function);
+}
+
 }  // namespace
 
-std::string plain_name(std::string_view function) {
-  function = function.substr(0, kLongestFunction);
+std::string plain_name(std::string_view given) {
+  const std::string whole = without_trait(given.substr(0, kLongestFunction));
+  const std::string_view function = whole;
   const bool is_path = function.find('/') != std::string_view::npos;  // Go
   // "(*T)" and "(anonymous namespace)" belong to the name; parameters do not.
   std::string name;
@@ -114,7 +161,7 @@ std::string plain_name(std::string_view function) {
       name += c == '\n' || c == '\t' ? ' ' : c;
     }
   }
-  if (const size_t clone = name.find(" [clone"); clone != std::string::npos) name.resize(clone);
+  drop_clone_suffixes(name);
   for (const std::string_view suffix : {" const", " &", " &&", "@plt"})
     if (name.ends_with(suffix)) name.resize(name.size() - suffix.size());
   if (const size_t version = name.find('@');
@@ -132,6 +179,7 @@ std::string plain_name(std::string_view function) {
     name.erase(0, 3);
     strip();
   }
+  fold_inline_namespaces(name);
   return name.empty() ? std::string(function.substr(0, 64)) : name;
 }
 

@@ -22,7 +22,26 @@ TEST(Names, ParametersAndTemplateArgumentsGo) {
             "example.com/lock.(*locker).try.func1");
 }
 
+TEST(Names, WhatCompilersAndVersionsAddGoes) {
+  EXPECT_EQ(plain_name("futex_wait.constprop.0"), "futex_wait");
+  EXPECT_EQ(plain_name("__new_sem_wait_slow64.constprop.0"), "new_sem_wait_slow64");
+  EXPECT_EQ(plain_name("work.part.0.isra.1"), "work");
+  EXPECT_EQ(plain_name("absl::lts_20230802::Mutex::Lock()"), "absl::Mutex::Lock");
+  EXPECT_EQ(plain_name("AbslInternalPerThreadSemWait_lts_20230802"), "AbslInternalPerThreadSemWait");
+  EXPECT_EQ(plain_name("std::__1::mutex::lock()"), "std::mutex::lock");
+  EXPECT_EQ(plain_name("std::__1::lock_guard<std::__1::mutex>::lock_guard[abi:v160006](int)"),
+            "std::lock_guard::lock_guard");
+}
+
+TEST(Names, RustsTypesAreClasses) {
+  EXPECT_EQ(plain_name("<app::State<T> as core::ops::drop::Drop>::drop"), "app::State::drop");
+  EXPECT_EQ(plain_name("<app::State>::lock"), "app::State::lock");
+  EXPECT_EQ(plain_name("<signal handler called>"), "<signal handler called>");
+}
+
 TEST(Names, AHostileNameIsCut) {
+  EXPECT_LE(plain_name(std::string(1 << 20, '<')).size(), 4096u);
+
   EXPECT_LE(plain_name(std::string(1 << 20, 'x')).size(), 4096u);
   EXPECT_LE(plain_name(std::string(1 << 20, '(')).size(), 4096u);
 }

@@ -151,7 +151,8 @@ void Reading::collect_locks() {
       place = std::to_string(i);
       if (wait.posture == Posture::Blocked && !views_[i].own.empty() &&
           wait.kind != ResourceKind::Channel && !is_join) {
-        const size_t frame = views_[i].own.front();
+        // Everybody comes through the same wrapper of a lock: who calls that decides.
+        const size_t frame = views_[i].own[std::max<size_t>(count_asking(views_[i]), 1) - 1];
         place = "@" + views_[i].plain[frame] + ":" +
                 std::to_string(views_[i].thread->frames[frame].line);
       }
@@ -162,6 +163,7 @@ void Reading::collect_locks() {
     if (is_new) {
       Lock lock;
       lock.kind = wait.kind;
+      lock.is_foreign = wait.is_foreign;
       lock.is_join = is_join;
       lock.address = is_join || wait.is_gil ? 0 : address;
       const bool is_named = wait.joined != 0 || wait.joined_tid != 0;
@@ -465,6 +467,8 @@ std::string Reading::settle(uint32_t index) const {
   if (lock.is_join) return "`info threads` in gdb shows whether that thread still exists";
   if (lock.address == 0)
     return "gdb's `thread apply all bt` with libc's debug information prints which locks they are";
+  if (lock.is_foreign && (lock.kind == ResourceKind::Mutex || lock.kind == ResourceKind::RwLock))
+    return "it stores no owner that gdb could print: only the source shows whether it is held there";
   switch (lock.kind) {
     case ResourceKind::Mutex:
       return "in gdb, `p ((pthread_mutex_t *) " + address + ")->__data.__owner` settles it";

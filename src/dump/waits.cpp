@@ -22,6 +22,7 @@ enum class Act : uint8_t {
   Transparent,  // below the function that matters: futex_wait
   Wait,         // this is it
   Override,     // built on another wait, and says more than that: take_gil
+  Condition,    // takes its lock only when something is true: what is inside may look like a lock
   Idle,
 };
 
@@ -61,12 +62,17 @@ constexpr Known kKnown[] = {
     {"do_futex_wait", Act::Transparent},
     {"std::sys::unix::futex::futex_wait", Act::Transparent},
     {"std::sys::pal::unix::futex::futex_wait", Act::Transparent},
-    {"absl::synchronization_internal::Waiter::Wait", Act::Transparent},
-    {"absl::synchronization_internal::FutexWaiter::Wait", Act::Transparent},
     {"AbslInternalPerThreadSemWait", Act::Transparent},
+    {"absl::Mutex::DecrementSynchSem", Act::Transparent},
     {"absl::Mutex::Block", Act::Transparent},
-    {"parking_lot_core::parking_lot::park", Act::Transparent},
-    {"timedwait", Act::Transparent},  // musl
+    {"AbslInternalSpinLockDelay", Act::Transparent},
+    {"absl::base_internal::SpinLockDelay", Act::Transparent},
+    {"base::internal::SpinLockDelay", Act::Transparent},  // gperftools
+    {"sys_futex", Act::Transparent},
+    {"futex4", Act::Transparent},  // musl
+    {"futex4_cp", Act::Transparent},
+    {"futexwait", Act::Transparent},
+    {"timedwait", Act::Transparent},
     {"timedwait_cp", Act::Transparent},
     {"syscall_cp", Act::Transparent},
     {"syscall_cp_c", Act::Transparent},
@@ -183,9 +189,22 @@ constexpr Known kKnown[] = {
     {"absl::Mutex::Lock", Act::Override, kBlocked},
     {"absl::Mutex::LockSlow", Act::Override, kBlocked},
     {"absl::Mutex::LockSlowLoop", Act::Override, kBlocked},
+    {"absl::Mutex::LockSlowWithDeadline", Act::Override, kBlocked},
+    {"absl::Mutex::lock", Act::Override, kBlocked},
     {"absl::Mutex::ReaderLock", Act::Override, kBlocked, Kind::RwLock, kShared},
-    {"absl::Mutex::Await", Act::Override, kWaiting, Kind::Condition},
+    {"absl::Mutex::lock_shared", Act::Override, kBlocked, Kind::RwLock, kShared},
+    {"absl::Mutex::Await", Act::Condition, kWaiting, Kind::Condition},
+    {"absl::Mutex::AwaitCommon", Act::Condition, kWaiting, Kind::Condition},
+    {"absl::Mutex::LockWhen", Act::Condition, kWaiting, Kind::Condition},
+    {"absl::Mutex::ReaderLockWhen", Act::Condition, kWaiting, Kind::Condition},
     {"absl::CondVar::Wait", Act::Override, kWaiting, Kind::Condition},
+    {"absl::CondVar::WaitCommon", Act::Override, kWaiting, Kind::Condition},
+    {"absl::Notification::WaitForNotification", Act::Condition, kWaiting, Kind::Condition},
+    {"absl::BlockingCounter::Wait", Act::Condition, kWaiting, Kind::Condition},
+    {"absl::base_internal::SpinLock::SlowLock", Act::Override, kBlocked, Kind::Spin},
+    {"absl::base_internal::SpinLock::Lock", Act::Override, kBlocked, Kind::Spin},
+    {"SpinLock::SlowLock", Act::Override, kBlocked, Kind::Spin},  // gperftools
+    {"SpinLock::Lock", Act::Override, kBlocked, Kind::Spin},
     {"parking_lot::raw_mutex::RawMutex::lock_slow", Act::Override, kBlocked},
     {"parking_lot::raw_rwlock::RawRwLock::lock_shared_slow", Act::Override, kBlocked, Kind::RwLock,
      kShared},
@@ -286,6 +305,10 @@ const std::unordered_map<std::string_view, const Known*>& known_functions() {
 const Known* find_known(std::string_view plain) {
   const auto found = known_functions().find(plain);
   if (found != known_functions().end()) return found->second;
+  // The insides of other libraries' waits.
+  static constexpr Known kInside{"", Act::Transparent};
+  for (const std::string_view prefix : {"absl::synchronization_internal::", "parking_lot_core::"})
+    if (plain.starts_with(prefix)) return &kInside;
   // Old glibc's out-of-line slow paths are numbered.
   static constexpr Known kSlowPath{"L_lock_", Act::Wait, Posture::Blocked};
   for (const std::string_view prefix : {"L_lock_", "L_mutex_lock_", "L_cond_lock_"})
@@ -302,6 +325,20 @@ bool is_libc(std::string_view module) {
 
 bool is_idle(std::string_view plain) {
   return std::find(std::begin(kIdle), std::end(kIdle), plain) != std::end(kIdle);
+}
+
+bool is_pthread(std::string_view plain) {
+  for (const std::string_view prefix : {"pthread_", "lll_", "L_", "gthread_", "mtx_", "std::mutex",
+                                        "std::recursive_mutex", "std::shared_mutex",
+                                        "std::glibcxx_rwlock", "boost::mutex", "boost::recursive"})
+    if (plain.starts_with(prefix)) return true;
+  return false;
+}
+
+bool is_musl(const Frame& frame) {
+  return frame.module.find("musl") != std::string_view::npos ||
+         frame.file.starts_with("src/thread/") ||
+         frame.file.find("/src/thread/") != std::string_view::npos;
 }
 
 // Between the wait and the program: std::lock_guard, boost::unique_lock, a guard class.
@@ -334,12 +371,13 @@ std::string_view address_argument(const Frame& frame, std::string_view plain, Re
     case ResourceKind::Custom:
     case ResourceKind::GlibBit: {
       const std::string_view value =
-          first_of(args, {"mutex", "__mutex", "__m", "rec_mutex", "lock", "address", "m"});
+          first_of(args, {"mutex", "__mutex", "__m", "rec_mutex", "lock", "address", "m", "mu"});
       if (!value.empty()) return value;
       if (plain.starts_with("lll_")) return first_of(args, {"futex"});
       if (plain.ends_with("::lock") || plain.ends_with("::lockInternal") ||
           plain.ends_with("::lock_contended") || plain.ends_with("::Lock") ||
           plain.ends_with("::lock_slow") || plain.ends_with("::LockSlow") ||
+          plain.ends_with("::SlowLock") || plain.starts_with("absl::Mutex::") ||
           plain.starts_with("srw_mutex_impl::") || plain == "PolicyMutex::enter")
         return first_of(args, {"this", "self"});
       return {};
@@ -347,7 +385,7 @@ std::string_view address_argument(const Frame& frame, std::string_view plain, Re
     case ResourceKind::RwLock:
     case ResourceKind::GlibRwLock: {
       const std::string_view value =
-          first_of(args, {"rwlock", "__rwlock", "rw_lock", "__m", "lock"});
+          first_of(args, {"rwlock", "__rwlock", "rw_lock", "__m", "lock", "rw"});
       if (!value.empty()) return value;
       if (plain.starts_with("ssux_lock_impl::") || plain.find("::lock") != plain.npos ||
           plain.ends_with("_contended") || plain.ends_with("::ReaderLock"))
@@ -356,7 +394,7 @@ std::string_view address_argument(const Frame& frame, std::string_view plain, Re
     }
     case ResourceKind::Condition:
     case ResourceKind::GlibCond:
-      return first_of(args, {"cond", "__cond"});
+      return first_of(args, {"cond", "__cond", "c"});
     case ResourceKind::Semaphore:
       return first_of(args, {"sem"});
     case ResourceKind::Barrier:
@@ -392,7 +430,7 @@ void read_join(const Thread& thread, size_t end, WaitFact& wait) {
   for (size_t i = 0; i < end; ++i) {
     const std::string_view args = thread.frames[i].args;
     if (wait.joined == 0) {
-      for (const std::string_view name : {"threadid", "th", "pd"}) {
+      for (const std::string_view name : {"threadid", "th", "pd", "t"}) {
         const std::string_view value = find_argument(args, name);
         if (const auto hex = parse_hex(value))
           wait.joined = *hex;
@@ -416,7 +454,7 @@ std::optional<bool> has_limit(const Thread& thread, size_t end) {
   std::optional<bool> result;
   for (size_t i = 0; i < end; ++i) {
     const std::string_view args = thread.frames[i].args;
-    for (const std::string_view name : {"abstime", "timeout", "reltime", "at"}) {
+    for (const std::string_view name : {"abstime", "timeout", "reltime", "at", "ts", "to"}) {
       const auto value = parse_hex(find_argument(args, name));
       if (!value) continue;
       if (*value != 0) return true;
@@ -438,7 +476,12 @@ WaitFact recognise_native(const Thread& thread) {
     // A stripped libc does not name the insides of its waits.
     if (thread.frames[i].function.empty() && is_libc(thread.frames[i].module) && i < 5) continue;
     const Known* known = find_known(plain[i]);
-    if (known != nullptr && known->act == Act::Transparent) {
+    // musl's word for futex_wait, elsewhere the wait for a child.
+    const bool is_musl_wait = plain[i] == "wait" && is_musl(thread.frames[i]);
+    // A spin lock sleeps between its looks.
+    const bool is_delay = is_idle(plain[i]) && i + 1 < frames &&
+                          plain_name(thread.frames[i + 1].function).ends_with("SpinLockDelay");
+    if (is_musl_wait || is_delay || (known != nullptr && known->act == Act::Transparent)) {
       transparent = true;
       continue;
     }
@@ -492,7 +535,8 @@ WaitFact recognise_native(const Thread& thread) {
     end = j + 1;
     if (known == nullptr || known->act == Act::Transparent) continue;
     const bool is_more =
-        known->act == Act::Override && !(is_inner_lock && known->posture == Posture::Waiting);
+        known->act == Act::Condition ||
+        (known->act == Act::Override && !(is_inner_lock && known->posture == Posture::Waiting));
     const bool is_raw = wait.kind == ResourceKind::Futex;
     const bool is_same_family =
         known->posture == wait.posture &&
@@ -510,12 +554,18 @@ WaitFact recognise_native(const Thread& thread) {
     if (known->name == "take_gil") wait.is_gil = true;
   }
   wait.site = end;
+  wait.is_foreign = found == nullptr || found->kind != wait.kind || !is_pthread(found->name);
   if (wait.is_gil) {
     wait.timed = false;
     wait.symbol = "the GIL";
     return wait;
   }
-  if (const auto limit = has_limit(thread, end)) wait.timed = *limit;
+  if (const auto limit = has_limit(thread, end)) {
+    wait.timed = *limit;
+  } else {
+    // musl's functions without a limit go on as those with one.
+    for (size_t j = 0; j < end; ++j) wait.timed &= !is_musl(thread.frames[j]);
+  }
   if (wait.kind == ResourceKind::Custom) {
     // Python waits in slices, or without end: microseconds=-1.
     wait.timed = false;
@@ -537,7 +587,7 @@ WaitFact recognise_native(const Thread& thread) {
   }
   if (wait.kind == ResourceKind::Condition || wait.kind == ResourceKind::GlibCond) {
     for (size_t j = 0; j < end && wait.companion == 0; ++j)
-      if (const auto mutex = parse_hex(first_of(thread.frames[j].args, {"mutex", "__m"})))
+      if (const auto mutex = parse_hex(first_of(thread.frames[j].args, {"mutex", "__m", "mu"})))
         wait.companion = *mutex;
   }
   // Without libc's debug information a wrapper may still print what it was given.
@@ -546,7 +596,8 @@ WaitFact recognise_native(const Thread& thread) {
     plain[j] = plain_name(thread.frames[j].function);
     if (!is_lock_wrapper(plain[j])) break;
     set_address(wait, first_of(thread.frames[j].args,
-                               {"mutex", "lock", "rwlock", "mtx", "mut", "m", "l", "this"}));
+                               {"mutex", "lock", "rwlock", "mtx", "mut", "mu", "m", "l", "that",
+                                "this", "self"}));
   }
   return wait;
 }

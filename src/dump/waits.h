@@ -33,6 +33,7 @@ struct WaitFact {
   uint64_t joined = 0;         // join: pthread_t
   int64_t joined_tid = 0;      // join: the number the kernel's futex word held
   bool is_gil = false;         // CPython's interpreter lock
+  bool is_foreign = false;     // no pthread lock inside: gdb cannot print who owns it
   bool is_class_init = false;  // Java's; `address` is made of the class's name
   bool is_wait_group = false;  // Go's: for others to finish their work
   bool is_read_held = false;   // Go: readers have what this thread wants to write

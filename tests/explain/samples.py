@@ -122,6 +122,25 @@ LOCKS = {
         f"0x00007f55b00a7d60 in __timedwait_cp (addr={hex(int(a, 16) + 4)}, val=-2147483001, clk=0, at=0x0, priv=128) at src/thread/__timedwait.c:31",
         f"0x00007f55b00a7d70 in __pthread_mutex_timedlock (m={a}, at=0x0) at src/thread/pthread_mutex_timedlock.c:73",
         f"0x00007f55b00a7d80 in __pthread_mutex_lock (m={a}) at src/thread/pthread_mutex_lock.c:9"],
+    "musl 1.2": lambda a: [
+        "__cp_end () at src/thread/x86_64/syscall_cp.s:29",
+        f"0x00007f55b00a7d50 in __syscall_cp_c (nr=202, u={hex(int(a, 16) + 4)}, v=128) at src/thread/pthread_cancel.c:33",
+        f"0x00007f55b00a7d58 in __futex4_cp (addr={hex(int(a, 16) + 4)}, op=128, val=-2147483001, to=0x0) at src/thread/__timedwait.c:24",
+        f"__timedwait_cp (addr={hex(int(a, 16) + 4)}, val=-2147483001, clk=0, at=0x0, priv=128) at src/thread/__timedwait.c:54",
+        f"0x00007f55b00a7d70 in __pthread_mutex_timedlock (m={a}, at=0x0) at src/thread/pthread_mutex_timedlock.c:85"],
+    "musl without debug information": lambda a: [
+        "0x00007f55b00a7d50 in ?? () from /lib/ld-musl-x86_64.so.1",
+        "0x00007f55b00a7d60 in __timedwait () from /lib/ld-musl-x86_64.so.1",
+        "0x00007f55b00a7d70 in pthread_mutex_timedlock () from /lib/ld-musl-x86_64.so.1"],
+    "copies the compiler made": lambda a: [
+        "0x00007f55b00a7d50 in futex_wait.constprop.0 () from /lib64/libc.so.6",
+        "0x00007f55b00a7d60 in __lll_lock_wait () from /lib64/libc.so.6",
+        "0x00007f55b00aa682 in pthread_mutex_lock@@GLIBC_2.2.5 () from /lib64/libc.so.6"],
+    "a wrapper without addresses": lambda a: [
+        "0x00007f55b00a7d50 in __lll_lock_wait () from /lib/libpthread.so.0",
+        "0x00007f55b00aa682 in pthread_mutex_lock () from /lib/libpthread.so.0",
+        "0x00007f55b03069ac in Locker::Impl::lock () from /usr/lib/liblocker.so.3",
+        "0x00007f55b03069bc in Locker::lock () from /usr/lib/liblocker.so.3"],
     "libstdc++ without debug information": lambda a: mutex_wait(a) + [
         "0x000055d0aa00f028 in std::mutex::lock() ()", "0x000055d0aa00f038 in std::lock_guard<std::mutex>::lock_guard(std::mutex&) ()"],
     "std::unique_lock": lambda a: mutex_wait(a) + [
@@ -156,6 +175,14 @@ LOCKS = {
         "0x00007f55b03069ac in parking_lot_core::parking_lot::park () at parking_lot_core/src/parking_lot.rs:635",
         f"parking_lot::raw_mutex::RawMutex::lock_slow (self={a}) at parking_lot/src/raw_mutex.rs:262",
         f"0x00007f55b03069bc in lock_api::mutex::Mutex<parking_lot::raw_mutex::RawMutex, app::State>::lock (self={a}) at lock_api/src/mutex.rs:214"],
+    "parking_lot with debug information": lambda a: [
+        "syscall () at ../sysdeps/unix/sysv/linux/x86_64/syscall.S:38",
+        "0x00007f55b03069ac in parking_lot_core::thread_parker::imp::ThreadParker::futex_wait (self=0x7f5510, ts=...) at parking_lot_core/src/thread_parker/linux.rs:112",
+        "0x00007f55b03069bc in parking_lot_core::thread_parker::imp::{impl#0}::park (self=0x7f5510) at parking_lot_core/src/thread_parker/linux.rs:66",
+        "parking_lot_core::parking_lot::park::{closure#0}<parking_lot::raw_mutex::{impl#3}::lock_slow::{closure_env#0}> (thread_data=0x7f5520) at parking_lot_core/src/parking_lot.rs:635",
+        f"0x00007f55b03069cc in parking_lot::raw_mutex::RawMutex::lock_slow (self={a}, timeout=...) at parking_lot/src/raw_mutex.rs:262",
+        f"0x00007f55b03069dc in parking_lot::raw_mutex::{{impl#0}}::lock (self={a}) at parking_lot/src/raw_mutex.rs:72",
+        f"0x00007f55b03069ec in lock_api::mutex::Mutex<parking_lot::raw_mutex::RawMutex, u64>::lock<u64> (self={a}) at lock_api/src/mutex.rs:214"],
     "MariaDB": lambda a: mutex_wait(a) + [
         f"0x000055d0aa00f028 in psi_mutex_lock (that={a}, file=0x55d0aa9d1d8a \"core.cc\", line=510) at mysys/my_thr_init.c:489",
         f"0x000055d0aa00f038 in inline_mysql_mutex_lock (that={a}, src_file=0x55d0aa9d1d8a \"core.cc\", src_line=510) at include/mysql/psi/mysql_thread.h:746"],
@@ -172,6 +199,19 @@ LOCKS = {
         "0x000055d0aa00f038 in AbslInternalPerThreadSemWait (t=...) at absl/synchronization/internal/per_thread_sem.cc:90",
         f"0x000055d0aa00f048 in absl::Mutex::Block (this={a}, s=0x7f5510) at absl/synchronization/mutex.cc:1082",
         f"0x000055d0aa00f058 in absl::Mutex::LockSlow (this={a}, how=0x55d0, cond=0x0, flags=0) at absl/synchronization/mutex.cc:1780"],
+    "Abseil with its version": lambda a: [
+        "syscall () at ../sysdeps/unix/sysv/linux/x86_64/syscall.S:38",
+        "0x000055d0aa00f028 in absl::lts_20230802::synchronization_internal::FutexWaiter::WaitUntil (this=0x7f5510, v=0x1, t=...) at absl/synchronization/internal/futex_waiter.cc:67",
+        "0x000055d0aa00f038 in AbslInternalPerThreadSemWait_lts_20230802 (t=...) at absl/synchronization/internal/per_thread_sem.cc:90",
+        f"0x000055d0aa00f048 in absl::lts_20230802::Mutex::Block (this={a}, s=0x7f5510) at absl/synchronization/mutex.cc:1082",
+        f"0x000055d0aa00f058 in absl::lts_20230802::Mutex::LockSlowLoop (this={a}, waitp=0x7f12, flags=1) at absl/synchronization/mutex.cc:1780",
+        f"0x000055d0aa00f068 in absl::lts_20230802::Mutex::Lock (this={a}) at absl/synchronization/mutex.cc:1780",
+        f"absl::lts_20230802::MutexLock::MutexLock (this=0x7f55aa, mu={a}) at absl/synchronization/mutex.h:600"],
+    "a spin lock that sleeps": lambda a: [
+        "0x00007f55b00ed545 in __GI___nanosleep (req=0x7f5512, rem=0x0) at ../sysdeps/unix/sysv/linux/nanosleep.c:28",
+        f"0x000055d0aa00f038 in base::internal::SpinLockDelay (w={a}, value=2, loop=22) at src/base/spinlock_linux-inl.h:88",
+        f"0x000055d0aa00f048 in SpinLock::SlowLock (this={a}) at src/base/spinlock.cc:119",
+        f"SpinLock::Lock (this={a}) at src/base/spinlock.h:69"],
 }
 
 

@@ -21,7 +21,6 @@ namespace {
 
 constexpr size_t kMaxWaitersAsked = 4;     // of one lock: they all tell the same
 constexpr size_t kMaxListed = 256;         // threads that share a file, looked at for one lock
-constexpr uint64_t kObjectBytes = 0x2000;  // how far inside an object a lock may be
 constexpr size_t kMaxObjectFrames = 24;
 constexpr size_t kMaxPassed = 48;  // frames compared between two stacks
 
@@ -63,14 +62,6 @@ Features features_of(const Frame& frame, std::string_view plain, Dialect dialect
     features.layer = key_of('p', std::to_string(frame.pc >> 24));
   }
   return features;
-}
-
-// Calls `use` for every 0x... in the text.
-template <typename Use>
-void each_address(std::string_view text, const Use& use) {
-  for (size_t at = text.find("0x"); at != std::string_view::npos; at = text.find("0x", at + 2)) {
-    if (const auto address = parse_hex(text.substr(at, 20))) use(*address);
-  }
 }
 
 bool is_blocked(const ThreadView& view) {
@@ -465,16 +456,7 @@ class Finder {
     const bool writer_waits =
         std::any_of(lock.waiters.begin(), lock.waiters.end(),
                     [this](uint32_t waiter) { return threads_[waiter].wait.is_read_held; });
-    const size_t asking = count_asking(view);
-    if (!writer_waits || lock.address == 0) return std::nullopt;
-    for (size_t i = asking; i < view.own.size(); ++i) {
-      bool is_inside = false;
-      each_address(view.thread->frames[view.own[i]].args, [&](uint64_t value) {
-        is_inside |= value <= lock.address && lock.address - value < kObjectBytes && value > 0x1000;
-      });
-      if (is_inside) return view.own[i];
-    }
-    return std::nullopt;
+    return writer_waits && lock.address != 0 ? find_work_on(view, lock.address) : std::nullopt;
   }
 
   // The object is in the asking frames, then not, then again: the thread had left it.

@@ -45,6 +45,14 @@ std::string_view trimmed(std::string_view text);
 // 0x... at the start of the text; nothing if it is no address.
 std::optional<uint64_t> parse_hex(std::string_view text);
 
+// Calls `use` for every 0x... in the text.
+template <typename Use>
+void each_address(std::string_view text, const Use& use) {
+  for (size_t at = text.find("0x"); at != std::string_view::npos; at = text.find("0x", at + 2)) {
+    if (const auto address = parse_hex(text.substr(at, 20))) use(*address);
+  }
+}
+
 // The next line of `text` without its newline, which is removed from `text`.
 std::string_view take_line(std::string_view& text);
 

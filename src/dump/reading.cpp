@@ -70,6 +70,7 @@ Reading::Reading(Dump dump) : dump_(std::move(dump)) {
   believe_java();
   guess_java_joins();
   find_holders(views_, dump_.has_hole, locks_);
+  believe_go();
   build();
 }
 
@@ -301,6 +302,20 @@ void Reading::guess_java_joins() {
   join.is_given = true;  // else the search would add more
   join.waiters.push_back(joiner);
   views_[joiner].wait.posture = Posture::Blocked;
+}
+
+// Where Go itself has found that nobody can go on, a lock for which no other holder shows is wanted
+// again by who has come out of work on it, or nobody is left to release it.
+void Reading::believe_go() {
+  if (!dump_.all_asleep) return;
+  for (Lock& lock : locks_) {
+    const bool is_lock = !is_signal(lock.kind) && !lock.is_join && lock.address != 0;
+    if (!is_lock || lock.waiters.empty() || !lock.holders.empty()) continue;
+    for (const uint32_t waiter : lock.waiters)
+      if (const auto frame = find_work_on(views_[waiter], lock.address))
+        lock.holders.push_back({waiter, *frame, Why::Left});
+    lock.is_absent = lock.holders.empty();
+  }
 }
 
 void Reading::build() {

@@ -48,6 +48,7 @@ class Reading {
   void apply_owner_facts();
   void believe_java();
   void guess_java_joins();
+  void believe_go();
   void build();
   void add_wait(uint32_t thread, model::Thread& entry);
   [[nodiscard]] uint32_t lock_of(uint32_t thread) const { return lock_of_[thread]; }

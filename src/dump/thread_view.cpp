@@ -92,6 +92,17 @@ bool is_asking(const ThreadView& view, size_t frame) {
   return std::find(view.own.begin(), end, frame) != end;
 }
 
+std::optional<size_t> find_work_on(const ThreadView& view, uint64_t lock) {
+  for (size_t i = count_asking(view); i < view.own.size(); ++i) {
+    bool is_inside = false;
+    each_address(view.thread->frames[view.own[i]].args, [&](uint64_t value) {
+      is_inside |= value > 0x1000 && value <= lock && lock - value < kObjectBytes;
+    });
+    if (is_inside) return view.own[i];
+  }
+  return std::nullopt;
+}
+
 bool is_whole(const ThreadView& view) {
   if (view.thread->dialect != Dialect::Native) return true;
   if (view.thread->has_gap || view.plain.empty()) return false;

@@ -34,6 +34,10 @@ bool is_join_wrapper(std::string_view plain);
 size_t count_asking(const ThreadView& view);
 bool is_asking(const ThreadView& view, size_t frame);
 
+// The innermost frame, further out than those, that is given the lock or the object around it.
+inline constexpr uint64_t kObjectBytes = 0x2000;  // how far inside an object a lock may be
+std::optional<size_t> find_work_on(const ThreadView& view, uint64_t lock);
+
 // The text shows the thread from its start to its wait.
 bool is_whole(const ThreadView& view);
 

@@ -61,6 +61,14 @@ std::string hold_function(const FindingHold& hold) {
   return label == "a lambda" ? place_label(frame) : label;
 }
 
+// Not the source of a language that has locks of its own.
+bool is_maybe_native(const Frame* place) {
+  if (place == nullptr) return true;
+  for (const std::string_view other : {".java", ".kt", ".scala", ".go", ".py"})
+    if (place->file.ends_with(other)) return false;
+  return true;
+}
+
 std::string want_place(const FindingThread& thread) {
   return place_label(first_own_frame(thread.wants->stack));
 }
@@ -206,7 +214,8 @@ std::string self_lock(const Labels& labels, const FindingThread& thread) {
     text += "Split off a variant that expects the lock to be held, and call that one. ";
   }
   const ResourceKind kind = kind_of_want(labels, thread);
-  if (kind == ResourceKind::Mutex || kind == ResourceKind::GlibMutex)
+  const bool is_native = is_maybe_native(first_own_frame(thread.wants->stack));
+  if (is_native && (kind == ResourceKind::Mutex || kind == ResourceKind::GlibMutex))
     text += "A recursive mutex would end the hang, but lets the inner call see half-changed data.";
   return text;
 }
@@ -216,6 +225,10 @@ std::string orphan(const Labels& labels, const FindingThread& thread) {
   const Resource* resource = labels.find_resource(thread.wants->resource);
   if (resource != nullptr && resource->kind == ResourceKind::Thread)
     return "Keep count of which threads still have to be joined, and join each of them once.";
+  if (!is_maybe_native(first_own_frame(thread.wants->stack)))
+    return "Nobody is left who would release " + lock +
+           ": some way out of the code that takes it does not, or it was copied while it was held. "
+           "Tie the release to the way out (in Go by defer), and never copy what has a lock in it.";
   return "The owner of " + lock +
          " ended without releasing it. Tie the release to the scope (std::lock_guard, a cleanup "
          "handler) so that every way out of it unlocks. If the owner was lost in a fork: take the "
@@ -344,12 +357,10 @@ bool are_of_one_class(const Resource* a, const Resource* b) {
           a->class_name == b->class_name);
 }
 
-// Where std::scoped_lock can be advised: not in the source of another language.
+// Where std::scoped_lock can be advised.
 bool is_maybe_cxx(const Frame* place) {
-  if (place == nullptr) return false;
-  for (const std::string_view other : {".c", ".java", ".kt", ".scala", ".go", ".py", ".rs"})
-    if (place->file.ends_with(other)) return false;
-  return true;
+  return place != nullptr && is_maybe_native(place) && !place->file.ends_with(".c") &&
+         !place->file.ends_with(".rs");
 }
 
 // A cycle of locks. The thread that takes both nearest to each other is the cheapest to change, so

@@ -59,6 +59,10 @@ def test_words_fit_the_program(world):
     _, result = explain(world, SAMPLES["java_owned"][0])
     expect("What to change" in result.out and "std::" not in result.out, "C++ for Java", result)
     expect("unknown place, when" not in result.out, "says that it cannot say", result)
+    for name in ("go_asleep_self", "go_asleep_copy"):
+        _, result = explain(world, SAMPLES[name][0])
+        expect("What to change" in result.out, "no advice", result)
+        expect(all(word not in result.out for word in ("std::", "pthread", "recursive")), "C++ for Go", result)
     _, result = explain(world, SAMPLES["both_owners"][0].replace("sides.c:", "sides.cpp:"))
     expect("std::scoped_lock" in result.out, "no advice", result)
 

@@ -396,6 +396,13 @@ GO_ASLEEP = "fatal error: all goroutines are asleep - deadlock!\n\n" + \
     goroutine(1, "chan receive", ["main.main()"], "") + goroutine(6, "chan send", ["main.feed(0xc00001)"])
 
 
+# Go has found out itself that nobody can go on; what has the lock is read from the only stack, or nobody is left.
+GO_ASLEEP_TITLE = "fatal error: all goroutines are asleep - deadlock!\n\n"
+GO_ASLEEP_SELF = GO_ASLEEP_TITLE + goroutine(1, "sync.Mutex.Lock", go_lock("0xc000010100") + [
+    "main.inner({0x4d6e28, 0xc000010100})", "main.outer({0x4d6e28, 0xc000010100})", "main.main()"], "")
+GO_ASLEEP_COPY = GO_ASLEEP_TITLE + goroutine(1, "semacquire", go_lock("0xc000010100") + ["main.main()"], "")
+
+
 def java_thread(name, nid, wants, has, where, line):
     has = f"\n\t- locked <{has}> (a java.lang.Object)" if has else ""
     return (f'"{name}" #{nid} prio=5 os_prio=0 cpu=1.2ms elapsed=9s tid=0x00007f55c0{nid:02d} nid={hex(nid)} '
@@ -573,6 +580,9 @@ SAMPLES = {
     "no_token": (TOKEN.replace(TOKEN_SENDER, ""), []),
     "go_two": (GO_TWO, [("stall", "lock-order", [18, 19], [])]),
     "go_asleep": (GO_ASLEEP, [("stall", "queue", [1, 6], [])]),
+    "go_asleep_self": (GO_ASLEEP_SELF, [("stall", "self-lock", [1], [])]),
+    "go_awake_self": (GO_ASLEEP_SELF.replace(GO_ASLEEP_TITLE, ""), []),
+    "go_asleep_copy": (GO_ASLEEP_COPY, [("stall", "orphan", [1], [])]),
     "java": (JAVA, [("deadlock", "lock-order", [0x701, 0x702], [])]),
     "java_one_edge": (JAVA_ONE_EDGE, []),
     "java_section": (JAVA + JAVA_SECTION, [("deadlock", "lock-order", [0x701, 0x702], [])]),

@@ -131,7 +131,7 @@ class Reporter {
       say("gordian: the other threads: " + calls + "\n");
     }
     if (!options_.json.empty()) {
-      GORDIAN_TRY(, write_file(options_.json, report::to_json(report_)).in(options_.json));
+      GORDIAN_TRY(, write_file(options_.json, report::to_json(report_)));
     }
     const bool counts = certain_ || (options_.strict && !report_.findings.empty());
     return static_cast<int>(counts ? Exit::Found : Exit::Clean);

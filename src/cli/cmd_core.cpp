@@ -9,6 +9,7 @@
 #include "process/complete.h"
 #include "process/core_process.h"
 #include "process/decode_waits.h"
+#include "process/hold_sites.h"
 #include "process/infer_holders.h"
 #include "report/fingerprint.h"
 #include "report/json.h"
@@ -91,6 +92,17 @@ std::vector<model::Finding> find_findings(model::Snapshot& snapshot) {
   return findings;
 }
 
+// Where the functions on its stack have taken what each thread holds.
+void find_sites(process::CoreProcess& core, const process::DecodedWaits& decoded,
+                model::Finding& finding) {
+  for (model::FindingThread& thread : finding.threads) {
+    for (size_t i = 0; i < decoded.threads.size(); ++i) {
+      if (decoded.snapshot.threads[i].id != thread.id) continue;
+      process::find_hold_sites(core.facts(), core.facts().threads[i].registers, finding, thread);
+    }
+  }
+}
+
 // The threads that no finding tells of; all of them for --threads.
 std::vector<report::ListedThread> list_others(process::CoreProcess& core,
                                               const process::DecodedWaits& decoded,
@@ -160,6 +172,7 @@ Result<int> run_core(const Args& args) {
       ++hidden;
       continue;
     }
+    find_sites(*core, decoded, finding);
     completer.complete(finding);
     finding.fingerprint = report::fingerprint(finding);
     std::fputs(report::to_text(finding, text).c_str(), stdout);
@@ -179,7 +192,7 @@ Result<int> run_core(const Args& args) {
     std::fputs("gordian: some threads look stuck, but another could still wake them: --stall\n",
                stdout);
   if (!options.json.empty()) {
-    GORDIAN_TRY(, write_file(options.json, report::to_json(report)).in(options.json));
+    GORDIAN_TRY(, write_file(options.json, report::to_json(report)));
   }
   return status;
 }

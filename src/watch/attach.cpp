@@ -4,10 +4,10 @@
 #include "analysis/find_stuck.h"
 #include "base/file.h"
 #include "process/complete.h"
+#include "process/hold_sites.h"
 #include "process/infer_holders.h"
 #include "process/live.h"
 #include "process/stopped_thread.h"
-#include "process/taken_locks.h"
 #include "process/unwind.h"
 #include "watch/file_lock_waits.h"
 #include "watch/idle_threads.h"
@@ -438,23 +438,7 @@ void Attachment::find_sites(Examination& examination, model::Finding& finding,
   if (!thread.wants || !thread.wants->has_registers || thread.holds.empty()) return;
   const auto& [process, index] = examination.places[index_of(thread.id)];
   const process::ProcessFacts& facts = processes_[process]->facts();
-  const process::UnwoundStack stack =
-      process::unwind(*facts.symbols, process::RegisterSet(thread.wants->registers), *facts.memory);
-  const std::vector<process::TakenLock> taken =
-      process::TakenLocks(*facts.symbols, *facts.memory).find(stack);
-  for (model::FindingHold& hold : thread.holds) {
-    if (hold.site != 0) continue;
-    const auto resource =
-        std::find_if(finding.resources.begin(), finding.resources.end(),
-                     [&](const model::Resource& one) { return one.id == hold.resource; });
-    if (resource == finding.resources.end()) continue;
-    for (const process::TakenLock& lock : taken) {
-      if (lock.address != resource->address || lock.doubtful) continue;
-      hold.site = lock.site;
-      hold.frame = stack.frames[lock.frame].sp;
-      break;
-    }
-  }
+  process::find_hold_sites(facts, process::RegisterSet(thread.wants->registers), finding, thread);
 }
 
 // Brief readings have no names.

@@ -99,6 +99,10 @@ def test_cycle(world):
     functions = {f["function"] for t in findings[0]["threads"] for f in (t["wants"] or {}).get("stack", [])}
     expect({"left_locks", "right_locks"} <= functions, f"no lines of the program: {functions}", result)
     expect("waits.c:" in result.out, "no lines", result)
+    for thread in findings[0]["threads"]:
+        for hold in thread["holds"]:
+            taken = [f["function"] for f in hold["stack"]][:1]
+            expect(taken in (["left_locks"], ["right_locks"]), f"not where it was taken: {taken}", result)
     expect(result.err == "", "something on stderr", result)
 
 

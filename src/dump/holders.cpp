@@ -19,8 +19,8 @@ namespace gordian::dump {
 
 namespace {
 
-constexpr size_t kMaxWaitersAsked = 4;     // of one lock: they all tell the same
-constexpr size_t kMaxListed = 256;         // threads that share a file, looked at for one lock
+constexpr size_t kMaxWaitersAsked = 4;  // of one lock: they all tell the same
+constexpr size_t kMaxListed = 256;      // threads that share a file, looked at for one lock
 constexpr size_t kMaxObjectFrames = 24;
 constexpr size_t kMaxPassed = 48;  // frames compared between two stacks
 

@@ -110,7 +110,8 @@ std::string_view without_prefixes(std::string_view line) {
 
 bool is_quoted_printable(std::string_view text) {
   return text.find("=3D") != std::string_view::npos &&
-         (text.find("=\n") != std::string_view::npos || text.find("=\r\n") != std::string_view::npos);
+         (text.find("=\n") != std::string_view::npos ||
+          text.find("=\r\n") != std::string_view::npos);
 }
 
 // A mail as it travels: "=3D" for "=", and lines that go on behind a "=" at their end.
@@ -169,9 +170,8 @@ void append_clean(std::string& out, std::string_view line) {
     } else if (rest.starts_with("\xe2\x80\x9c") || rest.starts_with("\xe2\x80\x9d")) {
       out += '"';
       i += 3;
-    } else if (rest.starts_with("\\#") || rest.starts_with("\\_") || rest.starts_with("\\*")) {
-      ++i;  // what Markdown was told to leave alone
-    } else if (line[i] == '\0') {
+    } else if (line[i] == '\0' || rest.starts_with("\\#") || rest.starts_with("\\_") ||
+               rest.starts_with("\\*")) {  // what Markdown was told to leave alone
       ++i;
     } else {
       out += line[i++];

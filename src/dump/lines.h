@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// What happens to a backtrace between a terminal and a bug report, undone: mail quoting and encoding,
-// code fences, HTML entities, colours, carriage returns, comments, gdb's pager, and what journals,
-// containers and build servers put before each line.
+// What happens to a backtrace between a terminal and a bug report, undone: mail quoting and
+// encoding, code fences, HTML entities, colours, carriage returns, comments, gdb's pager, and what
+// journals, containers and build servers put before each line.
 #pragma once
 
 #include <cstddef>

@@ -27,7 +27,8 @@ TEST(Names, WhatCompilersAndVersionsAddGoes) {
   EXPECT_EQ(plain_name("__new_sem_wait_slow64.constprop.0"), "new_sem_wait_slow64");
   EXPECT_EQ(plain_name("work.part.0.isra.1"), "work");
   EXPECT_EQ(plain_name("absl::lts_20230802::Mutex::Lock()"), "absl::Mutex::Lock");
-  EXPECT_EQ(plain_name("AbslInternalPerThreadSemWait_lts_20230802"), "AbslInternalPerThreadSemWait");
+  EXPECT_EQ(plain_name("AbslInternalPerThreadSemWait_lts_20230802"),
+            "AbslInternalPerThreadSemWait");
   EXPECT_EQ(plain_name("std::__1::mutex::lock()"), "std::mutex::lock");
   EXPECT_EQ(plain_name("std::__1::lock_guard<std::__1::mutex>::lock_guard[abi:v160006](int)"),
             "std::lock_guard::lock_guard");

@@ -5,6 +5,8 @@
 
 #include <algorithm>
 #include <cctype>
+#include <cstddef>
+#include <iterator>
 #include <map>
 #include <optional>
 #include <utility>
@@ -18,6 +20,7 @@ struct Header {
   uint64_t pthread = 0;
   std::string_view name;
   int64_t number = 0;      // gdb's own
+  int64_t inferior = 0;    // of several, which one's
   bool is_switch = false;  // "[Switching to thread ...": may come again and again
   std::string_view rest;   // of an `info threads` row: its frame
 };
@@ -65,14 +68,24 @@ bool parse_target(std::string_view text, Header& header) {
   return true;
 }
 
+// "3", "2.3" where gdb has several processes.
+bool read_number(Cursor& cursor, Header& header) {
+  const auto number = cursor.number();
+  if (!number) return false;
+  header.number = *number;
+  if (!cursor.skip(".")) return true;
+  header.inferior = *number;
+  header.number = cursor.number().value_or(0);
+  return true;
+}
+
 std::optional<Header> parse_header(std::string_view line) {
   Header header;
   Cursor cursor(line);
   if (cursor.skip("[Switching to ")) {
     header.is_switch = true;
     if (cursor.skip("thread ")) {
-      const auto number = cursor.number();
-      if (number) header.number = *number;
+      read_number(cursor, header);
       cursor.skip_blanks();
       cursor.skip("(");
     }
@@ -112,9 +125,7 @@ std::optional<Header> parse_header(std::string_view line) {
     return header;
   }
   if (!cursor.skip("Thread ")) return std::nullopt;
-  const auto number = cursor.number();
-  if (!number) return std::nullopt;
-  header.number = *number;
+  if (!read_number(cursor, header)) return std::nullopt;
   cursor.skip_blanks();
   header.name = quoted_name(cursor.rest().substr(0, cursor.rest().find('(')));
   const std::string_view inside = cursor.rest();
@@ -130,13 +141,28 @@ std::optional<Header> parse_header(std::string_view line) {
 std::optional<Header> parse_row(std::string_view line) {
   Cursor cursor(line);
   if (cursor.skip("*")) cursor.skip_blanks();
-  const auto number = cursor.number();
-  if (!number || cursor.empty() || !Cursor::is_blank(cursor.rest().front())) return std::nullopt;
-  cursor.skip_blanks();
   Header header;
-  header.number = *number;
+  if (!read_number(cursor, header)) return std::nullopt;
+  if (cursor.empty() || !Cursor::is_blank(cursor.rest().front())) return std::nullopt;
+  cursor.skip_blanks();
   if (!parse_target(cursor.rest(), header)) return std::nullopt;
   return header;
+}
+
+// "thread 3", "t 3": the number.
+int64_t selected_thread(std::string_view command) {
+  Cursor cursor(command);
+  if (!cursor.skip("thread ") && !cursor.skip("t ")) return 0;
+  const auto number = cursor.number();
+  return number && cursor.empty() ? *number : 0;
+}
+
+// The program ran on: what is shown behind this is of another moment.
+bool is_continued(std::string_view line) {
+  if (line == "Continuing.") return true;
+  return line.starts_with("Thread ") &&
+         (line.find("\" hit ") != std::string_view::npos ||
+          line.find("\" received signal ") != std::string_view::npos);
 }
 
 // A value gdb printed, until its owner field.
@@ -188,13 +214,51 @@ class NativeReader {
     current_ = kNone;
   }
 
+  [[nodiscard]] bool has_stacks() const {
+    return std::any_of(dumps_.back().threads.begin(), dumps_.back().threads.end(),
+                       [](const Thread& thread) { return !thread.frames.empty(); });
+  }
+
+  // The same process, later; another process.
+  void begin_moment() {
+    end_print();
+    end_thread();
+    if (has_stacks()) begin_dump();
+  }
+  void begin_process(int64_t pid) {
+    begin_moment();
+    if (dump().threads.empty()) dump().pid = 0;
+    process_ = dumps_.size() - 1;
+    if (dump().pid == 0) dump().pid = pid;
+  }
+
+  void select_thread(int64_t number) {
+    end_print();
+    end_thread();
+    const auto known = by_number_.find(number);
+    Header header;
+    header.number = number;
+    current_ = known != by_number_.end() ? known->second : add_thread(header);
+    if (current_ == kNone) return;
+    has_header_ = true;
+    switched_[current_] = true;
+  }
+
   void add_line(std::string_view line, std::string_view plain) {
     if (plain.empty()) return;
     if (const std::optional<int64_t> number = frame_number(plain)) {
       if (begin_frame(*number, plain)) return;
     }
-    if (const std::optional<Header> header = parse_header(plain)) return begin_thread(*header);
+    if (const std::optional<Header> header = parse_header(plain)) {
+      begin_thread(*header);
+      // Old versions of gdb print the frame in the same line.
+      const size_t frame = header->is_switch ? plain.find("]#") : std::string_view::npos;
+      if (frame != std::string_view::npos) add_line(line, plain.substr(frame + 1));
+      return;
+    }
     if (plain.starts_with("(gdb)")) return add_command(trimmed(plain.substr(5)));
+    if (const int64_t number = selected_thread(plain)) return select_thread(number);
+    if (is_continued(plain)) return begin_moment();
     if (plain.starts_with("$") && plain.find(" = ") != std::string_view::npos)
       return begin_print(plain);
     if (print_.data() != nullptr) {
@@ -299,6 +363,8 @@ class NativeReader {
   void begin_thread(const Header& header) {
     end_print();
     end_thread();
+    if (is_of_other_process(header)) begin_listed_process(header.number);
+    inferior_ = header.inferior;
     size_t found = find_thread(header);
     if (found != kNone && !header.is_switch) {
       const Thread& known = dump().threads[found];
@@ -321,10 +387,55 @@ class NativeReader {
     if (thread.name.empty()) thread.name = header.name;
   }
 
+  // gdb gives every thread of a process one number, and lists them downwards: 3, 2, 1.
+  [[nodiscard]] bool is_of_other_process(const Header& header) const {
+    const std::vector<Thread>& threads = dumps_.back().threads;
+    if (threads.empty() || header.number == 0) return false;
+    if (header.inferior != inferior_) return true;
+    const auto known = by_number_.find(header.number);
+    if (known != by_number_.end()) {
+      const Thread& thread = threads[known->second];
+      return header.tid != 0 && thread.tid != 0 && thread.tid != header.tid;
+    }
+    return false;
+  }
+
+  // Downwards, the other process's threads with higher numbers have come before the first that
+  // this one has, too.
+  void begin_listed_process(int64_t number) {
+    current_ = kNone;
+    std::vector<Thread>& threads = dump().threads;
+    size_t first = threads.size();
+    for (; first > 0; --first) {
+      const auto known = by_number_.find(++number);
+      if (known == by_number_.end() || known->second != first - 1) break;
+      by_number_.erase(known);
+    }
+    std::vector<Thread> moved(
+        std::make_move_iterator(threads.begin() + static_cast<ptrdiff_t>(first)),
+        std::make_move_iterator(threads.end()));
+    threads.resize(first);
+    begin_process(0);
+    for (Thread& thread : moved) {
+      Header header;
+      header.tid = thread.tid;
+      header.number = --number;
+      if (const size_t index = add_thread(header); index != kNone)
+        dump().threads[index] = std::move(thread);
+    }
+  }
+
   size_t find_thread(const Header& header) {
     if (header.tid != 0) {
       const auto it = by_tid_.find(header.tid);
-      return it == by_tid_.end() ? kNone : it->second;
+      if (it != by_tid_.end()) return it->second;
+      // Selected before by its number alone.
+      const auto numbered = by_number_.find(header.number);
+      if (numbered == by_number_.end() || dump().threads[numbered->second].tid != 0) return kNone;
+      dump().threads[numbered->second].tid = header.tid;
+      dump().threads[numbered->second].pthread = header.pthread;
+      by_tid_[header.tid] = numbered->second;
+      return numbered->second;
     }
     if (header.number == 0) return kNone;
     const auto it = by_number_.find(header.number);
@@ -361,6 +472,8 @@ class NativeReader {
 
   void add_row(const Header& row) {
     end_locals();
+    if (is_of_other_process(row)) begin_process(0);
+    inferior_ = row.inferior;
     size_t index = find_thread(row);
     if (index == kNone) index = add_thread(row);
     if (index == kNone) return;
@@ -375,13 +488,19 @@ class NativeReader {
   }
 
   bool read_pid(std::string_view plain) {
-    for (const std::string_view word : {"(process ", "PID ", "Attaching to process "}) {
-      const size_t at = plain.find(word);
-      if (at == std::string_view::npos || (word == "PID " && at != 0)) continue;
-      const auto number = Cursor(plain.substr(at + word.size())).number();
+    // At its end gdb says which process it was.
+    if (const size_t at = plain.find("(process "); at != std::string_view::npos) {
+      const auto number = Cursor(plain.substr(at + 9)).number();
+      if (!number) return false;
+      for (size_t i = process_; i < dumps_.size(); ++i) dumps_[i].pid = *number;
+      return true;
+    }
+    for (const std::string_view word : {"PID ", "Attaching to process ", "Process "}) {
+      if (!plain.starts_with(word)) continue;
+      if (word == "Process " && plain.find("dumped core") == std::string_view::npos) continue;
+      const auto number = Cursor(plain.substr(word.size())).number();
       if (!number) continue;
-      for (Dump& dump : dumps_)
-        if (dump.pid == 0 || word == "(process ") dump.pid = *number;
+      begin_process(*number);
       return true;
     }
     return false;
@@ -390,6 +509,7 @@ class NativeReader {
   void add_command(std::string_view command) {
     end_print();
     end_locals();
+    if (const int64_t number = selected_thread(command)) return select_thread(number);
     Cursor cursor(command);
     if (!cursor.skip("print ") && !cursor.skip("p ") && !cursor.skip("p/d ")) {
       expression_ = {};
@@ -483,6 +603,8 @@ class NativeReader {
   std::map<std::string_view, uint64_t> history_;  // gdb's $1, $2, ... where they are pointers
   std::vector<bool> switched_;
   size_t current_ = kNone;
+  size_t process_ = 0;  // the first dump of the present process
+  int64_t inferior_ = 0;
   size_t frames_ = 0;
   bool has_header_ = false;
   bool in_stack_ = false;  // behind a frame: its locals may follow

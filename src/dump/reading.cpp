@@ -210,8 +210,13 @@ void Reading::apply_owner_facts() {
     lock.is_absent = !owner;
     if (owner) lock.holders.push_back({*owner, 0, Why::Shown});
   };
+  // Printed twice, with different owners: it went on in between.
+  std::map<std::pair<uint64_t, std::string_view>, std::set<int64_t>> owners;
+  for (const OwnerFact& fact : dump_.owners)
+    owners[{fact.address, fact.name}].insert(fact.owner_tid);
   for (const OwnerFact& fact : dump_.owners) {
     Lock* lock = nullptr;
+    if (owners[{fact.address, fact.name}].size() > 1) continue;
     if (const auto it = by_address.find(fact.address); it != by_address.end())
       lock = &locks_[it->second];
     if (const auto it = by_symbol.find(fact.name);
@@ -483,7 +488,8 @@ std::string Reading::settle(uint32_t index) const {
   if (lock.address == 0)
     return "gdb's `thread apply all bt` with libc's debug information prints which locks they are";
   if (lock.is_foreign && (lock.kind == ResourceKind::Mutex || lock.kind == ResourceKind::RwLock))
-    return "it stores no owner that gdb could print: only the source shows whether it is held there";
+    return "it stores no owner that gdb could print: only the source shows whether it is held "
+           "there";
   switch (lock.kind) {
     case ResourceKind::Mutex:
       return "in gdb, `p ((pthread_mutex_t *) " + address + ")->__data.__owner` settles it";

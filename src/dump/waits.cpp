@@ -328,9 +328,9 @@ bool is_idle(std::string_view plain) {
 }
 
 bool is_pthread(std::string_view plain) {
-  for (const std::string_view prefix : {"pthread_", "lll_", "L_", "gthread_", "mtx_", "std::mutex",
-                                        "std::recursive_mutex", "std::shared_mutex",
-                                        "std::glibcxx_rwlock", "boost::mutex", "boost::recursive"})
+  for (const std::string_view prefix :
+       {"pthread_", "lll_", "L_", "gthread_", "mtx_", "std::mutex", "std::recursive_mutex",
+        "std::shared_mutex", "std::glibcxx_rwlock", "boost::mutex", "boost::recursive"})
     if (plain.starts_with(prefix)) return true;
   return false;
 }
@@ -595,9 +595,8 @@ WaitFact recognise_native(const Thread& thread) {
        ++j) {
     plain[j] = plain_name(thread.frames[j].function);
     if (!is_lock_wrapper(plain[j])) break;
-    set_address(wait, first_of(thread.frames[j].args,
-                               {"mutex", "lock", "rwlock", "mtx", "mut", "mu", "m", "l", "that",
-                                "this", "self"}));
+    set_address(wait, first_of(thread.frames[j].args, {"mutex", "lock", "rwlock", "mtx", "mut",
+                                                       "mu", "m", "l", "that", "this", "self"}));
   }
   return wait;
 }

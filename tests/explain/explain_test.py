@@ -103,6 +103,58 @@ def test_wrapped_lines(world):
             expect(found == expected, f"{name}: {found}, not {expected}", result)
 
 
+def session(blocks, select):
+    """What a user sees who lists the threads, then selects one after another and asks for its stack."""
+    rows, stacks = "(gdb) info threads\n  Id   Target Id         Frame \n", ""
+    for block in blocks:
+        number, target, top = re.match(r"Thread (\d+) \((.*)\):\n#0  (.*)\n", block).groups()
+        rows += f"  {number}    {target} {top}\n"
+        stacks += select.format(number=number, target=target, top=top) + block.split("\n", 1)[1]
+    return rows + stacks
+
+
+def test_one_thread_after_the_other(world):
+    for name in ("two_layers", "self_lock", "replica"):
+        text, expected = SAMPLES[name]
+        _, threads = blocks(text)
+        for select in ("(gdb) thread {number}\n[Switching to thread {number} ({target})]\n#0  {top}\n(gdb) bt\n",
+                       "(gdb) thread {number}\n[Switching to thread {number} ({target})]#0  {top}\n(gdb) where\n",
+                       "```\nthread {number}\n(gdb) bt\n", "(gdb) t {number}\n(gdb) bt\n",
+                       "(gdb) thread apply {number} bt\n\nThread {number} ({target}):\n"):
+            found, result = explain(world, session(threads, select))
+            expect(found == expected, f"{name}, {select}: {found}, not {expected}", result)
+
+
+def test_only_the_selected_frame(world):
+    """Old versions of gdb print the frame behind the thread; of the second thread there is nothing else."""
+    text = "".join(f"(gdb) thread {n}\n[Switching to thread {n} (Thread 0x7f55aa06{n}6c0 (LWP {100 + n}))]"
+                   "#0  0x0000003d1a80d4c4 in \n__lll_lock_wait () from /lib64/libpthread.so.0 \n"
+                   f"(gdb) f 3\n#3  0x0000000000400a{n}b in f{n} () at lock.cpp:1{n}\n" for n in (2, 3))
+    _, result = explain(world, text, "--threads")
+    expect(result.out.count("wants the mutex") == 2, "not read", result)
+
+
+def test_two_processes(world):
+    """Threads of a parent and its child have the same addresses, and nothing to do with each other."""
+    _, threads = blocks(TWO_LAYERS)
+    halves = [[block for block in threads if f"LWP {lwp})" not in block] for lwp in (501, 502)]
+    halves[1] = [re.sub(r"LWP (\d+)", lambda m: f"LWP 1{m.group(1)}", block) for block in halves[1]]
+    plain, child = "".join(halves[0]), "".join(halves[1])
+    numbered = [re.sub(r"(?m)^Thread (\d+)", rf"Thread {n}.\1", part) for n, part in ((1, plain), (2, child))]
+    # The child's last thread, which the parent has not, comes before all that both have.
+    more = child.replace("Thread 5 (", "Thread 6 (").replace("Thread 4 (", "Thread 5 (")
+    for text in (plain + child, child + plain, plain + more, more + plain, "Attaching to process 500\n" + plain + "Attaching to process 1500\n" + child,
+                 "".join(numbered)):
+        found, result = explain(world, text)
+        expect(found == [], f"{found}", result)
+    text = "Attaching to process 7\n" + plain + "Attaching to process 500\n" + TWO_LAYERS
+    found, result = explain(world, text)
+    expect(found == SAMPLES["two_layers"][1], f"{found}", result)
+    numbered = re.sub(r"(?m)^Thread (\d+)", r"Thread 1.\1", TWO_LAYERS)
+    found, result = explain(world, numbered)
+    expect(found == SAMPLES["two_layers"][1], f"{found}", result)
+
+
 def quoted_printable(text):
     return quopri.encodestring(text.encode()).decode()
 

@@ -295,6 +295,10 @@ SELECTED_OWNERS = (
     "#2  0x00007f55b00aa682 in __GI___pthread_mutex_lock (mutex=0x601080 <mutex_a>) at pthread_mutex_lock.c:61\n"
     "61\tin pthread_mutex_lock.c\n" + printed("*mutex", 103) + "(gdb) p mutex_b.__data.__owner\n$2 = 102\n")
 
+OTHER_OWNERS = BOTH_OWNERS + printed("mutex_a", 101)
+# The owners were printed after the program had gone on.
+LATER_OWNERS = "(gdb) c\nContinuing.\n^C\nThread 1 \"sides\" received signal SIGINT, Interrupt.\n" + BOTH_OWNERS
+
 # A handler calls malloc, which it interrupted.
 HANDLER = "\n".join(f"#{i}  {frame}" for i, frame in enumerate([
     "__lll_lock_wait_private () at ../nptl/sysdeps/unix/sysv/linux/x86_64/lowlevellock.S:95",
@@ -567,6 +571,8 @@ SAMPLES = {
     "both_owners": (two_sides(tail=BOTH_OWNERS), [("deadlock", "lock-order", [102, 103], [101])]),
     "selected_owners": (two_sides(tail=SELECTED_OWNERS), [("deadlock", "lock-order", [102, 103], [101])]),
     "one_owner": (two_sides(tail=printed("mutex_a", 103)), [("stall", "lock-order", [102, 103], [101])]),
+    "other_owners": (two_sides(tail=OTHER_OWNERS), [("stall", "lock-order", [102, 103], [101])]),
+    "later_owners": (two_sides(tail=LATER_OWNERS), [("stall", "lock-order", [102, 103], [101])]),
     "other_owner": (two_sides(main=SLEEP, tail=printed("mutex_a", 101)), []),
     "loader": (LOADER, [("stall", "lock-order", [951, 952], [950])]),
     "loader_at_work": (loader_hang(POLL[:1]), []),

@@ -14,7 +14,7 @@ install(FILES ${PROJECT_BINARY_DIR}/lib/gordian_object_note.o
 install(FILES ${PROJECT_SOURCE_DIR}/LICENSE DESTINATION share/doc/libgordian COMPONENT runtime)
 
 if(TARGET gordian)
-  install(TARGETS gordian RUNTIME DESTINATION bin COMPONENT tool)
+  install(TARGETS gordian gordian-redis RUNTIME DESTINATION bin COMPONENT tool)
   # As a compiler it has one word: build systems take CC for a file.
   foreach(compiler cc c++)
     add_custom_command(TARGET gordian POST_BUILD VERBATIM

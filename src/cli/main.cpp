@@ -1,14 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "base/text.h"
 #include "cli/command.h"
+#include "cli/program.h"
 
-#include <cerrno>
 #include <cstdio>
-#include <exception>
 #include <fmt/core.h>
 #include <string>
 #include <string_view>
-#include <unistd.h>
 
 namespace gordian::cli {
 namespace {
@@ -29,22 +27,7 @@ void print_usage(FILE* to) {
              "\nTry: gordian run -- ./your-program      More: gordian run --help, man gordian\n");
 }
 
-int fail(const Error& error) {
-  fmt::print(stderr, "{}", to_text(error));
-  return static_cast<int>(Exit::Failed);
-}
-
-// What was printed but could not be written is no success. A reader that closed its pipe has
-// enough.
-int finish_output(int status) {
-  errno = 0;
-  if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return status;
-  if (errno == EPIPE) return status;
-  fail(Error::from_errno("cannot write the output", errno != 0 ? errno : EIO));
-  return status == static_cast<int>(Exit::Clean) ? static_cast<int>(Exit::Failed) : status;
-}
-
-int run_command(const Args& arguments) {
+Result<int> run_command(const Args& arguments) {
   if (arguments.empty()) {
     print_usage(stderr);
     return static_cast<int>(Exit::Failed);
@@ -63,20 +46,22 @@ int run_command(const Args& arguments) {
   }
   for (const Command* const command : kCommands) {
     if (name != command->name) continue;
-    const Result<int> status = command->run(Args(arguments.begin() + 1, arguments.end()));
-    return status ? *status : fail(status.error());
+    return command->run(Args(arguments.begin() + 1, arguments.end()));
   }
-  return fail(Error("no such command: " + std::string(name),
-                    name.starts_with("-")
-                        ? "gordian --help lists the commands"
-                        : "to watch a program: gordian run -- " + std::string(name)));
+  return Error("no such command: " + std::string(name),
+               name.starts_with("-") ? "gordian --help lists the commands"
+                                     : "to watch a program: gordian run -- " + std::string(name));
 }
 
 // The program under the name of a compiler is that compiler.
-int run_as(std::string_view called, Args arguments) {
-  called = base_name(called);
-  for (const std::string_view name : {"cc", "c++"})
-    if (called == "gordian-" + std::string(name)) arguments.emplace(arguments.begin(), name);
+Result<int> run_as(const std::string& called, const Args& arguments) {
+  const std::string_view own = base_name(called);
+  for (const std::string name : {"cc", "c++"}) {
+    if (own != "gordian-" + name) continue;
+    Args words = arguments;
+    words.insert(words.begin(), name);
+    return run_command(words);
+  }
   return run_command(arguments);
 }
 
@@ -84,18 +69,5 @@ int run_as(std::string_view called, Args arguments) {
 }  // namespace gordian::cli
 
 int main(int argc, char** argv) {
-  using gordian::Exit;
-  try {
-    const int status = gordian::cli::run_as(
-        argc > 0 ? argv[0] : "", gordian::cli::Args(argv + (argc > 0 ? 1 : 0), argv + argc));
-    return gordian::cli::finish_output(status);
-  } catch (const std::exception& exception) {
-    fmt::print(stderr,
-               "gordian: internal error: {}\n  hint: please report it, with the command line\n",
-               exception.what());
-  } catch (...) {
-    fmt::print(stderr,
-               "gordian: internal error\n  hint: please report it, with the command line\n");
-  }
-  return static_cast<int>(Exit::OurBug);
+  return gordian::cli::run_program(argc, argv, gordian::cli::run_as);
 }

@@ -9,7 +9,7 @@
 #include <string_view>
 #include <vector>
 
-namespace gordian::cli {
+namespace gordian::redis_cli {
 
 struct RedisReport {
   redis::Installation installation;
@@ -22,4 +22,4 @@ std::string redis_json(const RedisReport& report, std::string_view prefix);
 // For Graphviz: threads are boxes, locks are ellipses.
 std::string redis_dot(const RedisReport& report);
 
-}  // namespace gordian::cli
+}  // namespace gordian::redis_cli

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "cli/redis_words.h"
+#include "redis_cli/redis_words.h"
 
 #include "base/text.h"
 #include "redis/failure.h"
@@ -9,7 +9,7 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
-namespace gordian::cli {
+namespace gordian::redis_cli {
 namespace {
 
 using redis::ClientPlace;
@@ -188,4 +188,4 @@ std::string redis_dot(const RedisReport& report) {
   return text + "}\n";
 }
 
-}  // namespace gordian::cli
+}  // namespace gordian::redis_cli

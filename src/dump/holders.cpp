@@ -439,7 +439,10 @@ class Finder {
     for (size_t w = 0; w < asked; ++w) {
       const uint32_t waiter = lock.waiters[w];
       const ThreadView& view = threads_[waiter];
+      if (is_interrupted_wait(view)) continue;
       if (const auto frame = find_interrupted(view)) raise(waiter, kSignal, *frame, Why::Signal);
+      if (const auto frame = find_interrupted_asking(view))
+        raise(waiter, kReentered, *frame, Why::Signal);
       if (const auto frame = find_reentry(index, waiter))
         raise(waiter, kReentered, *frame, Why::Reentered);
       if (const auto frame = find_recursion(view))

@@ -2,6 +2,7 @@
 #include "dump/lines.h"
 #include "dump/readers.h"
 
+#include <algorithm>
 #include <map>
 #include <optional>
 #include <utility>
@@ -238,9 +239,11 @@ class JavaReader {
 
   // "waiting to lock monitor 0x1 (object 0x2, a T)," and "which is held by "name"".
   bool add_section_line(std::string_view line) {
-    if (line.starts_with("waiting to lock monitor ")) {
-      Cursor cursor(line);
-      cursor.until("(object ");
+    if (line.starts_with("waiting to lock monitor ") ||
+        line.starts_with("waiting to lock Monitor@")) {
+      // jstack -F writes Object@0x1.
+      const size_t object = std::min(line.find("(object "), line.find("(Object@"));
+      Cursor cursor(object == line.npos ? std::string_view() : line.substr(object + 8));
       begin_want(cursor, MonitorLine::What::WaitingToLock);
       return true;
     }

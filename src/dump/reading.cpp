@@ -216,7 +216,8 @@ void Reading::apply_owner_facts() {
     owners[{fact.address, fact.name}].insert(fact.owner_tid);
   for (const OwnerFact& fact : dump_.owners) {
     Lock* lock = nullptr;
-    if (owners[{fact.address, fact.name}].size() > 1) continue;
+    const bool is_native = dump_.dialect == Dialect::Native;
+    if (is_native && owners[{fact.address, fact.name}].size() > 1) continue;
     if (const auto it = by_address.find(fact.address); it != by_address.end())
       lock = &locks_[it->second];
     if (const auto it = by_symbol.find(fact.name);

@@ -136,6 +136,29 @@ std::optional<size_t> find_interrupted(const ThreadView& view) {
   return std::nullopt;
 }
 
+bool is_interrupted_wait(const ThreadView& view) {
+  const auto& frames = view.thread->frames;
+  for (size_t i = view.wait.site; i + 1 < frames.size(); ++i)
+    if (frames[i].function.find("signal handler called") != std::string_view::npos)
+      return is_wait_function(view.plain[i + 1]);
+  return false;
+}
+
+std::optional<size_t> find_interrupted_asking(const ThreadView& view) {
+  const auto& frames = view.thread->frames;
+  const size_t asking = count_asking(view);
+  if (asking == 0) return std::nullopt;
+  const size_t site = view.own[asking - 1];
+  size_t signal = site + 1;
+  while (signal < frames.size() &&
+         frames[signal].function.find("signal handler called") == std::string_view::npos)
+    ++signal;
+  constexpr size_t kNear = 12;
+  for (size_t i = signal + 1; i < frames.size() && i < signal + kNear; ++i)
+    if (view.plain[i] == view.plain[site]) return i;
+  return std::nullopt;
+}
+
 uint64_t wanted_loader_lock(const ThreadView& view) {
   if (!model::is_loader_state(view.wait.symbol)) return 0;
   for (size_t i = 0; i < view.plain.size() && i < view.wait.site + 2; ++i)

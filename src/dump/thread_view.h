@@ -45,6 +45,13 @@ bool is_whole(const ThreadView& view);
 // syslog) and calls it again.
 std::optional<size_t> find_interrupted(const ThreadView& view);
 
+// The signal came while the thread waited for a lock: then somebody else has that.
+bool is_interrupted_wait(const ThreadView& view);
+
+// The same as find_interrupted() for a function of the program: a signal came in the middle of it,
+// and its handler asks for a lock in the same function. The frame that was interrupted in it.
+std::optional<size_t> find_interrupted_asking(const ThreadView& view);
+
 // The dynamic loader's lock: its address if this thread asks for it in dlopen, dlclose or dlsym, 0
 // if not. And the frame of dlopen or dlclose that has it while plug-ins' constructors or
 // destructors run, further in.

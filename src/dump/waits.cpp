@@ -791,6 +791,8 @@ GoAddress first_go_argument(std::string_view args) {
   return {parse_hex(first).value_or(0), first.ends_with('?')};
 }
 
+bool is_wait_function(std::string_view plain) { return find_known(plain) != nullptr; }
+
 WaitFact recognise_wait(const Thread& thread) {
   switch (thread.dialect) {
     case Dialect::Go:

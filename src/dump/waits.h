@@ -42,6 +42,9 @@ struct WaitFact {
 
 WaitFact recognise_wait(const Thread& thread);
 
+// A function that waits for a lock, or something inside of one.
+bool is_wait_function(std::string_view plain);
+
 // The first argument of a Go frame. A "?" behind it: the register may hold something else by now.
 struct GoAddress {
   uint64_t value = 0;

@@ -311,6 +311,17 @@ HANDLER = "\n".join(f"#{i}  {frame}" for i, frame in enumerate([
     "0x00007f55b0111133 in __GI___libc_malloc (bytes=24) at malloc.c:2891",
     "0x000055d0aa001133 in work () at main.c:20", MAIN])) + "\n"
 
+# The same with a lock of the program's own; and interrupted while it waited for it, so another thread has it.
+def handler_logs(interrupted):
+    return native((161, "", mutex_wait("0x601080") + [
+        '0x000055d0aa001111 in log_line (text=0x55d0 "bye") at log.c:10', "0x000055d0aa001122 in on_signal (number=15) at main.c:8",
+        "<signal handler called>"] + interrupted + ['0x000055d0aa001131 in log_line (text=0x55e0 "x") at log.c:14',
+                                                    "0x000055d0aa001133 in work () at main.c:20", MAIN]))
+
+
+HANDLER_LOGS = handler_logs(["0x000055d0aa001130 in format (out=0x7ffc) at log.c:55"])
+HANDLER_IN_WAIT = handler_logs(mutex_wait("0x601080"))
+
 EU_STACK = """PID 900 - process
 TID 900:
 #0  0x00007f55b00a8ce3 __futex_abstimed_wait_common64
@@ -423,6 +434,20 @@ JAVA_MAIN = ('"main" #1 prio=5 os_prio=0 tid=0x00007f55c1 nid=0x700 in Object.wa
 JAVA_TITLE = "Full thread dump OpenJDK 64-Bit Server VM (17.0.1+12 mixed mode):\n\n"
 JAVA = JAVA_TITLE + java_thread("right", 0x702, X, Y, "Right", 30) + java_thread("left", 0x701, Y, X, "Left", 20) + JAVA_MAIN
 JAVA_ONE_EDGE = JAVA_TITLE + java_thread("right", 0x702, X, None, "Right", 30) + java_thread("left", 0x701, Y, X, "Left", 20) + JAVA_MAIN
+JAVA_FORCED = """Deadlock Detection:
+
+Found one Java-level deadlock:
+=============================
+
+"left":
+  waiting to lock Monitor@0x00007f55c4003828 (Object@0x000000076ab3c2f0, a java/lang/Object),
+  which is held by "right"
+"right":
+  waiting to lock Monitor@0x00007f55c4006168 (Object@0x000000076ab3c300, a java/lang/Object),
+  which is held by "left"
+
+Found a total of 1 deadlock.
+"""
 JAVA_SECTION = f"""Found one Java-level deadlock:
 =============================
 "left":
@@ -581,6 +606,8 @@ SAMPLES = {
     "no_addresses_idle": (two_sides(left="", right="", main=SLEEP), []),
     "at_work": (two_sides(main=["0x000055d0aa001111 in compute () at sides.c:33", MAIN]), []),
     "handler": (HANDLER, [("stall", "self-lock", [0], [])]),
+    "handler_logs": (HANDLER_LOGS, [("stall", "self-lock", [161], [])]),
+    "handler_in_wait": (HANDLER_IN_WAIT, []),
     "eu_stack": (EU_STACK, [("stall", "lock-order", [901, 902], [])]),
     "token": (TOKEN, [("stall", "queue", [34, 35, 36, 37], [])]),
     "no_token": (TOKEN.replace(TOKEN_SENDER, ""), []),
@@ -593,6 +620,7 @@ SAMPLES = {
     "java_one_edge": (JAVA_ONE_EDGE, []),
     "java_section": (JAVA + JAVA_SECTION, [("deadlock", "lock-order", [0x701, 0x702], [])]),
     "java_section_alone": (JAVA_SECTION, [("deadlock", "lock-order", [0, 0], [])]),
+    "java_forced": (JAVA_FORCED, [("deadlock", "lock-order", [0, 0], [])]),
     "java_heading": (JAVA_HEADING, [("deadlock", "lock-order", [0, 0], [])]),
     "java_parked": (JAVA_PARKED, [("stall", "lock-order", [721, 722], [])]),
     "java_owned": (JAVA_OWNED, [("deadlock", "lock-order", [721, 722], [])]),

@@ -13,6 +13,7 @@
 #include "watch/attach.h"
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <charconv>
 #include <chrono>
 #include <cstdio>
@@ -125,7 +126,13 @@ class Reporter {
   Result<int> finish() {
     if (options_.attach.threads) say(report::threads_text(others_, text_) + "\n");
     const std::string calls = report::calls_line(others_);
-    if (report_.findings.empty()) {
+    const bool is_stopped =
+        !others_.empty() && std::all_of(others_.begin(), others_.end(), [](const auto& thread) {
+          return thread.doing == "stopped by a signal";
+        });
+    if (report_.findings.empty() && is_stopped) {
+      say("gordian: it cannot be told whether anything is stuck: " + calls + "\n");
+    } else if (report_.findings.empty()) {
       say("gordian: nothing is stuck" + (calls.empty() ? "" : ": " + calls) + "\n");
     } else if (!calls.empty() && !options_.attach.threads) {
       say("gordian: the other threads: " + calls + "\n");

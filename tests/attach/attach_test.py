@@ -360,6 +360,7 @@ def test_a_stopped_process_says_so(world):
     world.wait_for(is_stopped, "it to stop")
     result, report = attach(world, process.pid)
     expect(result.status == 0 and not report["findings"], "nothing found", result)
+    expect("nothing is stuck" not in result.out, "claims that it is well", result)
     expect("1 stopped by a signal" in result.out and f"kill -CONT {process.pid}" in result.err, "says so", result)
     world.end_all()
 

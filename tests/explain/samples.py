@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Backtraces as people paste them, each with what it shows. Made up, in the shape of real ones."""
 
+import re
 
 def native(*threads, tail=""):
     """gdb's `thread apply all bt`: (lwp, name, [frames]); highest number first, as gdb prints."""
@@ -322,6 +323,10 @@ def handler_logs(interrupted):
 HANDLER_LOGS = handler_logs(["0x000055d0aa001130 in format (out=0x7ffc) at log.c:55"])
 HANDLER_IN_WAIT = handler_logs(mutex_wait("0x601080"))
 
+# Interrupted while it waited for malloc's lock.
+HANDLER_IN_MALLOC = re.sub(r"#(6|7|8|9) ", lambda m: f"#{int(m.group(1)) + 1} ", HANDLER).replace(
+    "#7  _int_malloc", "#6  __lll_lock_wait_private () at lowlevellock.S:95\n#7  _int_malloc")
+
 EU_STACK = """PID 900 - process
 TID 900:
 #0  0x00007f55b00a8ce3 __futex_abstimed_wait_common64
@@ -607,6 +612,7 @@ SAMPLES = {
     "at_work": (two_sides(main=["0x000055d0aa001111 in compute () at sides.c:33", MAIN]), []),
     "handler": (HANDLER, [("stall", "self-lock", [0], [])]),
     "handler_logs": (HANDLER_LOGS, [("stall", "self-lock", [161], [])]),
+    "handler_in_malloc": (HANDLER_IN_MALLOC, []),
     "handler_in_wait": (HANDLER_IN_WAIT, []),
     "eu_stack": (EU_STACK, [("stall", "lock-order", [901, 902], [])]),
     "token": (TOKEN, [("stall", "queue", [34, 35, 36, 37], [])]),

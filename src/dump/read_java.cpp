@@ -172,6 +172,8 @@ class JavaReader {
     dump.text = text_;
     dumps_.push_back(std::move(dump));
     by_name_.clear();
+    current_ = subject_ = kNone;  // they are of the dump before
+    full_ = 0;
   }
 
   void begin_thread(std::string_view line, size_t end) {

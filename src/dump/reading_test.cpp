@@ -38,6 +38,14 @@ TEST(Reading, HoldsThatAreInferredAreNeverDefinite) {
   }
 }
 
+TEST(Reading, ASectionBehindTheNextTitleIsOfNoThreadBefore) {
+  const std::vector<Dump> dumps = read_dumps(
+      "\"a\" #1 prio=5 tid=0x1 nid=0x2 runnable\n\tat x.Y.z(Y.java:1)\n\nFull thread dump\n"
+      "Found one Java-level deadlock:\nwaiting to lock monitor 0x1 (object 0x2, a T),\n");
+  ASSERT_EQ(dumps.size(), 1u);
+  EXPECT_TRUE(dumps[0].threads[0].monitors.empty());
+}
+
 TEST(Reading, PrintedOwnersAre) {
   const Reading reading = read(
       waiter(1, kA, "left") + waiter(2, kB, "right") +

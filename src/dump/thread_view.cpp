@@ -64,6 +64,17 @@ bool is_family(std::string_view plain, int& family) {
   return true;
 }
 
+constexpr size_t kNearSignal = 12;  // frames that may have been interrupted, counted from it
+
+// The first frame from there on where a signal came; their number: none.
+size_t find_signal(const ThreadView& view, size_t from) {
+  const auto& frames = view.thread->frames;
+  while (from < frames.size() &&
+         frames[from].function.find("signal handler called") == std::string_view::npos)
+    ++from;
+  return from;
+}
+
 }  // namespace
 
 std::string_view last_part(std::string_view plain) { return plain.substr(plain.rfind(':') + 1); }
@@ -120,28 +131,21 @@ bool is_whole(const ThreadView& view) {
 std::optional<size_t> find_interrupted(const ThreadView& view) {
   const auto& frames = view.thread->frames;
   constexpr size_t kDeepest = 200;
+  const size_t signal = find_signal(view, 0);
+  if (signal == frames.size() || signal >= kDeepest) return std::nullopt;
   std::unordered_set<int> above;
-  size_t signal = 0;
   int family = 0;
-  for (size_t i = 0; i < frames.size() && i < kDeepest; ++i) {
-    if (frames[i].function.find("signal handler called") != std::string_view::npos) {
-      signal = i;
-      break;
-    }
+  for (size_t i = 0; i < signal; ++i)
     if (is_family(view.plain[i], family)) above.insert(family);
-  }
-  if (signal == 0 || above.empty()) return std::nullopt;
-  for (size_t i = signal + 1; i < frames.size() && i < signal + 12; ++i)
+  for (size_t i = signal + 1; i < frames.size() && i < signal + kNearSignal; ++i)
     if (is_family(view.plain[i], family) && above.contains(family)) return i;
   return std::nullopt;
 }
 
 bool is_interrupted_wait(const ThreadView& view) {
   const auto& frames = view.thread->frames;
-  for (size_t i = view.wait.site; i + 1 < frames.size(); ++i)
-    if (frames[i].function.find("signal handler called") != std::string_view::npos)
-      return is_wait_function(view.plain[i + 1]);
-  return false;
+  const size_t signal = find_signal(view, view.wait.site);
+  return signal + 1 < frames.size() && is_wait_function(view.plain[signal + 1]);
 }
 
 std::optional<size_t> find_interrupted_asking(const ThreadView& view) {
@@ -149,12 +153,8 @@ std::optional<size_t> find_interrupted_asking(const ThreadView& view) {
   const size_t asking = count_asking(view);
   if (asking == 0) return std::nullopt;
   const size_t site = view.own[asking - 1];
-  size_t signal = site + 1;
-  while (signal < frames.size() &&
-         frames[signal].function.find("signal handler called") == std::string_view::npos)
-    ++signal;
-  constexpr size_t kNear = 12;
-  for (size_t i = signal + 1; i < frames.size() && i < signal + kNear; ++i)
+  const size_t signal = find_signal(view, site + 1);
+  for (size_t i = signal + 1; i < frames.size() && i < signal + kNearSignal; ++i)
     if (view.plain[i] == view.plain[site]) return i;
   return std::nullopt;
 }

@@ -185,25 +185,15 @@ ssize_t Stream::outcome(int result) {
   return -1;
 }
 
-ssize_t Stream::read(char* bytes, size_t size) {
-  if (session_) {
-    ERR_clear_error();
-    return outcome(SSL_read(session_->ssl.get(), bytes, static_cast<int>(size)));
-  }
-  const ssize_t got = ::recv(fd_.get(), bytes, size, 0);
-  if (got < 0) failure_ = std::strerror(errno);
-  return got;
+ssize_t Stream::read_secure(char* bytes, size_t size) {
+  ERR_clear_error();
+  return outcome(SSL_read(session_->ssl.get(), bytes, static_cast<int>(size)));
 }
 
-ssize_t Stream::write(const char* bytes, size_t size) {
-  if (session_) {
-    ERR_clear_error();
-    return outcome(
-        SSL_write(session_->ssl.get(), bytes, static_cast<int>(std::min<size_t>(size, 1 << 20))));
-  }
-  const ssize_t sent = ::send(fd_.get(), bytes, size, MSG_NOSIGNAL);
-  if (sent < 0) failure_ = std::strerror(errno);
-  return sent;
+ssize_t Stream::write_secure(const char* bytes, size_t size) {
+  ERR_clear_error();
+  return outcome(
+      SSL_write(session_->ssl.get(), bytes, static_cast<int>(std::min<size_t>(size, 1 << 20))));
 }
 
 #else  // no OpenSSL
@@ -218,19 +208,10 @@ bool Stream::has_more() const { return false; }
 
 Stream::Stream(FileDescriptor fd, const TlsContext&, const std::string&) : fd_(std::move(fd)) {}
 Stream::Greeting Stream::greet() { return Greeting::Done; }
+// Without a session nobody calls them.
 ssize_t Stream::outcome(int result) { return result; }
-
-ssize_t Stream::read(char* bytes, size_t size) {
-  const ssize_t got = ::recv(fd_.get(), bytes, size, 0);
-  if (got < 0) failure_ = std::strerror(errno);
-  return got;
-}
-
-ssize_t Stream::write(const char* bytes, size_t size) {
-  const ssize_t sent = ::send(fd_.get(), bytes, size, MSG_NOSIGNAL);
-  if (sent < 0) failure_ = std::strerror(errno);
-  return sent;
-}
+ssize_t Stream::read_secure(char*, size_t) { return -1; }
+ssize_t Stream::write_secure(const char*, size_t) { return -1; }
 
 #endif
 
@@ -239,6 +220,20 @@ Stream::Stream(FileDescriptor fd) : fd_(std::move(fd)) {}
 Stream::~Stream() = default;
 Stream::Stream(Stream&&) noexcept = default;
 Stream& Stream::operator=(Stream&&) noexcept = default;
+
+ssize_t Stream::read(char* bytes, size_t size) {
+  if (session_) return read_secure(bytes, size);
+  const ssize_t got = ::recv(fd_.get(), bytes, size, 0);
+  if (got < 0) failure_ = std::strerror(errno);
+  return got;
+}
+
+ssize_t Stream::write(const char* bytes, size_t size) {
+  if (session_) return write_secure(bytes, size);
+  const ssize_t sent = ::send(fd_.get(), bytes, size, MSG_NOSIGNAL);
+  if (sent < 0) failure_ = std::strerror(errno);
+  return sent;
+}
 
 void Stream::reset() {
   session_.reset();

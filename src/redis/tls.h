@@ -58,6 +58,8 @@ class Stream {
  private:
   struct Session;
   ssize_t outcome(int result);
+  ssize_t read_secure(char* bytes, size_t size);
+  ssize_t write_secure(const char* bytes, size_t size);
 
   FileDescriptor fd_;
   std::unique_ptr<Session> session_;

@@ -75,10 +75,13 @@ void RedisServer::start() {
     execvp("redis-server", arguments.data());
     _exit(127);
   }
-  // It is up once it answers.
+  // It is up once it answers. That it can be connected to says only that it listens there: to its
+  // other port, for TLS, and to its Unix socket it begins to listen after that.
   for (int turn = 0; turn < 2000; ++turn) {
     context_.reset(redisConnect("127.0.0.1", static_cast<int>(port_)));
-    if (context_ && context_->err == 0) return;
+    if (context_ && context_->err == 0 &&
+        Reply(static_cast<redisReply*>(redisCommand(context_.get(), "PING"))) != nullptr)
+      return;
     if (waitpid(pid_, nullptr, WNOHANG) == pid_) break;
     poll(nullptr, 0, 5);
   }

@@ -95,7 +95,8 @@ class Tls : public ::testing::Test {
 TEST_F(Tls, LocksAreTakenRenewedAndPassedOn) {
   const RedisServer server(certificates->server_words("server", port, false));
   client_options options = options_for_port(port);
-  options.validity = 300ms;
+  options.validity = 600ms;
+  options.extend_interval = 50ms;
   lock_client first(options), second(options);
   lease held = first.acquire("a");
   std::atomic<bool> has_it{false};
@@ -103,7 +104,7 @@ TEST_F(Tls, LocksAreTakenRenewedAndPassedOn) {
     const lease mine = second.acquire("a");
     has_it = true;
   });
-  const auto until = std::chrono::steady_clock::now() + 3 * options.validity;
+  const auto until = std::chrono::steady_clock::now() + options.validity + 200ms;
   wait_until([&] { return std::chrono::steady_clock::now() > until; });
   EXPECT_TRUE(held.valid());
   EXPECT_FALSE(has_it);

@@ -33,7 +33,9 @@ TEST(Uv, LocksAreTakenKeptPassedOnAndLostOnTheLoop) {
     bool is_lost = false;
   } story;
   options.foreign_loop = true;
-  options.validity = 200ms;
+  // Often, so that only a loop that is kept from running for most of the validity loses it.
+  options.validity = 600ms;
+  options.extend_interval = 50ms;
   gordian::redis::lock_client client(options);
   story.driver = std::make_unique<gordian::redis::uv_driver>(&loop, client);
   story.elsewhere = &elsewhere;
@@ -58,7 +60,7 @@ TEST(Uv, LocksAreTakenKeptPassedOnAndLostOnTheLoop) {
           uv_close(reinterpret_cast<uv_handle_t*>(timer), nullptr);
           now.forced = now.elsewhere->force_acquire("a");
         },
-        500, 0);
+        800, 0);
   });
   client.async_try_acquire("a", [&](const gordian::redis::acquisition& got) {
     EXPECT_EQ(got.code, gordian::redis::errc::not_acquired);

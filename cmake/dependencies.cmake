@@ -49,6 +49,16 @@ gordian_require_library(lz4 lz4frame.h lz4 liblz4-dev)
 gordian_require_library(lzma lzma.h lzma liblzma-dev)
 
 gordian_require_library(hiredis hiredis/hiredis.h hiredis libhiredis-dev)
+# From 1.0 on it can read RESP3, in which servers push between replies; Debian 12 has 0.14.
+if(TARGET hiredis::hiredis)
+  include(CheckSymbolExists)
+  set(CMAKE_REQUIRED_INCLUDES ${hiredis_INCLUDE_DIR})
+  check_symbol_exists(REDIS_REPLY_PUSH hiredis/hiredis.h GORDIAN_HIREDIS_READS_RESP3)
+  unset(CMAKE_REQUIRED_INCLUDES)
+  if(GORDIAN_HIREDIS_READS_RESP3)
+    target_compile_definitions(hiredis::hiredis INTERFACE GORDIAN_HAS_RESP3)
+  endif()
+endif()
 
 # Without it there is no TLS to Redis servers.
 find_package(OpenSSL 1.1.1 QUIET)

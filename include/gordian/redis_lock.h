@@ -161,6 +161,9 @@ struct client_options {
   std::chrono::milliseconds command_timeout{1000};
   bool tracking = true;  // let the server push changes of the keys waited for (Redis 6 and later)
   bool no_loop = true;   // not those this client makes itself (Redis 7.0.5 and later)
+  // It pushes them between its replies where it knows RESP3 (Redis 6 and later) and this was built
+  // with hiredis 1.0 or later; else, and if false, it does over a second connection.
+  bool resp3 = true;
   transport_policy on_transport_error = transport_policy::fail;
 
   bool allow_reentry = false;  // count instead of throwing reentry_error

@@ -97,6 +97,7 @@ void Connection::greet() {
   unparsed_ = 0;
   last_heard_ = Clock::now();
   wants_write_ = false;
+  subscribes_ = false;
   loop_.change(stream_.fd(), EPOLLIN);
   on_open_();
 }
@@ -109,6 +110,11 @@ void Connection::send_later(std::string_view bytes, OnReply on_reply, TimePoint 
 void Connection::send(std::string_view bytes, OnReply on_reply, TimePoint answer_by) {
   send_later(bytes, std::move(on_reply), answer_by);
   flush();
+}
+
+void Connection::subscribe(std::string_view channel, OnReply on_reply, TimePoint answer_by) {
+  subscribes_ = true;
+  send(command({"SUBSCRIBE", channel}), std::move(on_reply), answer_by);
 }
 
 void Connection::flush() {
@@ -153,8 +159,7 @@ void Connection::read_replies() {
     if (raw == nullptr) return;
     const Reply reply(static_cast<redisReply*>(raw));
     unparsed_ = reader_->len - reader_->pos;
-    if (on_push_ && element(reply.get(), 0) != nullptr &&
-        text_of(element(reply.get(), 0)) == "message") {
+    if (is_push(reply.get()) || (subscribes_ && text_of(element(reply.get(), 0)) == "message")) {
       on_push_(reply.get());
     } else if (!pending_.empty()) {
       const Pending pending = std::move(pending_.front());

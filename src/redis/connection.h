@@ -18,7 +18,7 @@ class Connection {
   // The reply, or null if the connection ended before there was one: then what became of the
   // command is not known.
   using OnReply = std::function<void(const redisReply*)>;
-  // What comes without a command: pushed to a subscriber.
+  // What comes without a command: to a subscriber, and as a push of RESP3.
   using OnPush = std::function<void(const redisReply*)>;
   using OnOpen = std::function<void()>;
   // Why it ended; every command's OnReply was called before. May destroy nothing, may open() again.
@@ -41,6 +41,9 @@ class Connection {
   // flush().
   void send(std::string_view bytes, OnReply on_reply, TimePoint answer_by);
   void send_later(std::string_view bytes, OnReply on_reply, TimePoint answer_by);
+  // From now on nothing else is sent but PING. In RESP2 a message is an array like others: it is
+  // told from an answer by nothing but that.
+  void subscribe(std::string_view channel, OnReply on_reply, TimePoint answer_by);
   void flush();
   // Ends it; OnEnd is called with the reason.
   void fail(const std::string& reason);
@@ -77,6 +80,7 @@ class Connection {
   std::string host_;
   Stream stream_;
   bool wants_write_ = false;
+  bool subscribes_ = false;
   std::string out_;
   std::deque<Pending> pending_;
   Reader reader_;

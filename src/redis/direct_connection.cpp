@@ -70,12 +70,8 @@ std::unique_ptr<DirectConnection> DirectConnection::open(const DirectSetup& setu
   if (id_reply == nullptr) return nullptr;
   if (id_reply->type == REDIS_REPLY_INTEGER)
     connection->id_ = static_cast<uint64_t>(id_reply->integer);
-  if (setup.listener != 0) {
-    const std::string id = std::to_string(setup.listener);
-    std::vector<std::string_view> words{"CLIENT", "TRACKING", "ON", "REDIRECT", id, "OPTOUT"};
-    if (setup.no_loop) words.emplace_back("NOLOOP");
-    if (!accepted(command(words))) return nullptr;
-  }
+  if (setup.pushed_to != 0 && !accepted(tracking_command(setup.pushed_to, setup.no_loop)))
+    return nullptr;
   return connection;
 }
 

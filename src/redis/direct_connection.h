@@ -20,7 +20,7 @@ struct DirectSetup {
   int database = 0;
   std::shared_ptr<const TlsContext> tls;  // null: plain
   std::string host;                       // who must answer then
-  uint64_t listener = 0;  // client id the server sends invalidations to; 0: no tracking
+  uint64_t pushed_to = 0;  // client id the server sends invalidations to; 0: no tracking
   bool no_loop = true;
   std::chrono::milliseconds timeout{};
   uint64_t generation = 0;  // of the listener: connections of an older one track for nobody

@@ -24,7 +24,7 @@ Node::Node(EventLoop& loop, Resolver& resolver, Address address, NodeOptions opt
           [this](const redisReply* message) { listener_pushed(message); },
           [this](const std::string& reason) { down(reason); }),
       data_(
-          loop, [this] { data_open(); }, nullptr,
+          loop, [this] { data_open(); }, [this](const redisReply* push) { data_pushed(push); },
           [this](const std::string& reason) { down(reason); }) {}
 
 Node::~Node() { shut_down(); }
@@ -59,7 +59,7 @@ void Node::located(const Result<Address>& address) {
   }
   if (address->label() != address_.label()) {
     // Another server has other connections under these numbers.
-    killed_id_.clear();
+    data_id_ = 0;
     const std::lock_guard lock(direct_mutex_);
     direct_setup_.server += 1;
     broken_ids_.clear();
@@ -78,7 +78,9 @@ void Node::resolved(const Result<std::vector<SocketAddress>>& addresses) {
     return;
   }
   resolved_ = *addresses;
-  if (options_.tracking) {
+  pushed_to_ = 0;
+  speaks_resp3_ = kHasResp3 && options_.resp3 && options_.tracking;
+  if (options_.tracking && !speaks_resp3_) {
     listener_.open(resolved_, address_, options_.connect_timeout);
   } else {
     begin_data();
@@ -109,12 +111,11 @@ void Node::listener_open() {
       [this](const redisReply* reply) {
         if (reply == nullptr) return;
         // Before Redis 5 there is no such command, and no tracking.
-        listener_id_ =
-            reply->type == REDIS_REPLY_INTEGER ? static_cast<uint64_t>(reply->integer) : 0;
+        pushed_to_ = reply->type == REDIS_REPLY_INTEGER ? static_cast<uint64_t>(reply->integer) : 0;
       },
       answer_by);
-  listener_.send(
-      command({"SUBSCRIBE", "__redis__:invalidate"}),
+  listener_.subscribe(
+      "__redis__:invalidate",
       [this](const redisReply* reply) {
         if (reply == nullptr || !listener_.is_open()) return;
         if (is_error(reply)) {
@@ -129,7 +130,14 @@ void Node::listener_open() {
 
 void Node::listener_pushed(const redisReply* message) {
   if (text_of(element(message, 1)) != "__redis__:invalidate") return;
-  const redisReply* const keys = element(message, 2);
+  keys_changed(element(message, 2));
+}
+
+void Node::data_pushed(const redisReply* push) {
+  if (text_of(element(push, 0)) == "invalidate") keys_changed(element(push, 1));
+}
+
+void Node::keys_changed(const redisReply* keys) {
   if (keys == nullptr || keys->type != REDIS_REPLY_ARRAY) {
     events_.changed(std::nullopt);
     return;
@@ -148,28 +156,33 @@ void Node::begin_data() {
 void Node::data_open() {
   const TimePoint answer_by = Clock::now() + options_.command_timeout;
   greet(data_, [this](const std::string& words) { data_.fail(words); });
+  if (speaks_resp3_)
+    data_.send_later(
+        command({"HELLO", "3"}),
+        [this](const redisReply* reply) {
+          if (is_error(reply)) fall_back();
+        },
+        answer_by);
   // What an earlier connection sent and the server has not read yet shall not happen any more: its
   // requests are repeated, and a late one could take a lock nobody wants.
-  if (!killed_id_.empty())
+  if (data_id_ != 0)
     data_.send_later(
-        command({"CLIENT", "KILL", "ID", killed_id_}), [](const redisReply*) {}, answer_by);
+        command({"CLIENT", "KILL", "ID", std::to_string(data_id_)}), [](const redisReply*) {},
+        answer_by);
   data_.send_later(
       command({"CLIENT", "ID"}),
       [this](const redisReply* reply) {
-        if (reply != nullptr && reply->type == REDIS_REPLY_INTEGER)
-          killed_id_ = std::to_string(reply->integer);
+        if (reply == nullptr || reply->type != REDIS_REPLY_INTEGER) return;
+        data_id_ = static_cast<uint64_t>(reply->integer);
+        if (speaks_resp3_) pushed_to_ = data_id_;
       },
       answer_by);
   tracks_ = false;
-  if (options_.tracking && listener_id_ != 0) {
-    const std::string id = std::to_string(listener_id_);
-    std::vector<std::string_view> words{"CLIENT", "TRACKING", "ON", "REDIRECT", id, "OPTOUT"};
-    if (options_.no_loop) words.emplace_back("NOLOOP");
+  if (speaks_resp3_ || pushed_to_ != 0)
     data_.send_later(
-        command(words),
+        tracking_command(speaks_resp3_ ? 0 : pushed_to_, options_.no_loop),
         [this](const redisReply* reply) { tracks_ = reply != nullptr && !is_error(reply); },
         answer_by);
-  }
   data_.send(
       check_command(),
       [this](const redisReply* reply) {
@@ -177,6 +190,15 @@ void Node::data_open() {
       },
       answer_by);
   look_after();
+}
+
+// Whatever it says: those before 6 do not know the command, others not the protocol. What was sent
+// with it did no harm.
+void Node::fall_back() {
+  data_.close();
+  speaks_resp3_ = false;
+  phase_ = Phase::Listening;
+  listener_.open(resolved_, address_, options_.connect_timeout);
 }
 
 std::string Node::check_command() const {
@@ -211,7 +233,7 @@ void Node::greeted() {
                      .database = address_.database,
                      .tls = address_.tls,
                      .host = address_.host,
-                     .listener = tracks_ ? listener_id_ : 0,
+                     .pushed_to = tracks_ ? pushed_to_ : 0,
                      .no_loop = options_.no_loop,
                      .timeout = options_.command_timeout,
                      .generation = generation,

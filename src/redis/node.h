@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// One server as the client sees it: a connection for commands, one that listens to what the server
-// pushes, and a few that threads borrow to ask without a detour through the I/O thread.
+// One server as the client sees it: a connection for commands, in RESP2 one more that listens to
+// what the server pushes, and a few that threads borrow to ask without a detour through the I/O
+// thread.
 //
-// The listener is a connection of its own because RESP2 has no place for a push between replies:
-// the others redirect their tracking to it. Two sockets have no common order, so a push is only
-// ever a hint to look again. When the listener dies the server does not tell the others; so both
-// are pinged.
+// In RESP3 the server pushes between the replies to commands. RESP2 has no place for that, so the
+// listener is a connection of its own there. The others redirect their tracking to whichever of the
+// two is pushed to: those that threads borrow nobody reads while they are not lent. Sockets have no
+// common order, so a push is only ever a hint to look again. When the listener dies the server does
+// not tell the others; so both are pinged.
 //
 // Where it is depends: a fixed address, or whatever the sentinels name each time it connects. Then
 // it must be a master, and is left when it says that it is none any more.
@@ -28,6 +30,7 @@ struct NodeOptions {
   std::chrono::milliseconds command_timeout{};
   bool tracking = true;
   bool no_loop = true;
+  bool resp3 = true;  // if it can be read here and the server knows it; only with tracking
   unsigned max_direct = 4;
   std::string name;          // of its connections, for people who list them
   bool only_master = false;  // a server that says it is a replica is none
@@ -90,8 +93,11 @@ class Node {
   [[nodiscard]] std::string check_command() const;
   void listener_open();
   void listener_pushed(const redisReply* message);
+  void data_pushed(const redisReply* push);
+  void keys_changed(const redisReply* keys);
   void begin_data();
   void data_open();
+  void fall_back();  // to RESP2
   void greeted();
   void down(const std::string& reason);
   void look_after();
@@ -116,9 +122,10 @@ class Node {
   bool tracks_ = false;
   bool unreachable_ = false;
   bool ending_ = false;
-  uint64_t listener_id_ = 0;
+  bool speaks_resp3_ = false;  // of the data connection, as it is tried now
+  uint64_t pushed_to_ = 0;     // the server's id of the connection that it pushes to; 0: none
+  uint64_t data_id_ = 0;       // and of the last data connection
   std::string last_failure_;
-  std::string killed_id_;  // the server's id of the last data connection
 
   std::mutex direct_mutex_;
   DirectSetup direct_setup_;  // under direct_mutex_, as all below

@@ -37,4 +37,13 @@ std::string auth_command(std::string_view user, std::string_view password) {
   return user.empty() ? command({"AUTH", password}) : command({"AUTH", user, password});
 }
 
+std::string tracking_command(uint64_t pushed_to, bool no_loop) {
+  const std::string id = std::to_string(pushed_to);
+  std::vector<std::string_view> words{"CLIENT", "TRACKING", "ON"};
+  if (pushed_to != 0) words.insert(words.end(), {"REDIRECT", id});
+  words.emplace_back("OPTOUT");
+  if (no_loop) words.emplace_back("NOLOOP");
+  return command(words);
+}
+
 }  // namespace gordian::redis

@@ -38,9 +38,22 @@ inline bool is_error(const redisReply* reply) {
 inline bool is_integer(const redisReply* reply, long long number) {
   return reply != nullptr && reply->type == REDIS_REPLY_INTEGER && reply->integer == number;
 }
-// The element, or null where there is none.
+// RESP3 can be read with hiredis 1.0 or later, and RESP2 alone before.
+#ifdef GORDIAN_HAS_RESP3
+inline constexpr bool kHasResp3 = true;
+inline constexpr int kPushType = REDIS_REPLY_PUSH;
+#else
+inline constexpr bool kHasResp3 = false;
+inline constexpr int kPushType = -1;
+#endif
+// What RESP3 has for a message that answers nothing.
+inline bool is_push(const redisReply* reply) {
+  return reply != nullptr && reply->type == kPushType;
+}
+// The element of an array or a push, or null where there is none.
 inline const redisReply* element(const redisReply* reply, size_t index) {
-  if (reply == nullptr || reply->type != REDIS_REPLY_ARRAY || index >= reply->elements)
+  if (reply == nullptr || (reply->type != REDIS_REPLY_ARRAY && !is_push(reply)) ||
+      index >= reply->elements)
     return nullptr;
   return reply->element[index];
 }
@@ -50,5 +63,8 @@ std::string command(std::initializer_list<std::string_view> words);
 std::string command(const std::vector<std::string_view>& words);
 // AUTH as the servers before 6 know it, or with a user. Empty where there is no password.
 std::string auth_command(std::string_view user, std::string_view password);
+// The server shall tell the client of this id, or the one that asks (0), when a key changes that it
+// has read; not if it does so itself, with `no_loop`.
+std::string tracking_command(uint64_t pushed_to, bool no_loop);
 
 }  // namespace gordian::redis

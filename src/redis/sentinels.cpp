@@ -133,8 +133,8 @@ void Sentinels::opened(Sentinel& sentinel) {
         if (reply != nullptr) sentinel.epoch = parse_config_epoch(reply);
       },
       answer_by);
-  connection.send(
-      command({"SUBSCRIBE", "+switch-master"}),
+  connection.subscribe(
+      "+switch-master",
       [this, &sentinel](const redisReply* reply) {
         if (reply != nullptr && sentinel.connection->is_open()) answered(sentinel);
       },

@@ -23,6 +23,7 @@ Servers::Servers(EventLoop& loop, const client_options& options, std::vector<Add
                            .command_timeout = options.command_timeout,
                            .tracking = options.tracking,
                            .no_loop = options.no_loop,
+                           .resp3 = options.resp3,
                            .name = connection_name};
   const Node::Events events{.changed = std::move(changed),
                             .settled = [this](Node&, bool reachable) { settled(reachable); }};

@@ -174,28 +174,40 @@ TEST(Peers, H3AClockThatIsBehindMakesNoSecondOwner) {
 }
 
 // rueidislock: a push with a key it does not expect ends the process.
-TEST(Peers, H4H5UnexpectedKeysInAPushAreHarmless) {
+void unexpected_pushes(bool resp3) {
   RedisServer server;
   Proxy proxy(server.port());
-  lock_client client(options_for(proxy.url())), other(options_for(server.url()));
+  client_options options = options_for(proxy.url());
+  options.resp3 = resp3;
+  lock_client client(options), other(options_for(server.url()));
   lease held = other.acquire("a");
   std::atomic<bool> has_it{false};
   std::thread waiter([&] {
     const lease mine = client.acquire("a", Clock::now() + 10s);
     has_it = true;
   });
+  const std::string begin = resp3 ? ">2\r\n$10\r\ninvalidate\r\n"
+                                  : "*3\r\n$7\r\nmessage\r\n$20\r\n__redis__:invalidate\r\n";
   for (const std::string key :
        {"rueidislock", "rueidislock:", "rueidislock:99:a", "rueidislock:-1:a",
         "rueidislock:4294967296:a", "rueidislock:x:a", "rueidislock::a", "", "other"})
-    proxy.inject("*3\r\n$7\r\nmessage\r\n$20\r\n__redis__:invalidate\r\n*1\r\n$" +
-                 std::to_string(key.size()) + "\r\n" + key + "\r\n");
-  proxy.inject("*3\r\n$7\r\nmessage\r\n$20\r\n__redis__:invalidate\r\n*-1\r\n");
-  proxy.inject("*3\r\n$7\r\nmessage\r\n$20\r\n__redis__:invalidate\r\n$1\r\nx\r\n");
-  proxy.inject("*1\r\n$7\r\nmessage\r\n");
+    proxy.inject(begin + "*1\r\n$" + std::to_string(key.size()) + "\r\n" + key + "\r\n");
+  proxy.inject(begin + (resp3 ? "_\r\n" : "*-1\r\n"));
+  proxy.inject(begin + "$1\r\nx\r\n");
+  proxy.inject(begin + "*1\r\n:1\r\n");
+  proxy.inject(resp3 ? ">1\r\n$10\r\ninvalidate\r\n" : "*1\r\n$7\r\nmessage\r\n");
+  if (resp3) proxy.inject(">0\r\n>1\r\n%0\r\n>2\r\n+other\r\n$0\r\n\r\n");
   EXPECT_FALSE(has_it);
   held.release();
   waiter.join();
   EXPECT_TRUE(has_it);
+}
+
+TEST(Peers, H4H5UnexpectedKeysInAPushAreHarmless) {
+  unexpected_pushes(false);
+#ifdef GORDIAN_HAS_RESP3
+  unexpected_pushes(true);
+#endif
 }
 
 // rueidislock: the server is dead and the caller blocks to its deadline, or for ever.

@@ -91,9 +91,15 @@ void Proxy::run() {
             recv(from_client ? pair.client : pair.server, bytes, sizeof bytes, MSG_DONTWAIT);
         if (size == 0) pair.ended = true;
         if (size <= 0) continue;
-        const std::string passing(bytes, static_cast<size_t>(size));
+        std::string passing(bytes, static_cast<size_t>(size));
+        (from_client ? commands_seen_ : replies_seen_) += passing;
         if (from_client) {
-          if (passing.find("SUBSCRIBE") != std::string::npos) pair.subscribed = true;
+          for (const char* const word : {"SUBSCRIBE", "HELLO"})
+            if (passing.find(word) != std::string::npos) pair.pushed_to = true;
+          if (const size_t found =
+                  change_from_.empty() ? std::string::npos : passing.find(change_from_);
+              found != std::string::npos)
+            passing.replace(found, change_from_.size(), change_to_);
           pair.commands += passing;
         } else {
           if (pair.replies.empty()) pair.replies_since = std::chrono::steady_clock::now();
@@ -105,7 +111,7 @@ void Proxy::run() {
         pair.commands.clear();
       }
       const std::chrono::milliseconds delay(reply_delay_ms_);
-      const bool holds = holds_replies_ || (holds_answers_ && !pair.subscribed);
+      const bool holds = holds_replies_ || (holds_answers_ && !pair.pushed_to);
       if (!holds && std::chrono::steady_clock::now() >= pair.replies_since + delay) {
         send_all(pair.client, pair.replies);
         pair.replies.clear();
@@ -128,7 +134,23 @@ void Proxy::cut() {
 void Proxy::inject(const std::string& bytes) {
   const std::lock_guard lock(mutex_);
   for (Pair& pair : pairs_)
-    if (pair.subscribed) pair.replies += bytes;
+    if (pair.pushed_to) pair.replies += bytes;
+}
+
+void Proxy::change_commands(std::string from, std::string to) {
+  const std::lock_guard lock(mutex_);
+  change_from_ = std::move(from);
+  change_to_ = std::move(to);
+}
+
+std::string Proxy::commands_seen() const {
+  const std::lock_guard lock(mutex_);
+  return commands_seen_;
+}
+
+std::string Proxy::replies_seen() const {
+  const std::lock_guard lock(mutex_);
+  return replies_seen_;
 }
 
 }  // namespace redis_test

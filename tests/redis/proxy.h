@@ -34,14 +34,19 @@ class Proxy {
   void hold_commands(bool hold) { holds_commands_ = hold; }
   // Ends all connections, as a network does that forgets them.
   void cut();
-  // The bytes come to every client that has subscribed, as if the server had sent them.
+  // The bytes come over every connection that the server pushes to, as if it had sent them.
   void inject(const std::string& bytes);
+  // Where a command says the one, the server hears the other.
+  void change_commands(std::string from, std::string to);
+  // All that has passed so far, over all connections.
+  [[nodiscard]] std::string commands_seen() const;
+  [[nodiscard]] std::string replies_seen() const;
 
  private:
   struct Pair {
     int client = -1;
     int server = -1;
-    bool subscribed = false;
+    bool pushed_to = false;  // it has subscribed, or said hello in RESP3
     bool ended = false;
     std::string replies;  // held back
     std::chrono::steady_clock::time_point replies_since;
@@ -58,8 +63,12 @@ class Proxy {
   std::atomic<bool> holds_commands_{false};
   std::atomic<int64_t> reply_delay_ms_{0};
   std::atomic<bool> stopping_{false};
-  std::mutex mutex_;
-  std::vector<Pair> pairs_;  // under the mutex
+  mutable std::mutex mutex_;
+  std::vector<Pair> pairs_;  // under the mutex, as all below
+  std::string change_from_;
+  std::string change_to_;
+  std::string commands_seen_;
+  std::string replies_seen_;
   std::thread thread_;
 };
 

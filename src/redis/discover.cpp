@@ -8,6 +8,7 @@
 #include "redis/wire.h"
 
 #include <algorithm>
+#include <iterator>
 #include <map>
 #include <set>
 
@@ -40,19 +41,23 @@ class Search {
       return {};
     }
     if (slots->type != REDIS_REPLY_ARRAY) {  // none of a cluster, or such an old one
-      add(address, {});
+      add({.address = address, .what = {}});
       return {};
     }
     GORDIAN_TRY(const std::vector<SlotRange> ranges,
                 parse_cluster_slots(slots.get(), address.host).in(address.label()));
     if (ranges.empty()) miss(address, "it names no master that has slots");
-    for (const SlotRange& range : ranges) {
-      Address master = address;
-      master.host = range.master.host;
-      master.port = range.master.port;
-      if (found_.servers.size() < kMostMasters) add(master, "master of a cluster");
-    }
+    add_masters(address, ranges);
     return {};
+  }
+
+  void look_again(const Address& address) {
+    if (found_.missing.empty() || seen_.count(id_of(address)) != 0) return;
+    auto connection = DirectConnection::open(address, timeout_);
+    if (!connection) return;
+    const Reply slots = (*connection)->ask(command({"CLUSTER", "SLOTS"}), timeout_);
+    if (const auto ranges = parse_cluster_slots(slots.get(), address.host))
+      add_masters(address, *ranges);
   }
 
   void ask_sentinel(const NamedServer& sentinel) {
@@ -88,7 +93,7 @@ class Search {
   Discovery result() && {
     for (const auto& [key, watched] : watched_)
       if (!watched.address.is_empty())
-        add(watched.address, "master " + quoted(key.first) + " of sentinels");
+        add({.address = watched.address, .what = "master " + quoted(key.first) + " of sentinels"});
     return std::move(found_);
   }
 
@@ -113,9 +118,20 @@ class Search {
   void miss(const Address& address, std::string why) {
     found_.missing.push_back({address.label(), std::move(why)});
   }
-  void add(const Address& address, std::string what) {
-    if (seen_.insert(address.label() + '/' + std::to_string(address.database)).second)
-      found_.servers.push_back({address, std::move(what)});
+  void add_masters(const Address& of, const std::vector<SlotRange>& ranges) {
+    for (const SlotRange& range : ranges) {
+      Address master = of;
+      master.host = range.master.host;
+      master.port = range.master.port;
+      if (found_.servers.size() < kMostMasters)
+        add({.address = master, .what = "master of a cluster", .of_cluster = true});
+    }
+  }
+  static std::string id_of(const Address& address) {
+    return address.label() + '/' + std::to_string(address.database);
+  }
+  void add(FoundServer server) {
+    if (seen_.insert(id_of(server.address)).second) found_.servers.push_back(std::move(server));
   }
 
   milliseconds timeout_;
@@ -158,13 +174,27 @@ Result<NamedServer> parse_named_server(std::string_view text) {
 Result<Discovery> discover(const std::vector<NamedServer>& named, milliseconds timeout) {
   Search search(timeout);
   for (const NamedServer& one : named) {
-    if (one.master.empty()) {
+    if (one.is_remembered) {
+      search.look_again(one.address);
+    } else if (one.master.empty()) {
       if (auto done = search.look_behind(one.address); !done) return std::move(done).error();
     } else {
       search.ask_sentinel(one);
     }
   }
   return std::move(search).result();
+}
+
+std::vector<NamedServer> with_remembered(const std::vector<NamedServer>& named,
+                                         const std::vector<FoundServer>& found) {
+  std::vector<NamedServer> all;
+  std::copy_if(named.begin(), named.end(), std::back_inserter(all),
+               [](const NamedServer& one) { return !one.is_remembered; });
+  for (const FoundServer& server : found)
+    if (server.of_cluster)
+      all.push_back(
+          {.address = server.address, .master = {}, .master_login = {}, .is_remembered = true});
+  return all;
 }
 
 }  // namespace gordian::redis

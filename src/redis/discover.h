@@ -18,6 +18,9 @@ struct NamedServer {
   Address address;
   std::string master;    // not empty: the address is a sentinel's, and this is what it watches;
   Address master_login;  // there with this user, password and database
+  // Nobody named it: it was found in a cluster, and tells of the others if one that is named
+  // cannot. It is no loss if it cannot either.
+  bool is_remembered = false;
 };
 
 // An address (address.h), or redis+sentinel://[USER[:PASSWORD]@]HOST[:PORT]/MASTER[/DATABASE],
@@ -28,6 +31,7 @@ Result<NamedServer> parse_named_server(std::string_view text);
 struct FoundServer {
   Address address;
   std::string what;  // "master of a cluster", "master \"shop\" of sentinels"; empty: named itself
+  bool of_cluster = false;
 };
 
 // One that could not be asked, and why.
@@ -44,5 +48,9 @@ struct Discovery {
 // Asks each for up to the timeout. Error: what is named can be no installation of locks.
 Result<Discovery> discover(const std::vector<NamedServer>& named,
                            std::chrono::milliseconds timeout);
+
+// What to ask the next time, if this was found by asking those.
+std::vector<NamedServer> with_remembered(const std::vector<NamedServer>& named,
+                                         const std::vector<FoundServer>& found);
 
 }  // namespace gordian::redis

@@ -40,18 +40,24 @@ std::string_view field_in(std::string_view info, std::string_view name) {
   return {};
 }
 
-// Where in Installation::locks a lock with a value is.
-using Places = std::map<std::pair<std::string, std::string>, size_t>;
+// What several servers have of one thing.
+struct Known {
+  // Where in Installation::locks a lock with a value is.
+  std::map<std::pair<std::string, std::string>, size_t> locks;
+  // From which server a client's waits are.
+  std::map<uint64_t, std::string> publishers;
+};
 
 class ServerReading {
  public:
-  ServerReading(std::unique_ptr<DirectConnection> connection, std::string_view prefix,
-                milliseconds timeout, Installation& result, Places& places)
-      : connection_(std::move(connection)),
+  ServerReading(std::string label, std::unique_ptr<DirectConnection> connection,
+                std::string_view prefix, milliseconds timeout, Installation& result, Known& known)
+      : label_(std::move(label)),
+        connection_(std::move(connection)),
         prefix_(prefix),
         timeout_(timeout),
         result_(result),
-        places_(places) {}
+        known_(known) {}
 
   // What tells one server from another, by whatever name; empty where it does not say. A replica
   // has copies of its master's keys and none of its clients.
@@ -134,10 +140,12 @@ class ServerReading {
       return {};
     }
     const auto record = parse_wait_record(text_of(value.get()));
-    if (!record) return {};
+    if (!record || known_.publishers.try_emplace(*incarnation, label_).first->second != label_)
+      return {};
     for (const BlockedOwner& owner : record->owners) {
       if (result_.waits.size() == kMaxWaits) return Error("it has more waits than there can be");
       result_.waits.push_back({.incarnation = *incarnation,
+                               .server = label_,
                                .edition = record->edition,
                                .place = {record->host, record->pid},
                                .owner = owner});
@@ -147,7 +155,7 @@ class ServerReading {
 
   void add_lock(std::string name, std::string_view value, milliseconds left) {
     const auto [known, is_new] =
-        places_.try_emplace({name, std::string(value)}, result_.locks.size());
+        known_.locks.try_emplace({name, std::string(value)}, result_.locks.size());
     if (is_new) {
       result_.locks.push_back({.name = std::move(name),
                                .keys = 0,
@@ -160,11 +168,12 @@ class ServerReading {
     lock.left = std::max(lock.left, left);
   }
 
+  std::string label_;
   std::unique_ptr<DirectConnection> connection_;
   std::string_view prefix_;
   milliseconds timeout_;
   Installation& result_;
-  Places& places_;
+  Known& known_;
   std::set<std::string> keys_;
   bool tells_clients_ = false;
 };
@@ -176,7 +185,7 @@ Result<Installation> read_installation(const std::vector<NamedServer>& named,
   GORDIAN_TRY(Discovery discovery, discover(named, timeout));
   Installation result;
   result.missing = std::move(discovery.missing);
-  Places places;
+  Known known;
   std::set<std::string> seen;
   bool all_tell = true;
   std::optional<Error> first_error;
@@ -186,7 +195,7 @@ Result<Installation> read_installation(const std::vector<NamedServer>& named,
     std::optional<ServerReading> reading;
     Result<std::string> run_id("");
     if (connection) {
-      reading.emplace(std::move(*connection), prefix, timeout, result, places);
+      reading.emplace(label, std::move(*connection), prefix, timeout, result, known);
       run_id = reading->introduce();
       if (run_id && !run_id->empty() && !seen.insert(*run_id).second) continue;
     } else {
@@ -196,7 +205,8 @@ Result<Installation> read_installation(const std::vector<NamedServer>& named,
     if (done) {
       all_tell = all_tell && reading->tells_clients();
       result.servers.push_back(std::move(server));
-    } else {
+    } else if (std::none_of(result.missing.begin(), result.missing.end(),
+                            [&label](const auto& one) { return one.label == label; })) {
       result.missing.push_back({label, done.error().message});
     }
   }

@@ -30,7 +30,8 @@ struct InstalledLock {
 
 struct InstalledWait {
   uint64_t incarnation = 0;
-  uint64_t edition = 0;
+  std::string server;    // the first of those it was published on
+  uint64_t edition = 0;  // on that server: each has numbers of its own
   ClientPlace place;
   BlockedOwner owner;
 };

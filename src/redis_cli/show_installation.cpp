@@ -19,6 +19,7 @@
 #include <set>
 #include <string>
 #include <thread>
+#include <tuple>
 #include <unistd.h>
 #include <utility>
 
@@ -96,9 +97,11 @@ std::set<std::string> signatures(const Installation& all,
   return result;
 }
 
-std::map<std::pair<uint64_t, uint32_t>, uint64_t> editions(const Installation& all) {
-  std::map<std::pair<uint64_t, uint32_t>, uint64_t> result;
-  for (const auto& wait : all.waits) result[{wait.incarnation, wait.owner.thread}] = wait.edition;
+// By server, client and thread.
+std::map<std::tuple<std::string, uint64_t, uint32_t>, uint64_t> editions(const Installation& all) {
+  std::map<std::tuple<std::string, uint64_t, uint32_t>, uint64_t> result;
+  for (const auto& wait : all.waits)
+    result[{wait.server, wait.incarnation, wait.owner.thread}] = wait.edition;
   return result;
 }
 
@@ -128,7 +131,7 @@ Result<RedisReport> read_report(const std::vector<redis::NamedServer>& servers,
       still.insert(signature);
       const bool is_later = std::all_of(ring.begin(), ring.end(), [&](size_t index) {
         const auto& wait = all.waits[index];
-        const auto old = before.find({wait.incarnation, wait.owner.thread});
+        const auto old = before.find({wait.server, wait.incarnation, wait.owner.thread});
         return old != before.end() && wait.edition >= old->second + 2;
       });
       if (is_later)
@@ -187,6 +190,8 @@ Result<int> look(const RedisCommandLine& options) {
     if (report) {
       report->suspicions = suspicions.look(report->installation);
       show(*report, options, is_first);
+      // Whoever watches a cluster goes on when the server that was named has gone.
+      servers = redis::with_remembered(servers, report->installation.servers);
     } else if (!options.watch || is_first) {
       return std::move(report).error();
     } else {

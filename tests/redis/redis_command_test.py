@@ -5,7 +5,9 @@
 import json
 import os
 import random
+import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -225,6 +227,183 @@ def test_all_of_a_cluster_is_read(world):
     expect(f"NOT READ: 127.0.0.1:{other_port}: " in result.out, "what is missing", result)
     server.kill()
     server.wait()
+    world.end_all()
+
+
+def slot_of(key):
+    """Of a key without braces: CRC16 (XMODEM)."""
+    crc = 0
+    for byte in key.encode():
+        crc ^= byte << 8
+        for _ in range(8):
+            crc = (crc << 1) ^ 0x1021 if crc & 0x8000 else crc << 1
+    return (crc & 0xffff) % 16384
+
+
+class Cluster:
+    """Three masters and a replica of the first; "orders" (slot 12359) is on the second, "invoices" (13303) on the third."""
+
+    FIRST_SLOTS = (0, 5461, 13000, 16384)
+
+    def __init__(self, world):
+        if shutil.which("redis-server") is None:
+            raise Skip("redis-server is not installed")
+        self.buses = [free_port() for _ in range(4)]
+        self.servers, self.ports = zip(*(
+            start_tcp_server(world, "--cluster-enabled", "yes", "--cluster-port", str(bus), "--cluster-config-file",
+                             f"nodes{number}.conf", "--cluster-node-timeout", "500",
+                             "--cluster-replica-validity-factor", "0", "--repl-diskless-sync-delay", "0")
+            for number, bus in enumerate(self.buses)))
+        for number, port in enumerate(self.ports[:3]):
+            cli(port, "CLUSTER", "ADDSLOTSRANGE", str(self.FIRST_SLOTS[number]), str(self.FIRST_SLOTS[number + 1] - 1))
+            cli(port, "CLUSTER", "SET-CONFIG-EPOCH", str(number + 1))
+        for number in range(1, 4):
+            cli(self.ports[0], "CLUSTER", "MEET", "127.0.0.1", str(self.ports[number]), str(self.buses[number]))
+        master = cli(self.ports[0], "CLUSTER", "MYID")
+        world.wait_for(lambda: cli(self.ports[3], "CLUSTER", "REPLICATE", master) == "OK", "the replica")
+        for port in self.ports:
+            world.wait_for(lambda port=port: {"cluster_state:ok", "cluster_known_nodes:4"}
+                           <= set(cli(port, "CLUSTER", "INFO").split()), "the cluster")
+        world.wait_for(lambda: "master_link_status:up" in cli(self.ports[3], "INFO", "replication"), "the replica")
+
+    def master_of(self, name):
+        slot = slot_of(f"rueidislock:0:{name}")
+        return next(number for number in range(3) if slot < self.FIRST_SLOTS[number + 1])
+
+    def name_on(self, master, hint):
+        return next(name for number in range(1000) if self.master_of(name := f"{hint}{number}") == master)
+
+
+def set_lock(port, name):
+    return cli(port, "SET", f"rueidislock:0:{name}", "x" * 24, "PX", "60000") == "OK"
+
+
+def has_lock(port, name):
+    """Also of a replica in a cluster, which must be told that it may say so."""
+    asked = subprocess.run(["redis-cli", "-p", str(port)], input=f"READONLY\nEXISTS rueidislock:0:{name}\n".encode(),
+                           capture_output=True, check=False)
+    return asked.stdout.split()[-1:] == [b"1"]
+
+
+def expect_a_ring(world, urls, program, servers):
+    """Two threads of the program that wait for each other's locks; text, JSON."""
+    world.wait_for(lambda: world.run(world.gordian, "redis", *urls).status == 66, "the deadlock")
+    result = world.run(world.gordian, "redis", *urls)
+    text = result.out
+    expect(result.status == 66 and "DEADLOCK: 2 threads wait for each other's locks" in text, "the deadlock", result)
+    expect("2 locks held" in text and "2 waits published" in text, "each lock and each wait once", text)
+    for name, other in (("invoices", "orders"), ("orders", "invoices")):
+        expect(f'of process {program.pid} on {socket.gethostname()}, expires in' in text, "a holder", text)
+        expect(f'wants "{name}", holds "{other}"' in text, "a wait", text)
+    for server in servers:
+        expect(f"read: {server}\n" in text, "the servers", text)
+    expect(text.count("read: ") == len(servers) and "NOT READ" not in text and "suspicious" not in text, "no more",
+           text)
+    report = json.loads(world.run(world.gordian, "redis", "--json", *urls).out)
+    expect([", ".join(filter(None, (s["address"], s["what"]))) for s in report["servers"]] == servers, "the servers",
+           report)
+    expect(sorted((l["name"], l["pid"], l["foreign"]) for l in report["locks"])
+           == [("invoices", program.pid, False), ("orders", program.pid, False)], "holders", report)
+    expect(sorted((w["wants"], w["holds"], w["thread_name"]) for w in report["waits"])
+           == [("invoices", ["orders"], "right"), ("orders", ["invoices"], "left")], "waits", report)
+    expect([sorted(ring) for ring in report["deadlocks"]] == [[0, 1]], "the ring", report)
+
+
+def test_what_independent_servers_have_together_is_told_once(world):
+    if shutil.which("redis-server") is None:
+        raise Skip("redis-server is not installed")
+    servers = [f"127.0.0.1:{start_tcp_server(world)[1]}" for _ in range(3)]
+    urls = [f"redis://{server}" for server in servers]
+    program = world.start([world.kind("lease/lease"), "two-leases"],
+                          env={"SCENARIO_REDIS": " ".join(urls), "SCENARIO_REDIS_TOPOLOGY": "independent"})
+    expect_a_ring(world, urls, program, servers)
+    world.end_all()
+
+
+def interrupt(process):
+    """As Ctrl-C does: it ends at once, by nothing but that."""
+    process.send_signal(signal.SIGINT)
+    expect(process.wait(5) == -signal.SIGINT, "ended by the signal", process.returncode)
+
+
+def test_holders_and_waiters_of_a_cluster_are_watched_when_a_master_dies(world):
+    cluster = Cluster(world)
+    urls = [f"redis://127.0.0.1:{port}" for port in cluster.ports]
+    program = world.start([world.kind("lease/lease"), "two-leases"],
+                          env={"SCENARIO_REDIS": urls[2], "SCENARIO_REDIS_TOPOLOGY": "cluster"})
+    masters = [f"127.0.0.1:{port}, master of a cluster" for port in cluster.ports[:3]]
+    expect_a_ring(world, urls[:1], program, masters)
+    # Watched by way of the master that is to die.
+    with open(world.path("said"), "wb") as out:
+        process = world.start([world.gordian, "redis", "--watch", urls[0]], stdout=out, stderr=out)
+
+    def last():
+        with open(world.path("said"), encoding="utf-8", errors="replace") as said:
+            return re.split(r"(?<!key of a lease\.)\n\n", said.read())[-1]
+    world.wait_for(lambda: '"invoices" by thread' in last() and '"orders" by thread' in last(), "both locks")
+    before, after = cluster.name_on(0, "before"), cluster.name_on(0, "after")
+    expect(set_lock(cluster.ports[0], before), "a lock")
+    world.wait_for(lambda: f'"{before}" by' in last(), "a change")
+    world.wait_for(lambda: has_lock(cluster.ports[3], before), "that the replica has it")
+    cluster.servers[0].kill()
+    cluster.servers[0].wait()
+    # What is left is shown meanwhile, and what the replica has once it is the master.
+    world.wait_for(lambda: f"NOT READ: 127.0.0.1:{cluster.ports[0]}: " in last() and '"orders" by' in last()
+                   or f"read: 127.0.0.1:{cluster.ports[3]}, " in last(), "the rest")
+    world.wait_for(lambda: set_lock(cluster.ports[3], after), "the failover")
+    world.wait_for(lambda: f'"{after}" by' in last() and f'"{before}" by' in last(), "the locks of the next master")
+    expect(f"read: 127.0.0.1:{cluster.ports[3]}, master of a cluster" in last(), "the next master", last())
+    expect(last().count(f"NOT READ: 127.0.0.1:{cluster.ports[0]}: ") == 1, "told once", last())
+    interrupt(process)
+    world.end_all()
+
+
+def test_holders_and_waiters_behind_sentinels_are_watched_when_their_master_dies(world):
+    if shutil.which("redis-server") is None:
+        raise Skip("redis-server is not installed")
+    master, port = start_tcp_server(world, "--repl-diskless-sync-delay", "0")
+    _, replica_port = start_tcp_server(world, "--replicaof", "127.0.0.1", str(port), "--repl-timeout", "5")
+    sentinel_ports = []
+    for number in range(2):
+        config = world.write(f"sentinel{number}.conf",
+                             f"sentinel monitor mymaster 127.0.0.1 {port} 1\n"
+                             "sentinel down-after-milliseconds mymaster 300\nsentinel failover-timeout mymaster 2000\n")
+        sentinel_ports.append(start_tcp_server(world, config, "--sentinel")[1])
+    world.wait_for(lambda: "master_link_status:up" in cli(replica_port, "INFO", "replication"), "the replica")
+    for one in sentinel_ports:
+        world.wait_for(lambda one=one: "slaves=1,sentinels=2" in cli(one, "INFO", "sentinel"), "the sentinels")
+    urls = [f"redis+sentinel://127.0.0.1:{one}/mymaster" for one in sentinel_ports]
+    program = world.start([world.kind("lease/lease"), "two-leases"],
+                          env={"SCENARIO_REDIS": " ".join(f"redis://127.0.0.1:{one}" for one in sentinel_ports),
+                               "SCENARIO_REDIS_TOPOLOGY": "sentinel"})
+    what = 'master "mymaster" of sentinels'
+    expect_a_ring(world, urls[:1], program, [f"127.0.0.1:{port}, {what}"])
+    # One of the sentinels that are named is not there.
+    nobody = f"127.0.0.1:{free_port()}"
+    with open(world.path("said"), "wb") as out:
+        process = world.start([world.gordian, "redis", "--watch", "--json", f"redis+sentinel://{nobody}/mymaster",
+                               *urls], stdout=out)
+
+    def last():
+        """Of the reports that are whole; one without anything before."""
+        with open(world.path("said"), encoding="utf-8", errors="replace") as said:
+            reports = re.findall(r"^{$.*?^}$", said.read(), re.MULTILINE | re.DOTALL)
+        return json.loads(reports[-1]) if reports else dict.fromkeys(("locks", "servers", "deadlocks"), [])
+
+    def held():
+        return sorted(lock["name"] for lock in last()["locks"])
+    world.wait_for(lambda: held() == ["invoices", "orders"], "both locks")
+    expect([s["address"] for s in last()["servers_not_read"]] == [nobody], "who is not there", last())
+    expect(set_lock(port, "theirs"), "a lock")
+    world.wait_for(lambda: held() == ["invoices", "orders", "theirs"], "a change")
+    world.wait_for(lambda: has_lock(replica_port, "theirs"), "that the replica has it")
+    master.kill()
+    master.wait()
+    next_master = {"address": f"127.0.0.1:{replica_port}", "what": what}
+    world.wait_for(lambda: last()["servers"] == [next_master], "the next master")
+    world.wait_for(lambda: held() == ["invoices", "orders", "theirs"] and last()["deadlocks"], "its locks, and the ring")
+    expect({lock.get("pid") for lock in last()["locks"]} == {program.pid, None}, "the holder", last())
+    interrupt(process)
     world.end_all()
 
 

@@ -28,9 +28,12 @@
 #include <gordian/redis_lock.h>
 
 #include <chrono>
+#include <cstdlib>
+#include <iterator>
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <sstream>
 #include <string>
 #include <thread>
 
@@ -49,7 +52,15 @@ std::string url_of(const scenario::RedisServer& server) { return "unix://" + ser
 
 client_options options_for(const std::string& url) {
   client_options options;
-  options.servers = {url};
+  std::istringstream words(url);
+  options.servers.assign(std::istream_iterator<std::string>(words), {});
+  const char* const named = std::getenv("SCENARIO_REDIS_TOPOLOGY");
+  const std::string kind = named == nullptr ? "" : named;
+  using gordian::redis::topology;
+  if (kind == "cluster") options.kind = topology::cluster;
+  if (kind == "independent") options.kind = topology::independent;
+  if (kind == "sentinel") options.kind = topology::sentinel;
+  if (!kind.empty()) options.on_transport_error = gordian::redis::transport_policy::keep_trying;
   return options;
 }
 
@@ -208,7 +219,8 @@ void other_server() {
 }  // namespace
 
 int main(int argc, char** argv) {
-  // Another server than one of its own: SCENARIO_REDIS=unix:///PATH
+  // Other servers than one of its own: SCENARIO_REDIS="URL ..." SCENARIO_REDIS_TOPOLOGY=cluster,
+  // independent or sentinel; there the master is "mymaster".
   std::optional<scenario::RedisServer> server;
   if (const char* const named = std::getenv("SCENARIO_REDIS")) {
     url = named;

@@ -33,11 +33,7 @@ RedisCluster::RedisCluster(const std::vector<unsigned>& announced_ports,
     servers_[i] = std::make_unique<RedisServer>(words);
     if (started) started(i, servers_[i]->port());
   }
-  for (unsigned i = 0; i < kMasters; ++i) {
-    servers_[i]->run({"CLUSTER", "ADDSLOTSRANGE", std::to_string(first_slot(i)),
-                      std::to_string(first_slot(i + 1) - 1)});
-    servers_[i]->run({"CLUSTER", "SET-CONFIG-EPOCH", std::to_string(i + 1)});
-  }
+  for (unsigned i = 0; i < kMasters; ++i) give_slots(*servers_[i], i);
   for (unsigned i = 1; i < servers_.size(); ++i)
     servers_[0]->run({"CLUSTER", "MEET", "127.0.0.1", servers_[i]->port_text(), bus_ports[i]});
   for (unsigned i = 0; i < kMasters; ++i) {
@@ -66,6 +62,12 @@ std::vector<std::string> RedisCluster::urls() const {
   std::vector<std::string> urls;
   for (const auto& server : servers_) urls.push_back(server->url());
   return urls;
+}
+
+void RedisCluster::give_slots(RedisServer& server, unsigned master) {
+  server.run({"CLUSTER", "ADDSLOTSRANGE", std::to_string(first_slot(master)),
+              std::to_string(first_slot(master + 1) - 1)});
+  server.run({"CLUSTER", "SET-CONFIG-EPOCH", std::to_string(master + 1)});
 }
 
 unsigned RedisCluster::master_of(std::string_view key) {

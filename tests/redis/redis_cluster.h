@@ -27,6 +27,8 @@ class RedisCluster {
   // 0 .. 2 were made masters, 3 .. 5 the replicas of 0 .. 2.
   RedisServer& operator[](unsigned index) { return *servers_[index]; }
   [[nodiscard]] std::vector<std::string> urls() const;
+  // A third of them: of the first, the second or the last of three masters.
+  static void give_slots(RedisServer& server, unsigned master);
   // Which of the first three had the key's slot in the beginning.
   static unsigned master_of(std::string_view key);
   // A lock's name whose key (below the prefix, number 0) is there.

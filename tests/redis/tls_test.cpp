@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // Locks over TLS: by authorities that are made for the test, and with nobody who cannot prove who
 // he is.
+#include "certificates.h"
 #include "gordian/redis_lock.h"
 #include "redis/installation.h"
 #include "redis_server.h"
 
 #include <atomic>
 #include <chrono>
-#include <cstdlib>
-#include <filesystem>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <string>
@@ -22,53 +21,9 @@ using gordian::redis::client_options;
 using gordian::redis::lease;
 using gordian::redis::lock_client;
 using gordian::redis::tls_options;
+using redis_test::Certificates;
 using redis_test::RedisServer;
 using redis_test::wait_until;
-
-// An authority, a server's certificate for redis.test and 127.0.0.1, a client's, and one by nobody.
-class Certificates {
- public:
-  Certificates() {
-    char folder[] = "/tmp/gordian-tls-XXXXXX";
-    if (mkdtemp(folder) == nullptr) throw std::runtime_error("mkdtemp");
-    folder_ = folder;
-    for (const char* const authority : {"ca", "other-ca"})
-      run("req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=" +
-          std::string(authority) + " -keyout " + path(authority, ".key") + " -out " +
-          path(authority, ".crt"));
-    make("server", "subjectAltName=DNS:redis.test,IP:127.0.0.1");
-    make("named", "subjectAltName=DNS:redis.test");
-    make("client", "subjectAltName=DNS:client.test");
-  }
-  ~Certificates() {
-    std::error_code ignored;
-    std::filesystem::remove_all(folder_, ignored);
-  }
-  [[nodiscard]] std::string path(const std::string& name, const std::string& kind) const {
-    return folder_ + "/" + name + kind;
-  }
-  [[nodiscard]] std::vector<std::string> server_words(const std::string& name, unsigned port,
-                                                      bool asks_clients) const {
-    return {
-        "--tls-port",         std::to_string(port),       "--tls-cert-file",    path(name, ".crt"),
-        "--tls-key-file",     path(name, ".key"),         "--tls-ca-cert-file", path("ca", ".crt"),
-        "--tls-auth-clients", asks_clients ? "yes" : "no"};
-  }
-
- private:
-  static void run(const std::string& words) {
-    if (std::system(("openssl " + words + " >/dev/null 2>&1").c_str()) != 0)
-      throw std::runtime_error("openssl " + words);
-  }
-  void make(const std::string& name, const std::string& extension) const {
-    run("req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=" + name + " -addext " +
-        extension + " -keyout " + path(name, ".key") + " -out " + path(name, ".csr"));
-    run("x509 -req -days 2 -copy_extensions copy -in " + path(name, ".csr") + " -CA " +
-        path("ca", ".crt") + " -CAkey " + path("ca", ".key") + " -CAcreateserial -out " +
-        path(name, ".crt"));
-  }
-  std::string folder_;
-};
 
 class Tls : public ::testing::Test {
  protected:

@@ -101,7 +101,7 @@ TEST_F(SecureTopology, OfAClusterAllServersAreAskedOverTlsAndProveWhoTheyAre) {
     cluster[i] = std::make_unique<SecureServer>(
         *certificates, i == 2 ? "named" : "server",
         std::vector<std::string>{"--cluster-enabled", "yes", "--cluster-port", buses[i],
-                                 "--tls-cluster", "yes"});
+                                 "--cluster-node-timeout", "800", "--tls-cluster", "yes"});
     RedisCluster::give_slots(cluster[i]->server, i);
   }
   for (unsigned i = 1; i < cluster.size(); ++i)

@@ -20,22 +20,10 @@ if(GORDIAN_BENCH)
   gordian_require(benchmark libbenchmark-dev CONFIG)
 endif()
 
-# elfutils has no CMake files of its own.
-find_path(ELFUTILS_INCLUDE_DIR elfutils/libdwfl.h)
-find_library(ELFUTILS_DW_LIBRARY dw)
-find_library(ELFUTILS_ELF_LIBRARY elf)
-if(ELFUTILS_INCLUDE_DIR AND ELFUTILS_DW_LIBRARY AND ELFUTILS_ELF_LIBRARY)
-  add_library(elfutils::dw INTERFACE IMPORTED)
-  target_include_directories(elfutils::dw SYSTEM INTERFACE ${ELFUTILS_INCLUDE_DIR})
-  target_link_libraries(elfutils::dw INTERFACE ${ELFUTILS_DW_LIBRARY} ${ELFUTILS_ELF_LIBRARY})
-else()
-  list(APPEND gordian_missing libdw-dev libelf-dev)
-endif()
-
-# What core files are compressed by.
-macro(gordian_require_library name header library debian)
+# These have no CMake files of their own. What a library goes by: its name, or file names, the best first.
+macro(gordian_require_library name debian header)
   find_path(${name}_INCLUDE_DIR ${header})
-  find_library(${name}_LIBRARY ${library})
+  find_library(${name}_LIBRARY NAMES ${ARGN})
   if(${name}_INCLUDE_DIR AND ${name}_LIBRARY)
     add_library(${name}::${name} INTERFACE IMPORTED)
     target_include_directories(${name}::${name} SYSTEM INTERFACE ${${name}_INCLUDE_DIR})
@@ -44,11 +32,23 @@ macro(gordian_require_library name header library debian)
     list(APPEND gordian_missing ${debian})
   endif()
 endmacro()
-gordian_require_library(zstd zstd.h zstd libzstd-dev)
-gordian_require_library(lz4 lz4frame.h lz4 liblz4-dev)
-gordian_require_library(lzma lzma.h lzma liblzma-dev)
 
-gordian_require_library(hiredis hiredis/hiredis.h hiredis libhiredis-dev)
+# Archives before shared libraries: docs/decisions/0006-the-program-brings-its-libraries.md.
+# What core files and debug information are compressed by.
+gordian_require_library(zstd libzstd-dev zstd.h libzstd.a zstd)
+gordian_require_library(lz4 liblz4-dev lz4frame.h liblz4.a lz4)
+gordian_require_library(lzma liblzma-dev lzma.h liblzma.a lzma)
+gordian_require_library(bz2 libbz2-dev bzlib.h libbz2.a bz2)
+gordian_require_library(z zlib1g-dev zlib.h libz.a z)
+# elfutils.
+gordian_require_library(elf libelf-dev libelf.h libelf.a elf)
+gordian_require_library(dw libdw-dev elfutils/libdwfl.h libdw.a dw)
+if(TARGET dw::dw)
+  target_link_libraries(dw::dw INTERFACE ${elf_LIBRARY} ${lzma_LIBRARY} ${bz2_LIBRARY} ${z_LIBRARY})
+endif()
+
+# Not its archive: it goes into a shared library of ours, too.
+gordian_require_library(hiredis libhiredis-dev hiredis/hiredis.h hiredis)
 # From 1.0 on it can read RESP3, in which servers push between replies; Debian 12 has 0.14.
 if(TARGET hiredis::hiredis)
   # Looked at anew each time: another one may have been named since.

@@ -149,6 +149,8 @@ function(gordian_program name)
   gordian_common(${name})
   gordian_sanitized(${name})
   target_link_libraries(${name} PRIVATE gordian_${ARG_MAIN})
+  # Every shared library costs each start: docs/decisions/0006-the-program-brings-its-libraries.md.
+  target_link_options(${name} PRIVATE -static-libstdc++ -static-libgcc)
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/bin)
 endfunction()
 

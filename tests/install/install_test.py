@@ -125,7 +125,7 @@ def test_packages(world):
             expect(one == other or not files[one] & files[other], f"{one} and {other} have the same file")
     needs = subprocess.run(["dpkg-deb", "-f", glob.glob(world.path("gordian_*.deb"))[0], "Depends"], capture_output=True,
                            text=True, check=True).stdout
-    expect("libgordian (= " in needs and "libdw1" in needs and "libc6" in needs, "dependencies: " + needs)
+    expect("libgordian (= " in needs and "libhiredis" in needs and "libc6" in needs and "libdw1" not in needs, "dependencies: " + needs)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // gordian::source_location: std::source_location where the compiler and its library have one, else
-// (clang 14) a stand-in with the same members.
+// (clang 14 and 15) a stand-in with the same members.
 #ifndef GORDIAN_SOURCE_LOCATION_H
 #define GORDIAN_SOURCE_LOCATION_H
 
@@ -12,7 +12,9 @@
 
 namespace gordian {
 
-#if defined(__cpp_lib_source_location)
+// clang 15 takes a default argument of std::source_location::current() for a place in the header:
+// https://github.com/llvm/llvm-project/issues/56379
+#if defined(__cpp_lib_source_location) && !(defined(__clang__) && __clang_major__ == 15)
 using source_location = std::source_location;
 #else
 class source_location {

@@ -5,6 +5,7 @@
 
 #include <array>
 #include <cerrno>
+#include <climits>
 #include <cstdlib>
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -73,6 +74,13 @@ std::optional<uint64_t> half_of_free_space(int fd) {
   struct statvfs space = {};
   if (::fstatvfs(fd, &space) != 0) return std::nullopt;
   return uint64_t{space.f_bavail} * space.f_frsize / 2;
+}
+
+Result<std::string> find_own_file() {
+  std::array<char, PATH_MAX> path;
+  const ssize_t size = ::readlink("/proc/self/exe", path.data(), path.size());
+  if (size <= 0) return Error::from_errno("cannot find my own file");
+  return std::string(path.data(), static_cast<size_t>(size));
 }
 
 Result<void> write_all(int fd, std::string_view text) {

@@ -55,6 +55,9 @@ FileDescriptor create_nameless();
 // Half of what is free where the file lies, in bytes; nullopt: the file system does not tell.
 std::optional<uint64_t> half_of_free_space(int fd);
 
+// The file of the program that calls.
+Result<std::string> find_own_file();
+
 // All of `text`, through short writes and interruptions.
 Result<void> write_all(int fd, std::string_view text);
 

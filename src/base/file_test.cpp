@@ -94,6 +94,10 @@ TEST_F(FileTest, ReadsFilesOfProcThatClaimToBeEmpty) {
   EXPECT_NE(*read_file("/proc/self/stat"), "");
 }
 
+TEST_F(FileTest, TheProgramFindsItsOwnFile) {
+  EXPECT_TRUE(std::filesystem::equivalent(*find_own_file(), "/proc/self/exe"));
+}
+
 TEST_F(FileTest, ADescriptorIsClosedOnce) {
   FileDescriptor first(::dup(0));
   const int number = first.get();

@@ -20,6 +20,9 @@ std::string escape_for_terminal(std::string_view text);
 // The same text with every invalid byte replaced by U+FFFD: what JSON needs.
 std::string to_valid_utf8(std::string_view text);
 
+// Without the blanks and line ends around it.
+std::string_view trimmed(std::string_view text);
+
 // The last part of a path.
 std::string_view base_name(std::string_view path);
 

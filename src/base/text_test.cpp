@@ -14,6 +14,13 @@ using std::chrono::minutes;
 using std::chrono::nanoseconds;
 using std::chrono::seconds;
 
+TEST(Trimmed, LosesWhatIsBlankAtBothEnds) {
+  EXPECT_EQ(trimmed(" \t a  b\r\n"), "a  b");
+  EXPECT_EQ(trimmed("a"), "a");
+  EXPECT_EQ(trimmed(" \n"), "");
+  EXPECT_EQ(trimmed(""), "");
+}
+
 TEST(EscapeForTerminal, KeepsOrdinaryText) {
   EXPECT_EQ(escape_for_terminal("handle->mutex <größe> 锁"), "handle->mutex <größe> 锁");
 }

@@ -1,18 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // gordian redis: becomes the program gordian-redis, which is beside it.
+#include "base/file.h"
 #include "cli/command.h"
 
-#include <climits>
 #include <unistd.h>
 
 namespace gordian::cli {
 namespace {
 
 Result<int> run_redis(const Args& args) {
-  char self[PATH_MAX];
-  const ssize_t size = readlink("/proc/self/exe", self, sizeof(self));
-  if (size <= 0) return Error::from_errno("cannot find my own file");
-  const std::string own(self, static_cast<size_t>(size));
+  GORDIAN_TRY(const std::string own, find_own_file());
   std::string program = own.substr(0, own.rfind('/')) + "/gordian-redis";
 
   std::vector<char*> words{program.data()};

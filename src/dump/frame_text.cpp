@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dump/frame_text.h"
 
+#include "base/text.h"
 #include "dump/lines.h"
 
 #include <cctype>

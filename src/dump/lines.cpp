@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dump/lines.h"
 
+#include "base/text.h"
+
 #include <cctype>
 
 namespace gordian::dump {
@@ -237,12 +239,6 @@ std::string_view Cursor::until(std::string_view end) {
   const std::string_view found = rest_.substr(0, at);
   rest_.remove_prefix(at == std::string_view::npos ? rest_.size() : at + end.size());
   return found;
-}
-
-std::string_view trimmed(std::string_view text) {
-  while (!text.empty() && Cursor::is_blank(text.front())) text.remove_prefix(1);
-  while (!text.empty() && Cursor::is_blank(text.back())) text.remove_suffix(1);
-  return text;
 }
 
 std::optional<uint64_t> parse_hex(std::string_view text) {

@@ -40,8 +40,6 @@ class Cursor {
   std::string_view rest_;
 };
 
-std::string_view trimmed(std::string_view text);
-
 // 0x... at the start of the text; nothing if it is no address.
 std::optional<uint64_t> parse_hex(std::string_view text);
 

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "base/text.h"
 #include "dump/lines.h"
 #include "dump/readers.h"
 

@@ -53,12 +53,6 @@ Input split_input(const std::string& input) {
   return {input.substr(0, open), input.substr(open + 1, input.size() - open - 2)};
 }
 
-std::string_view trimmed(std::string_view text) {
-  const size_t first = text.find_first_not_of(" \t");
-  if (first == std::string_view::npos) return {};
-  return text.substr(first, text.find_last_not_of(" \t\r") - first + 1);
-}
-
 // "0x1040 0x1f file" behind the name of a section, if there is any of it.
 std::optional<std::string_view> gnu_contribution(std::string_view line) {
   const size_t address = line.find(" 0x");

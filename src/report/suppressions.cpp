@@ -32,13 +32,6 @@ constexpr std::array<std::pair<std::string_view, PatternKind>, 5> kKinds = {{
     {"fingerprint", PatternKind::Fingerprint},
 }};
 
-std::string_view trimmed(std::string_view text) {
-  const auto is_blank = [](char c) { return c == ' ' || c == '\t' || c == '\r'; };
-  while (!text.empty() && is_blank(text.front())) text.remove_prefix(1);
-  while (!text.empty() && is_blank(text.back())) text.remove_suffix(1);
-  return text;
-}
-
 std::optional<year_month_day> find_date(std::string_view text) {
   int year = 0;
   unsigned month = 0;

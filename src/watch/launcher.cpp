@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "watch/launcher.h"
 
+#include "base/file.h"
 #include "format/board.h"
 #include "format/recording.h"
 #include "format/steer.h"
@@ -205,10 +206,7 @@ Result<std::string> find_runtime() {
     }
     return std::string(full);
   }
-  char self[PATH_MAX];
-  const ssize_t size = readlink("/proc/self/exe", self, sizeof(self) - 1);
-  if (size <= 0) return Error::from_errno("cannot find my own file");
-  std::string folder(self, static_cast<size_t>(size));
+  GORDIAN_TRY(std::string folder, find_own_file());
   folder.erase(folder.rfind('/'));
   const std::string wanted = folder.substr(0, folder.rfind('/')) + "/lib/libgordian.so";
   if (access(wanted.c_str(), R_OK) == 0) return wanted;

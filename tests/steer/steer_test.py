@@ -36,9 +36,9 @@ def confirm(world, found, *words, options=()):
     return result, world.report("confirmed.json")
 
 
-def confirms(world, program, case):
-    found = predict(world, program, case, "lucky")
-    result, report = confirm(world, found, world.kind(program), case, "lucky", options=("--tries=3",))
+def confirms(world, program, *words):
+    found = predict(world, program, *words)
+    result, report = confirm(world, found, world.kind(program), *words, options=("--tries=3",))
     expect(result.status == 66 and "DEADLOCK CONFIRMED" in result.err, "confirmed", result)
     expect([f["verdict"] for f in report["findings"]] == ["confirmed"], "the verdict", result)
     expect(report["attempts"][-1]["confirmed"], "the attempt", result)
@@ -46,7 +46,7 @@ def confirms(world, program, case):
 
 
 def test_mutex(world):
-    result, report = confirms(world, "mutex/lock_order", "cycle")
+    result, report = confirms(world, "mutex/lock_order", "cycle", "lucky")
     names = {t["name"] for t in report["findings"][0]["threads"] if t["role"] == "knot"}
     expect(names == {"left", "right"}, "the threads", result)
     seed = re.search(r"again with --replay (\d+)", result.err)[1]
@@ -106,25 +106,30 @@ def test_in_one_go_where_nothing_is(world):
 
 
 def test_three_mutexes(world):
-    _, report = confirms(world, "mutex/lock_order", "three")
+    _, report = confirms(world, "mutex/lock_order", "three", "lucky")
     knot = [t for t in report["findings"][0]["threads"] if t["role"] == "knot"]
     expect(len(knot) == 3, f"{len(knot)} threads in the knot, not 3")
 
 
 def test_rwlock(world):
-    confirms(world, "rwlock/rwlock", "write-write")
+    confirms(world, "rwlock/rwlock", "write-write", "lucky")
 
 
 def test_join(world):
-    confirms(world, "join/join", "lucky")
+    confirms(world, "join/join", "lucky", "lucky")
+
+
+def test_stories(world):
+    for story in ("videoroom", "dtls-clock", "replication"):
+        confirms(world, f"../{story}/{story}-lucky")
 
 
 def test_spin(world):
-    confirms(world, "spin/spin", "cycle")
+    confirms(world, "spin/spin", "cycle", "lucky")
 
 
 def test_glib(world):
-    confirms(world, "glib/glib", "cycle")
+    confirms(world, "glib/glib", "cycle", "lucky")
 
 
 # A flag keeps the two sections apart: possible as far as locks show, and yet it never happens.

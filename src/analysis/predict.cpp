@@ -59,6 +59,7 @@ class Prover {
       return queues.empty() ? look_at(pattern) : look_at_queue(pattern, queues, patterns);
     });
     out_.patterns_cut = patterns.was_cut() || out_.findings.size() >= kMaxFindings;
+    out_.trace_cut = index_.was_cut();
     for (auto& [key, group] : groups_)
       if (group.refusal && !group.finding) out_.findings.push_back(std::move(*group.refusal));
     for (auto& [key, group] : groups_)
@@ -210,7 +211,7 @@ class Prover {
       bool all_outside = true;
       for (size_t i = 0; i < pattern.size(); ++i) {
         const uint32_t thread = index_.requests()[pattern[i]].thread;
-        const std::vector<Moment>& all = index_.moments(pattern[i]);
+        const auto& all = index_.moments(pattern[i]);
         const uint32_t reached = closure.position(thread);
         if (all[moments[i]].position >= reached) continue;
         all_outside = false;

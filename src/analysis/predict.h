@@ -36,6 +36,7 @@ struct Prediction {
   uint64_t unchecked = 0;                // circles for which no work was left
   bool patterns_cut = false;             // there are more circles than were enumerated
   bool searches_cut = false;             // a refusal may be for want of work
+  bool trace_cut = false;                // only its beginning was looked at, for want of memory
 };
 
 Prediction predict(const TraceIndex& index, const Candidates& candidates,

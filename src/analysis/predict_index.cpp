@@ -25,8 +25,10 @@ uint64_t mixed(uint64_t value) {
 
 }  // namespace
 
-TraceIndex::TraceIndex(const Candidates& candidates, const model::TraceSize& size)
+TraceIndex::TraceIndex(const Candidates& candidates, const model::TraceSize& size,
+                       uint64_t max_bytes)
     : candidates_(candidates),
+      max_bytes_(max_bytes),
       lock_count_(size.locks),
       keeps_events_(size.events <= kMaxKeptEvents),
       steps_(size.threads),
@@ -43,14 +45,18 @@ uint32_t& TraceIndex::known(uint32_t to, uint32_t source) {
   return known_sparse_[static_cast<uint64_t>(to) << 32 | source];
 }
 
+void TraceIndex::step(uint32_t thread, const TraceStep& step) {
+  steps_[thread].steps.push_back(step);
+  bytes_ += sizeof(TraceStep) + sizeof(uint32_t);
+}
+
 bool TraceIndex::edge(uint32_t to, uint32_t source, uint32_t position, OrderKind kind) {
   if (position == 0 || to == source) return false;
   uint32_t& so_far = known(to, source);
   if (so_far >= position) return false;
   so_far = position;
-  steps_[to].steps.push_back(
-      {TraceStep::kEdge | static_cast<uint32_t>(kind) << TraceStep::kKindShift | source, position,
-       0});
+  step(to, {TraceStep::kEdge | static_cast<uint32_t>(kind) << TraceStep::kKindShift | source,
+            position, 0});
   return true;
 }
 
@@ -86,6 +92,8 @@ uint32_t TraceIndex::request_of(const TraceRequest& request) {
 
 void TraceIndex::add(std::span<const TraceEvent> events) {
   for (const TraceEvent& event : events) {
+    if (was_cut()) [[unlikely]]
+      return;
     add_one(event);
     if (!keeps_events_) continue;
     events_.push_back({event, position_of(static_cast<uint32_t>(event.thread))});
@@ -182,6 +190,7 @@ void TraceIndex::ask(uint32_t id, const Thread& thread, const TraceEvent& event)
                                        .mode = event.mode,
                                        .is_join = is_join});
   moments_[request].push_back({position_of(id), static_cast<uint32_t>(events_.size()), event.line});
+  bytes_ += sizeof(Moment);
 }
 
 void TraceIndex::acquire(uint32_t id, Thread& thread, const TraceEvent& event) {
@@ -191,10 +200,10 @@ void TraceIndex::acquire(uint32_t id, Thread& thread, const TraceEvent& event) {
             .site = event.site,
             .mode = event.mode};
   if (thread.held.size() < kMaxListed) hold.cell = cell_of(hold.cell, hold);
-  if (candidates_.is_shared[event.object] != 0) {
+  if (candidates_.matters[event.object] != 0) {
     hold.step = position_of(id);
-    steps_[id].steps.push_back({event.object << 1 | (event.mode == Mode::Shared ? 1U : 0U),
-                                acquisitions_[event.object]++, TraceStep::kNever});
+    step(id, {event.object << 1 | (event.mode == Mode::Shared ? 1U : 0U),
+              acquisitions_[event.object]++, TraceStep::kNever});
   }
   thread.held.push_back(hold);
 }
@@ -220,10 +229,9 @@ void TraceIndex::join(uint32_t id, Thread& thread, const TraceEvent& event) {
   if (candidates_.joins_while_holding) {
     ask(id, thread, event);
     // The step that has to stay out of the prefix, also when the child's end is known already.
-    steps_[id].steps.push_back(
-        {TraceStep::kEdge | static_cast<uint32_t>(OrderKind::Join) << TraceStep::kKindShift |
-             event.object,
-         position_of(event.object), 0});
+    step(id, {TraceStep::kEdge | static_cast<uint32_t>(OrderKind::Join) << TraceStep::kKindShift |
+                  event.object,
+              position_of(event.object), 0});
     known(id, event.object) = std::max(known(id, event.object), position_of(event.object));
   } else {
     edge(id, event.object, position_of(event.object), OrderKind::Join);

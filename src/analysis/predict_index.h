@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 // Second pass of prediction: what the closure and the search for patterns need of a trace.
 //
-// Of each thread only its *steps* are kept: acquisitions of locks that several threads use, and
-// events that cannot happen before an event of another thread has (created, joined, read from,
-// woken). All else comes along with the step before it. A position in a thread is the number of its
-// steps so far; a prefix of a trace is one position for each thread, and "position 5" includes all
-// that the thread does before its step number 5 (steps count from 0).
+// Of each thread only its *steps* are kept: acquisitions of locks that matter
+// (Candidates::matters), and events that cannot happen before an event of another thread has
+// (created, joined, read from, woken). All else comes along with the step before it. A position in
+// a thread is the number of its steps so far; a prefix of a trace is one position for each thread,
+// and "position 5" includes all that the thread does before its step number 5 (steps count from 0).
 //
 // An order between threads that is implied by an earlier one of the same two threads is not kept.
 // No vector clocks are stored: the closure follows the edges instead.
 #pragma once
 
+#include "analysis/growing_array.h"
 #include "analysis/predict_scan.h"
 #include "model/trace.h"
 
@@ -50,9 +51,9 @@ struct StepGroup {
 };
 
 struct ThreadSteps {
-  std::vector<TraceStep> steps;
-  std::vector<StepGroup> groups;  // filled in by TraceIndex::group()
-  std::vector<uint32_t> grouped;  // step numbers
+  GrowingArray<TraceStep> steps;
+  std::vector<StepGroup> groups;   // filled in by TraceIndex::group()
+  GrowingArray<uint32_t> grouped;  // step numbers
 };
 
 // What a thread holds: a list that shares its tail with those it was built from.
@@ -92,18 +93,23 @@ struct KeptEvent {
 class TraceIndex {
  public:
   static constexpr uint64_t kMaxKeptEvents = 8'000'000;
+  // Of steps and moments. A thousand million events fit unless most are of locks in circles.
+  static constexpr uint64_t kMaxBytes = uint64_t{11} << 29;
 
-  TraceIndex(const Candidates& candidates, const model::TraceSize& size);
+  TraceIndex(const Candidates& candidates, const model::TraceSize& size,
+             uint64_t max_bytes = kMaxBytes);
 
+  // What no longer fits is left out: the trace ends earlier, then.
   void add(std::span<const model::TraceEvent> events);
   // Call once after the last event.
   void finish();
 
   [[nodiscard]] const std::vector<ThreadSteps>& threads() const { return steps_; }
   [[nodiscard]] const std::vector<TraceRequest>& requests() const { return requests_; }
-  [[nodiscard]] const std::vector<Moment>& moments(uint32_t request) const {
+  [[nodiscard]] const GrowingArray<Moment>& moments(uint32_t request) const {
     return moments_[request];
   }
+  [[nodiscard]] bool was_cut() const { return bytes_ > max_bytes_; }
   [[nodiscard]] const HeldCell& held(uint32_t cell) const { return cells_[cell]; }
   [[nodiscard]] uint32_t lock_count() const { return lock_count_; }
   [[nodiscard]] bool keeps_events() const { return keeps_events_; }
@@ -154,12 +160,15 @@ class TraceIndex {
   [[nodiscard]] uint32_t position_of(uint32_t thread) const {
     return static_cast<uint32_t>(steps_[thread].steps.size());
   }
+  void step(uint32_t thread, const TraceStep& step);
   uint32_t cell_of(uint32_t outer, const Hold& hold);
   uint32_t request_of(const TraceRequest& request);
   uint32_t& known(uint32_t to, uint32_t source);
   void group(ThreadSteps& thread);
 
   const Candidates& candidates_;
+  const uint64_t max_bytes_;
+  uint64_t bytes_ = 0;
   uint32_t lock_count_;
   bool keeps_events_;
   std::vector<ThreadSteps> steps_;
@@ -171,7 +180,7 @@ class TraceIndex {
   std::vector<HeldCell> cells_ = std::vector<HeldCell>(1);
   std::unordered_map<uint64_t, std::vector<uint32_t>> cell_index_;
   std::vector<TraceRequest> requests_;
-  std::vector<std::vector<Moment>> moments_;
+  std::vector<GrowingArray<Moment>> moments_;
   std::unordered_map<uint64_t, std::vector<uint32_t>> request_index_;
   std::vector<uint32_t> known_;  // dense where threads are few
   std::unordered_map<uint64_t, uint32_t> known_sparse_;

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <numeric>
 #include <unordered_map>
+#include <utility>
 
 namespace gordian::analysis {
 
@@ -28,8 +29,8 @@ LockOrderScan::Thread& LockOrderScan::thread_of(const TraceEvent& event) {
   return threads_[id];
 }
 
-void LockOrderScan::order(uint32_t held, uint32_t wanted) {
-  const uint64_t pair = static_cast<uint64_t>(held) << 32 | wanted;
+void LockOrderScan::order(uint32_t held, uint32_t wanted, bool by_try) {
+  const uint64_t pair = static_cast<uint64_t>(held) << 32 | wanted | (by_try ? kTry : 0);
   uint64_t& slot = cache_[(pair * 0x9e3779b97f4a7c15) >> 52];
   if (slot == pair + 1) return;
   slot = pair + 1;
@@ -41,6 +42,7 @@ void LockOrderScan::use(uint32_t thread, uint32_t lock) {
     user_.resize(lock + 1 + lock / 2, kNobody);
     is_shared_.resize(user_.size());
     is_rwlock_.resize(user_.size());
+    is_marked_.resize(user_.size());
   }
   if (user_[lock] == kNobody) user_[lock] = thread;
   if (user_[lock] != thread) is_shared_[lock] = 1;
@@ -53,10 +55,18 @@ void LockOrderScan::acquire(Thread& thread, const TraceEvent& event) {
   ++acquisitions_;
   if (!thread.held.empty()) {
     ++nested_;
-    if (!event.by_try)
-      for (const uint32_t held : thread.held) order(held, lock);
+    for (const uint32_t held : thread.held) order(held, lock, event.by_try);
   }
-  if (thread.held.size() < kMaxHeld) thread.held.push_back(lock);
+  if (thread.held.size() < kMaxHeld) {
+    thread.held.push_back(lock);
+  } else {
+    holds_beyond_belief_ = true;
+  }
+}
+
+void LockOrderScan::mark_held(Thread& thread) {
+  for (; thread.marked < thread.held.size(); ++thread.marked)
+    is_marked_[thread.held[thread.marked]] = 1;
 }
 
 void LockOrderScan::add(std::span<const TraceEvent> events) {
@@ -72,24 +82,30 @@ void LockOrderScan::add(std::span<const TraceEvent> events) {
           thread.held.pop_back();
         } else {
           const auto it = std::find(thread.held.rbegin(), thread.held.rend(), event.object);
-          if (it != thread.held.rend()) thread.held.erase(std::next(it).base());
+          if (it == thread.held.rend()) break;
+          const auto at = std::next(it).base();
+          if (static_cast<size_t>(at - thread.held.begin()) < thread.marked) --thread.marked;
+          thread.held.erase(at);
         }
+        thread.marked = std::min(thread.marked, thread.held.size());
         break;
       }
       case TraceOp::Request:
         thread.asks = true;
         use(static_cast<uint32_t>(event.thread), event.object);
-        for (const uint32_t held : thread.held) order(held, event.object);
+        for (const uint32_t held : thread.held) order(held, event.object, false);
         break;
       case TraceOp::Fork:
         if (event.object >= threads_.size()) threads_.resize(event.object + 1 + event.object / 2);
         threads_[event.object].is_created = true;
+        mark_held(threads_[event.object]);  // odd: it acts already
         break;
       case TraceOp::Join:
         joins_while_holding_ = joins_while_holding_ || !thread.held.empty();
         break;
       case TraceOp::Wait:
         waits_while_holding_ = waits_while_holding_ || !thread.held.empty();
+        mark_held(thread);
         break;
       default:
         break;
@@ -127,6 +143,7 @@ Candidates LockOrderScan::finish(const TraceSize& size) {
 
   Adjacency graph(size.locks);
   for (const uint64_t pair : orders_) {
+    if ((pair & kTry) != 0) continue;
     const auto held = static_cast<uint32_t>(pair >> 32);
     const auto wanted = static_cast<uint32_t>(pair);
     if (held != wanted) graph[held].push_back(wanted);
@@ -144,7 +161,35 @@ Candidates LockOrderScan::finish(const TraceSize& size) {
     for (const uint32_t lock : component) out.component[lock] = number;
   }
   out.is_any = number != Candidates::kNone || joins_while_holding_;
+  // Reads wait for their writers, and were not seen by this pass.
+  find_what_matters(out, joins_while_holding_ || holds_beyond_belief_ || size.has_memory);
   return out;
+}
+
+void LockOrderScan::find_what_matters(Candidates& out, bool all) const {
+  out.matters = out.is_shared;
+  if (all || !out.is_any) return;
+  const auto locks = static_cast<uint32_t>(out.is_shared.size());
+  Adjacency outer(locks);  // by lock: in whose sections it was taken
+  for (const uint64_t pair : orders_)
+    outer[static_cast<uint32_t>(pair)].push_back(static_cast<uint32_t>((pair & ~kTry) >> 32));
+  std::vector<char> reached(locks);
+  std::vector<uint32_t> queue;
+  for (uint32_t lock = 0; lock < locks; ++lock) {
+    const bool is_marked = lock < is_marked_.size() && is_marked_[lock] != 0;
+    if (!is_marked && !out.is_in_cycle(lock)) continue;
+    reached[lock] = 1;
+    queue.push_back(lock);
+  }
+  while (!queue.empty()) {
+    const uint32_t lock = queue.back();
+    queue.pop_back();
+    // One that a single thread uses is no step itself; but one taken in it may be.
+    for (const uint32_t next : outer[lock])
+      if (std::exchange(reached[next], 1) == 0) queue.push_back(next);
+  }
+  for (uint32_t lock = 0; lock < locks; ++lock)
+    out.matters[lock] = out.is_shared[lock] != 0 && reached[lock] != 0;
 }
 
 bool has_order_cycle(std::span<const std::pair<uint32_t, uint32_t>> nestings) {

@@ -21,8 +21,12 @@ namespace gordian::analysis {
 struct Candidates {
   static constexpr uint32_t kNone = 0;
 
-  std::vector<uint32_t> component;   // of a lock; kNone: in no cycle
-  std::vector<char> is_shared;       // by lock: two threads at least
+  std::vector<uint32_t> component;  // of a lock; kNone: in no cycle
+  std::vector<char> is_shared;      // by lock: two threads at least
+  // By lock: shared, and a thread may have to stop in one of its sections, since there is something
+  // in it that waits for others, or may be asked to. A section of any other lock is over before its
+  // thread could stop: it never keeps anybody waiting, and no schedule has to mind it.
+  std::vector<char> matters;
   std::vector<char> is_rwlock;       // by lock: ever taken shared
   bool joins_while_holding = false;  // then cycles may go through threads, and any lock counts
   bool has_waits_while_holding = false;
@@ -54,6 +58,7 @@ class LockOrderScan {
  private:
   struct Thread {
     std::vector<uint32_t> held;  // outermost first; without those beyond kMaxHeld
+    size_t marked = 0;           // so many of them are known to matter
     bool is_created = false;
     bool asks = false;  // its last event is a request
   };
@@ -63,16 +68,22 @@ class LockOrderScan {
   Thread& thread_of(const model::TraceEvent& event);
   void use(uint32_t thread, uint32_t lock);
   void acquire(Thread& thread, const model::TraceEvent& event);
-  void order(uint32_t held, uint32_t wanted);
+  void order(uint32_t held, uint32_t wanted, bool by_try);
+  void mark_held(Thread& thread);
+  void find_what_matters(Candidates& out, bool all) const;
 
   std::vector<Thread> threads_;
   std::vector<uint32_t> user_;  // of a lock: its first thread; kNobody: none yet
   std::vector<char> is_shared_;
   std::vector<char> is_rwlock_;
-  std::unordered_set<uint64_t> orders_;  // held << 32 | wanted
+  // held << 32 | wanted, and for a successful try, which did not wait, kTry as well.
+  static constexpr uint64_t kTry = uint64_t{1} << 63;
+  std::unordered_set<uint64_t> orders_;
+  std::vector<char> is_marked_;  // by lock: somebody waited, or was forked, in a section
   std::array<uint64_t, kCacheSize> cache_{};
   bool joins_while_holding_ = false;
   bool waits_while_holding_ = false;
+  bool holds_beyond_belief_ = false;  // more than kMaxHeld
   uint64_t acquisitions_ = 0;
   uint64_t nested_ = 0;
 };

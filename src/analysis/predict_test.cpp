@@ -331,6 +331,61 @@ TEST(Predict, BoundsAreSaidNotHidden) {
   EXPECT_GT(count(prediction, Verdict::Proved), 0U);
 }
 
+TEST(Predict, WithoutMemoryForAllTheTraceItsBeginningIsLookedAt) {
+  TestTrace trace;
+  trace.nested(1, kA, kB).nested(2, kB, kA);
+  for (int i = 0; i < 100; ++i) {
+    trace.add(1, Op::Acquire, kA, 1).add(1, Op::Acquire, kB, 2);
+    trace.add(1, Op::Release, kB, 3).add(1, Op::Release, kA, 4);
+  }
+  trace.nested(1, kGate, kGate + 1).nested(2, kGate + 1, kGate);
+  EXPECT_FALSE(trace.predict().trace_cut);
+  EXPECT_EQ(proved(trace), 2U);
+
+  const Prediction prediction = trace.predict({.complete_memory = true}, 1000);
+  EXPECT_TRUE(prediction.trace_cut);
+  EXPECT_EQ(count(prediction, Verdict::Proved), 1U);
+}
+
+// Two orders of A and B, and whatever `add` does with the gate.
+template <typename Add>
+bool gate_matters(const Add& add) {
+  TestTrace trace;
+  trace.nested(1, kA, kB).nested(2, kB, kA).nested(1, kGate, kGate + 1);
+  trace.acquire(2, kGate).release(2, kGate);
+  add(trace);
+  const Candidates candidates = trace.candidates();
+  EXPECT_NE(candidates.matters[kA], 0);
+  EXPECT_NE(candidates.matters[kB], 0);
+  EXPECT_EQ(candidates.matters[kGate + 1], 0);  // of one thread
+  return candidates.matters[kGate] != 0;
+}
+
+TEST(Predict, OnlyLocksInWhoseSectionsAThreadMayStopMatter) {
+  EXPECT_FALSE(gate_matters([](TestTrace&) {}));
+  // Inside of a section of A it keeps nobody waiting all the same.
+  EXPECT_FALSE(gate_matters([](TestTrace& trace) { trace.nested(1, kA, kGate); }));
+  EXPECT_TRUE(gate_matters([](TestTrace& trace) { trace.nested(1, kGate, kA); }));
+  EXPECT_TRUE(gate_matters([](TestTrace& trace) {
+    trace.acquire(1, kGate).add(1, Op::Acquire, kB, 0, model::Mode::Exclusive, true);
+    trace.release(1, kB).release(1, kGate);
+  }));
+  EXPECT_TRUE(gate_matters([](TestTrace& trace) {
+    trace.acquire(1, kGate).add(1, Op::Wait, kGate + 2).release(1, kGate);
+  }));
+  EXPECT_TRUE(gate_matters([](TestTrace& trace) { trace.read(1, 0); }));
+  // Around a lock that only one thread uses, around A.
+  EXPECT_TRUE(gate_matters([](TestTrace& trace) {
+    trace.acquire(1, kGate).acquire(1, kGate + 1).nested(1, kA, kB);
+    trace.release(1, kGate + 1).release(1, kGate);
+  }));
+  // Let go of in another order than taken, the gate last.
+  EXPECT_TRUE(gate_matters([](TestTrace& trace) {
+    trace.acquire(1, kGate + 1).add(1, Op::Wait, kGate + 2).acquire(1, kGate);
+    trace.release(1, kGate + 1).add(1, Op::Wait, kGate + 2).release(1, kGate);
+  }));
+}
+
 TEST(Replay, RefusesWhatBreaksARule) {
   TestTrace trace;
   trace.acquire(1, kA).write(1, 0).release(1, kA).acquire(2, kA).read(2, 0).release(2, kA);

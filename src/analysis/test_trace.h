@@ -58,6 +58,7 @@ class TestTrace {
       size.threads = std::max(size.threads, static_cast<uint32_t>(event.thread) + 1);
       const bool is_memory = event.op == Op::Read || event.op == Op::Write;
       const bool is_thread = event.op == Op::Fork || event.op == Op::Join;
+      size.has_memory = size.has_memory || is_memory;
       uint32_t& count = is_memory ? size.variables : is_thread ? size.threads : size.locks;
       count = std::max(count, event.object + 1);
     }
@@ -67,13 +68,18 @@ class TestTrace {
     return size;
   }
 
-  [[nodiscard]] Prediction predict(PredictOptions options = {.complete_memory = true}) const {
-    const model::TraceSize all = size();
+  [[nodiscard]] Candidates candidates() const {
     LockOrderScan scan;
     scan.add(events_);
-    const Candidates candidates = scan.finish(all);
+    return scan.finish(size());
+  }
+
+  [[nodiscard]] Prediction predict(PredictOptions options = {.complete_memory = true},
+                                   uint64_t max_bytes = TraceIndex::kMaxBytes) const {
+    const model::TraceSize all = size();
+    const Candidates candidates = this->candidates();
     if (!candidates.any()) return {};
-    TraceIndex index(candidates, all);
+    TraceIndex index(candidates, all, max_bytes);
     index.add(events_);
     index.finish();
     return analysis::predict(index, candidates, all, options);

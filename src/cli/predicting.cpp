@@ -89,6 +89,7 @@ Result<std::vector<model::Finding>> predict_run(Reader& reader, const Read& read
   totals.unchecked += prediction.unchecked;
   totals.patterns_cut = totals.patterns_cut || prediction.patterns_cut;
   totals.searches_cut = totals.searches_cut || prediction.searches_cut;
+  totals.trace_cut = totals.trace_cut || prediction.trace_cut;
   return std::move(prediction.findings);
 }
 

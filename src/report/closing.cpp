@@ -113,6 +113,11 @@ std::vector<std::string> what_is_missing(const TraceTotals& trace) {
     lines.emplace_back(
         "the search for other orders of critical sections was cut short; a refuted pattern that "
         "says so may be possible after all");
+  if (trace.trace_cut)
+    lines.emplace_back(
+        "of a run only the beginning was judged, for it would not fit into the memory: there may "
+        "be "
+        "more");
   if (trace.missing > 0)
     lines.push_back(counted(trace.missing, "record") +
                     " missing: lost when it was recorded, or of no use without what was lost");

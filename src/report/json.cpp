@@ -239,6 +239,7 @@ Json trace_json(const TraceTotals& trace) {
   out["unchecked"] = trace.unchecked;
   out["patterns_cut"] = trace.patterns_cut;
   out["searches_cut"] = trace.searches_cut;
+  out["trace_cut"] = trace.trace_cut;
   out["complete_memory"] = trace.complete_memory;
   out["missing"] = trace.missing;
   out["ends_early"] = trace.ends_early;

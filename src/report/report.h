@@ -69,6 +69,7 @@ struct TraceTotals {
   uint64_t unchecked = 0;  // of those, not judged: too many
   bool patterns_cut = false;
   bool searches_cut = false;
+  bool trace_cut = false;        // of a run only the beginning was judged, for want of memory
   bool complete_memory = false;  // in every run
   // Of recordings: what did not fit when they were made or depends on that, and whether one is
   // damaged or ends before its program did.

@@ -12,6 +12,8 @@
 #include <chrono>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <map>
+#include <sstream>
 #include <thread>
 #include <unistd.h>
 
@@ -71,6 +73,60 @@ TEST_F(Clustered, EveryLockIsWhereItsSlotIs) {
   EXPECT_EQ((*cluster)[0].number({"ZCARD", "readers:{" + key_of(names[0]) + "}"}), 1);
   for (unsigned master = 1; master < RedisCluster::kMasters; ++master)
     EXPECT_TRUE(other.acquire(names[master]).valid());
+}
+
+// What a server was asked since it was last told to forget that, by command: of clients and of the
+// scripts. Left out is what it is asked when nothing happens: by this test, to see that the
+// connection lives, and by replicas.
+void add_commands(std::map<std::string, long long>& counts, RedisServer& server) {
+  std::istringstream text(server.text({"INFO", "commandstats"}));
+  for (std::string line; std::getline(text, line);) {
+    // cmdstat_get:calls=8,usec=12,usec_per_call=1.50,rejected_calls=0,failed_calls=0
+    constexpr std::string_view kBegin = "cmdstat_",
+                               kCalls = ":calls=", kRefused = "rejected_calls=";
+    const size_t calls = line.find(kCalls), refused = line.find(kRefused);
+    if (!line.starts_with(kBegin) || refused == std::string::npos) continue;
+    const std::string name = line.substr(kBegin.size(), calls - kBegin.size());
+    if (name == "info" || name == "ping" || name == "config|resetstat" || name == "replconf")
+      continue;
+    counts[name] += std::stoll(line.substr(calls + kCalls.size())) +
+                    std::stoll(line.substr(refused + kRefused.size()));
+  }
+}
+
+// However many servers there are: once it is known which has which slot, nobody is asked in vain.
+TEST_F(Clustered, APairCostsWhatItCostsOnOneServer) {
+  RedisServer alone;
+  std::vector<std::string> names;
+  for (unsigned master = 0; master < RedisCluster::kMasters; ++master)
+    for (const char* const hint : {"c", "d"}) names.push_back(RedisCluster::name_on(master, hint));
+  const auto count_pairs = [&names](client_options options,
+                                    const std::vector<RedisServer*>& servers) {
+    options.validity = 60s;  // nothing is renewed meanwhile
+    options.command_timeout = 5s;
+    lock_client client(options);
+    const auto take_all = [&client, &names] {
+      for (const std::string& name : names) client.acquire(name).release();
+    };
+    take_all();  // connected, the slots and the scripts known
+    for (RedisServer* const server : servers) server->run({"CONFIG", "RESETSTAT"});
+    take_all();
+    std::map<std::string, long long> counts;
+    for (RedisServer* const server : servers) add_commands(counts, *server);
+    return counts;
+  };
+  std::vector<RedisServer*> masters, replicas;
+  for (unsigned i = 0; i < RedisCluster::kMasters; ++i) {
+    masters.push_back(&(*cluster)[i]);
+    replicas.push_back(&(*cluster)[RedisCluster::kMasters + i]);
+  }
+  for (RedisServer* const server : replicas) server->run({"CONFIG", "RESETSTAT"});
+  const auto on_one = count_pairs(options_for(alone), {&alone});
+  const auto on_all = count_pairs(options(), masters);
+  const auto pairs = static_cast<long long>(names.size());
+  EXPECT_THAT(on_one, testing::Contains(testing::Pair("evalsha", 2 * pairs)));
+  EXPECT_THAT(on_all, testing::ElementsAreArray(on_one));
+  for (RedisServer* const server : replicas) EXPECT_EQ(server->number_of_errors("MOVED"), 0);
 }
 
 // Told by each server, not found out by trying: the waiter would look again only after a second.

@@ -259,6 +259,13 @@ struct acquisition {
   std::exception_ptr error;  // what acquire() would have thrown, with the words
 };
 using on_acquired = std::function<void(acquisition)>;
+// The same of one for several names.
+struct acquisitions {
+  std::vector<lease> held;  // one for each name, sorted; empty if there is an error
+  std::error_code code;
+  std::exception_ptr error;
+};
+using on_all_acquired = std::function<void(acquisitions)>;
 
 class GORDIAN_REDIS_API lock_client {
  public:
@@ -298,6 +305,11 @@ class GORDIAN_REDIS_API lock_client {
   void async_acquire(std::string_view name, on_acquired done, const wait_limit& limit = {});
   void async_acquire_shared(std::string_view name, on_acquired done, const wait_limit& limit = {});
   void async_try_acquire(std::string_view name, on_acquired done);
+  void async_force_acquire(std::string_view name, on_acquired done);
+  // One after the other in sorted order, as acquire_all(); of an error it is told once the servers
+  // have confirmed that those it had are released, or have not in command_timeout.
+  void async_acquire_all(std::vector<std::string> names, on_all_acquired done,
+                         const wait_limit& limit = {});
 
   // On a loop of the program's own, with client_options::foreign_loop; redis_lock_uv.h and
   // redis_lock_asio.h do this for libuv and Asio. The descriptor can be read whenever there is

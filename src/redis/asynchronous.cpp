@@ -12,12 +12,15 @@
 namespace gordian::redis::detail {
 
 struct ClientState::Request {
-  std::string name;
+  std::string name;                // of several: the one that was asked for last
+  std::vector<std::string> names;  // of several: all
   wait_limit limit;
   Kind kind = Kind::Exclusive;
   OnAcquired done;
   std::shared_ptr<Waiter> waiter = std::make_shared<Waiter>();
   // The loop's alone.
+  std::vector<std::shared_ptr<Hold>> held;  // of several, so far
+  size_t going_back = 0;                    // of these
   std::shared_ptr<Gate> gate;
   EventLoop::TimerId timer{};
   std::optional<std::stop_callback<std::function<void()>>> on_stop;
@@ -27,7 +30,7 @@ void ClientState::check_may_wait() const {
   if (loop_thread_ == this_thread_id())
     throw misuse_error(
         "this call waits, and for ever: the calling thread turns the client's loop meanwhile no "
-        "more; use async_acquire() or release_async(), or another thread");
+        "more; use async_acquire(), its kin or release_async(), or another thread");
 }
 
 int ClientState::descriptor() {
@@ -86,31 +89,58 @@ void ClientState::acquire_async(std::string name, const wait_limit& limit, Kind 
                                 OnAcquired done) {
   check_usable(name);
   if (kind == Kind::Shared) check_has_readers(name);
-  {
-    const std::lock_guard lock(table_.mutex);
-    if (table_.closing) raise({errc::closed, "the client is being destroyed", {}}, name);
-  }
-  const auto request = std::make_shared<Request>();
+  check_takes_requests(name);
+  const std::shared_ptr<Request> request = make_request(std::move(name), limit, kind);
+  request->done = std::move(done);
+  // Broken when it is called.
+  request->waiter->on_settled = [this, request] { settled(request); };
+  begin(request);
+  loop_.post([this, request] { enqueue(request); });
+}
+
+void ClientState::acquire_all_async(std::vector<std::string> names, const wait_limit& limit,
+                                    OnAcquired done) {
+  for (const std::string& name : names) check_usable(name);
+  check_takes_requests({});
+  const std::shared_ptr<Request> all = make_request({}, limit, Kind::Exclusive);
+  all->names = std::move(names);
+  all->done = std::move(done);
+  all->waiter->on_settled = [this, all] { settled(all); };
+  begin(all);
+  loop_.post([this, all] { acquire_next(all); });
+}
+
+void ClientState::check_takes_requests(std::string_view name) {
+  const std::lock_guard lock(table_.mutex);
+  if (table_.closing) raise({errc::closed, "the client is being destroyed", {}}, name);
+}
+
+std::shared_ptr<ClientState::Request> ClientState::make_request(std::string name,
+                                                                const wait_limit& limit,
+                                                                Kind kind) {
+  auto request = std::make_shared<Request>();
   Waiter& waiter = *request->waiter;
   waiter.once = kind == Kind::Once;
   waiter.deadline = limit.deadline;
   waiter.number = ++sequence_;
   waiter.gives_up = true;
   waiter.since = Clock::now();
-  // Broken when it is called.
-  waiter.on_settled = [this, request] { settled(request); };
   request->name = std::move(name);
   request->limit = limit;
   request->kind = kind;
-  request->done = std::move(done);
-  {
-    const std::lock_guard lock(asynchronous_mutex_);
-    requests_.insert(request);
-  }
-  loop_.post([this, request] { enqueue(request); });
+  return request;
+}
+
+void ClientState::begin(const std::shared_ptr<Request>& request) {
+  const std::lock_guard lock(asynchronous_mutex_);
+  requests_.insert(request);
 }
 
 void ClientState::enqueue(const std::shared_ptr<Request>& request) {
+  if (request->kind == Kind::Force) {
+    force_for(request);
+    return;
+  }
   const bool shared = request->kind == Kind::Shared;
   std::shared_ptr<Waiter> over;
   bool first = false;
@@ -142,6 +172,119 @@ void ClientState::enqueue(const std::shared_ptr<Request>& request) {
   if (first) start_contending(request->gate, {});
 }
 
+void ClientState::force_for(const std::shared_ptr<Request>& request) {
+  const Value value = new_value(0);
+  const TimePoint asked_at = Clock::now();
+  request->timer =
+      loop_.at(asked_at + options_.command_timeout + options_.connect_timeout, [this, request] {
+        fail(request, {errc::transport, "no answer in time", {}});
+      });
+  try_keys(request->name, value, true, [this, request, value, asked_at](TryOutcome outcome) {
+    drop_if_late(outcome, asked_at);
+    if (outcome.kind != TryOutcome::Kind::Acquired) {
+      fail(request, {errc::transport, outcome.failure, {}});
+      return;
+    }
+    Waiter& waiter = *request->waiter;
+    bool is_wanted = false;
+    {
+      const std::lock_guard lock(table_.mutex);
+      if (table_.closing) return;  // settle_all() tells it
+      is_wanted = waiter.state == Waiter::State::Waiting;
+    }
+    if (!is_wanted) {
+      release_at_server(request->name, value, asked_at + options_.validity, [](Released) {});
+      return;
+    }
+    std::shared_ptr<Hold> hold = keep_forced(request->name, value, outcome.token, asked_at, waiter);
+    if (!hold) return;
+    {
+      const std::lock_guard lock(table_.mutex);
+      waiter.grant = std::move(hold);
+      waiter.state = Waiter::State::Granted;
+    }
+    waiter.wake();
+  });
+}
+
+// Of several, one after the other: each a request of its own, of which only this one hears.
+void ClientState::acquire_next(const std::shared_ptr<Request>& all) {
+  Waiter& waiter = *all->waiter;
+  if (all->held.size() == all->names.size()) {
+    {
+      const std::lock_guard lock(table_.mutex);
+      if (waiter.state != Waiter::State::Waiting) return;
+      waiter.state = Waiter::State::Granted;
+    }
+    waiter.wake();
+    return;
+  }
+  all->name = all->names[all->held.size()];
+  const std::shared_ptr<Request> one = make_request(all->name, all->limit, Kind::Exclusive);
+  one->waiter->on_settled = [this, all, one] {
+    loop_.post([this, all, one] {
+      forget(one);
+      if (one->waiter->state == Waiter::State::Granted) {
+        all->held.push_back(std::move(one->waiter->grant));
+        acquire_next(all);
+      } else {
+        give_back(all, one->waiter->failure);
+      }
+    });
+  };
+  begin(one);
+  enqueue(one);
+}
+
+// It is told once the servers have confirmed it, or had the time in which release() waits for them.
+void ClientState::give_back(const std::shared_ptr<Request>& all, const Failure& failure) {
+  const auto tell = [this, all, failure] { fail(all, failure); };
+  const std::vector<std::shared_ptr<Hold>> held = std::exchange(all->held, {});
+  if (held.empty()) {
+    tell();
+    return;
+  }
+  all->going_back = held.size();
+  all->timer = loop_.at(Clock::now() + options_.command_timeout, tell);
+  for (const auto& hold : held)
+    release_then(hold, [all, tell] {
+      if (--all->going_back == 0) tell();
+    });
+}
+
+void ClientState::release_then(const std::shared_ptr<Hold>& hold,
+                               const std::function<void()>& then) {
+  const std::optional<Parting> parting = part_with(hold);
+  if (!parting || !parting->gate) {
+    then();
+    return;
+  }
+  releases_under_way_ += 1;
+  const TimePoint until{std::chrono::nanoseconds(hold->expires_ns.load())};
+  release_at_server(hold->name, hold->value, until, [this, left = *parting, then](Released) {
+    releases_under_way_ -= 1;
+    let_go(left.gate, left.limit_reached);
+    then();
+  });
+}
+
+void ClientState::fail(const std::shared_ptr<Request>& request, Failure failure) {
+  {
+    const std::lock_guard lock(table_.mutex);
+    if (request->waiter->state != Waiter::State::Waiting) return;
+    request->waiter->failure = std::move(failure);
+    request->waiter->state = Waiter::State::Failed;
+  }
+  request->waiter->wake();
+}
+
+void ClientState::forget(const std::shared_ptr<Request>& request) {
+  loop_.cancel(request->timer);
+  request->on_stop.reset();
+  const std::lock_guard lock(asynchronous_mutex_);
+  requests_.erase(request);
+}
+
 void ClientState::give_up(const std::shared_ptr<Request>& request, errc code) {
   std::shared_ptr<Waiter> waiter;
   {
@@ -155,12 +298,7 @@ void ClientState::give_up(const std::shared_ptr<Request>& request, errc code) {
 
 void ClientState::settled(const std::shared_ptr<Request>& request) {
   // Dropped once the client ends: settle_all() does it then.
-  loop_.post([this, request] {
-    loop_.cancel(request->timer);
-    request->on_stop.reset();
-    const std::lock_guard lock(asynchronous_mutex_);
-    requests_.erase(request);
-  });
+  loop_.post([this, request] { forget(request); });
   tell_program([request] {
     Waiter& waiter = *request->waiter;
     std::exception_ptr error;
@@ -171,7 +309,10 @@ void ClientState::settled(const std::shared_ptr<Request>& request) {
         error = std::current_exception();
       }
     }
-    request->done(std::move(waiter.grant), error);
+    std::vector<std::shared_ptr<Hold>> held;
+    if (!error) held = std::move(request->held);
+    if (waiter.grant) held.push_back(std::move(waiter.grant));
+    request->done(std::move(held), error);
   });
 }
 
@@ -185,13 +326,7 @@ void ClientState::settle_all() {
   for (const auto& request : left) {
     loop_.cancel(request->timer);
     request->on_stop.reset();
-    {
-      const std::lock_guard lock(table_.mutex);
-      if (request->waiter->state != Waiter::State::Waiting) continue;
-      request->waiter->failure = {errc::closed, "the client is being destroyed", {}};
-      request->waiter->state = Waiter::State::Failed;
-    }
-    request->waiter->wake();
+    fail(request, {errc::closed, "the client is being destroyed", {}});
   }
 }
 

@@ -495,9 +495,20 @@ std::shared_ptr<Hold> ClientState::force(std::string_view name, const Waiter& wa
   drop_if_late(forced->outcome, forced->asked_at);
   if (forced->outcome.kind != TryOutcome::Kind::Acquired)
     raise({errc::transport, forced->outcome.failure, {}}, name);
-  std::shared_ptr<Hold> hold = make_hold(name, value, forced->outcome.token, forced->asked_at);
+  std::shared_ptr<Hold> hold =
+      keep_forced(name, value, forced->outcome.token, forced->asked_at, waiter);
+  if (!hold) raise({errc::closed, "the client is being destroyed", {}}, name);
+  if (waiter.resource != nullptr) GORDIAN_TRIED_LEASE(waiter.resource, GORDIAN_EXCLUSIVE);
+  return hold;
+}
+
+std::shared_ptr<Hold> ClientState::keep_forced(std::string_view name, const Value& value,
+                                               uint64_t token, TimePoint asked_at,
+                                               const Waiter& waiter) {
+  std::shared_ptr<Hold> hold = make_hold(name, value, token, asked_at);
   hold->owner = waiter.owner;
   hold->resource = waiter.resource;
+  if (hold->owner == 0) hold->words.kept_elsewhere = 1;
   std::vector<std::shared_ptr<Hold>> former;
   {
     const std::lock_guard lock(table_.mutex);
@@ -508,12 +519,12 @@ std::shared_ptr<Hold> ClientState::force(std::string_view name, const Waiter& wa
   for (const auto& one : former) lose(one, "forced by this process");
   {
     const std::lock_guard lock(table_.mutex);
+    if (table_.closing) return nullptr;
     const std::shared_ptr<Gate> gate = table_.find_or_make(name, options_.handover_limit);
     gate->set_hold(hold);
-    table_.renew_at(hold, forced->asked_at + options_.extend_interval);
+    table_.renew_at(hold, asked_at + options_.extend_interval);
   }
-  loop_.wake_before(forced->asked_at + options_.extend_interval);
-  if (waiter.resource != nullptr) GORDIAN_TRIED_LEASE(waiter.resource, GORDIAN_EXCLUSIVE);
+  loop_.wake_before(asked_at + options_.extend_interval);
   return hold;
 }
 
@@ -533,12 +544,7 @@ ClientState::Released ClientState::release_directly(const Hold& hold, TimePoint 
   return Released::Unknown;
 }
 
-void ClientState::release(const std::shared_ptr<Hold>& hold, bool wait) {
-  if (fork_generation_ != forks) return;  // the parent's
-  if (hold->shared) {
-    release_reader(hold, wait);
-    return;
-  }
+std::optional<ClientState::Parting> ClientState::part_with(const std::shared_ptr<Hold>& hold) {
   std::shared_ptr<Gate> gate;
   std::shared_ptr<Waiter> next;
   bool limit_reached = false;
@@ -546,7 +552,7 @@ void ClientState::release(const std::shared_ptr<Hold>& hold, bool wait) {
     const std::lock_guard lock(table_.mutex);
     if (hold->depth > 1) {
       hold->depth -= 1;
-      return;
+      return std::nullopt;
     }
     // A lost one too: until now the thread was known as its holder.
     if (hold->resource != nullptr) GORDIAN_RELEASED(hold->resource);
@@ -570,8 +576,21 @@ void ClientState::release(const std::shared_ptr<Hold>& hold, bool wait) {
   }
   if (next) {
     next->wake();
+    return std::nullopt;
+  }
+  return Parting{std::move(gate), limit_reached};
+}
+
+void ClientState::release(const std::shared_ptr<Hold>& hold, bool wait) {
+  if (fork_generation_ != forks) return;  // the parent's
+  if (hold->shared) {
+    release_reader(hold, wait);
     return;
   }
+  const std::optional<Parting> parting = part_with(hold);
+  if (!parting) return;
+  const std::shared_ptr<Gate>& gate = parting->gate;
+  const bool limit_reached = parting->limit_reached;
   if (gate == nullptr) {
     if (wait && hold->state == Hold::State::Lost)
       raise({errc::lost, "the lease was lost before it was released: " + hold->lost_because, {}},

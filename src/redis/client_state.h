@@ -63,9 +63,11 @@ class ClientState : public std::enable_shared_from_this<ClientState> {
   // Throws misuse_error on the thread that would wait for itself.
   void check_may_wait() const;
   // Called once, with one of the two, unless this throws.
-  using OnAcquired = std::function<void(std::shared_ptr<Hold>, std::exception_ptr)>;
-  enum class Kind : uint8_t { Exclusive, Shared, Once };
+  using OnAcquired = std::function<void(std::vector<std::shared_ptr<Hold>>, std::exception_ptr)>;
+  enum class Kind : uint8_t { Exclusive, Shared, Once, Force };
   void acquire_async(std::string name, const wait_limit& limit, Kind kind, OnAcquired done);
+  // The names are sorted, and different.
+  void acquire_all_async(std::vector<std::string> names, const wait_limit& limit, OnAcquired done);
 
   // May throw only if `wait`.
   void release(const std::shared_ptr<Hold>& hold, bool wait);
@@ -86,8 +88,19 @@ class ClientState : public std::enable_shared_from_this<ClientState> {
   TryOutcome ask_directly(std::string_view name, const Value& value, const Waiter& waiter,
                           bool can_stop);
   std::shared_ptr<Hold> force(std::string_view name, const Waiter& waiter);
+  // What was forced at the servers is this client's now. Null if the client ends.
+  std::shared_ptr<Hold> keep_forced(std::string_view name, const Value& value, uint64_t token,
+                                    TimePoint asked_at, const Waiter& waiter);
   enum class Released : uint8_t { Yes, WasLost, Unknown };
   Released release_directly(const Hold& hold, TimePoint answer_by);
+  // What is left to do about a hold that was let go of here: its key to be released at the servers,
+  // or (no gate) none, because it was lost before.
+  struct Parting {
+    std::shared_ptr<Gate> gate;
+    bool limit_reached = false;
+  };
+  // Nothing: it stays with another lease or went on to the next waiter.
+  std::optional<Parting> part_with(const std::shared_ptr<Hold>& hold);
   [[nodiscard]] bool may_hand_over(const Gate& gate, const Hold& hold) const;
   std::shared_ptr<Waiter> hand_over(Gate& gate, Hold& hold);
   void let_go(const std::shared_ptr<Gate>& gate, bool polite);
@@ -101,7 +114,16 @@ class ClientState : public std::enable_shared_from_this<ClientState> {
 
   // --- requests that nobody waits for, and the program's loop (asynchronous.cpp)
   struct Request;
+  std::shared_ptr<Request> make_request(std::string name, const wait_limit& limit, Kind kind);
+  void check_takes_requests(std::string_view name);
+  void begin(const std::shared_ptr<Request>& request);
   void enqueue(const std::shared_ptr<Request>& request);
+  void force_for(const std::shared_ptr<Request>& request);
+  void acquire_next(const std::shared_ptr<Request>& all);
+  void give_back(const std::shared_ptr<Request>& all, const Failure& failure);
+  void release_then(const std::shared_ptr<Hold>& hold, const std::function<void()>& then);
+  void fail(const std::shared_ptr<Request>& request, Failure failure);
+  void forget(const std::shared_ptr<Request>& request);
   void give_up(const std::shared_ptr<Request>& request, errc code);
   void settled(const std::shared_ptr<Request>& request);
   void settle_all();

@@ -32,10 +32,19 @@ lease lock_client::acquire_shared(std::string_view name, const wait_limit& limit
   return lease(state_->acquire_shared(name, limit));
 }
 
-std::vector<lease> lock_client::acquire_all(std::vector<std::string> names,
-                                            const wait_limit& limit) {
+namespace {
+
+// In an order that is everybody's.
+void sort_and_merge(std::vector<std::string>& names) {
   std::sort(names.begin(), names.end());
   names.erase(std::unique(names.begin(), names.end()), names.end());
+}
+
+}  // namespace
+
+std::vector<lease> lock_client::acquire_all(std::vector<std::string> names,
+                                            const wait_limit& limit) {
+  sort_and_merge(names);
   std::vector<lease> leases;
   leases.reserve(names.size());
   try {
@@ -78,11 +87,13 @@ std::error_code code_of(const std::exception_ptr& error) {
 
 void lock_client::ask_async(std::string name, on_acquired done, const wait_limit& limit, int kind) {
   if (!done) throw misuse_error("there is nobody to be called back");
-  state_->acquire_async(
-      std::move(name), limit, static_cast<ClientState::Kind>(kind),
-      [done = std::move(done)](std::shared_ptr<Hold> hold, const std::exception_ptr& error) {
-        done({.held = lease(std::move(hold)), .code = code_of(error), .error = error});
-      });
+  state_->acquire_async(std::move(name), limit, static_cast<ClientState::Kind>(kind),
+                        [done = std::move(done)](std::vector<std::shared_ptr<Hold>> holds,
+                                                 const std::exception_ptr& error) {
+                          done({.held = holds.empty() ? lease() : lease(std::move(holds.front())),
+                                .code = code_of(error),
+                                .error = error});
+                        });
 }
 
 void lock_client::async_acquire(std::string_view name, on_acquired done, const wait_limit& limit) {
@@ -97,6 +108,25 @@ void lock_client::async_acquire_shared(std::string_view name, on_acquired done,
 
 void lock_client::async_try_acquire(std::string_view name, on_acquired done) {
   ask_async(std::string(name), std::move(done), {}, static_cast<int>(ClientState::Kind::Once));
+}
+
+void lock_client::async_force_acquire(std::string_view name, on_acquired done) {
+  ask_async(std::string(name), std::move(done), {}, static_cast<int>(ClientState::Kind::Force));
+}
+
+void lock_client::async_acquire_all(std::vector<std::string> names, on_all_acquired done,
+                                    const wait_limit& limit) {
+  if (!done) throw misuse_error("there is nobody to be called back");
+  sort_and_merge(names);
+  state_->acquire_all_async(std::move(names), limit,
+                            [done = std::move(done)](std::vector<std::shared_ptr<Hold>> holds,
+                                                     const std::exception_ptr& error) {
+                              acquisitions got{.held = {}, .code = code_of(error), .error = error};
+                              got.held.reserve(holds.size());
+                              for (std::shared_ptr<Hold>& hold : holds)
+                                got.held.push_back(lease(std::move(hold)));
+                              done(std::move(got));
+                            });
 }
 
 int lock_client::descriptor() const { return state_->descriptor(); }

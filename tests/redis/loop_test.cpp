@@ -23,6 +23,7 @@ namespace {
 
 using namespace std::chrono_literals;
 using gordian::redis::acquisition;
+using gordian::redis::acquisitions;
 using gordian::redis::client_options;
 using gordian::redis::errc;
 using gordian::redis::lease;
@@ -147,6 +148,94 @@ TEST(Loop, RequestsComeInOrderAndEndInTime) {
   EXPECT_TRUE(turn_until(client, [&] { return leases.size() == 2; }));
 }
 
+TEST(Loop, AForcedLockIsTakenFromWhoeverHasIt) {
+  RedisServer server;
+  lock_client client(options_on_a_loop(server)), other(redis_test::options_for(server));
+  const lease of_another = other.acquire("a");
+  std::vector<lease> leases;
+  const auto note = [&leases](acquisition got) {
+    EXPECT_FALSE(got.code) << got.code.message();
+    leases.push_back(std::move(got.held));
+  };
+  client.async_force_acquire("a", note);
+  EXPECT_TRUE(turn_until(client, [&] { return leases.size() == 1; }));
+  wait_until([&] { return !of_another.valid(); });
+  EXPECT_TRUE(leases[0].valid());
+  // Whoever it is: that may be this client.
+  client.async_force_acquire("a", note);
+  EXPECT_TRUE(turn_until(client, [&] { return leases.size() == 2; }));
+  EXPECT_FALSE(leases[0].valid());
+  EXPECT_TRUE(leases[1].valid());
+  EXPECT_FALSE(other.try_acquire("a"));
+  EXPECT_THROW(client.async_force_acquire("", note), misuse_error);
+  EXPECT_THROW(client.async_force_acquire("a", nullptr), misuse_error);
+  server.kill();
+  std::exception_ptr error;
+  client.async_force_acquire("a", [&error](const acquisition& got) {
+    EXPECT_FALSE(got.held);
+    error = got.error;
+  });
+  EXPECT_TRUE(turn_until(client, [&] { return error != nullptr; }));
+  EXPECT_THROW(std::rethrow_exception(error), gordian::redis::transport_error);
+}
+
+TEST(Loop, OfSeveralLocksAllAreTakenOrNone) {
+  RedisServer server;
+  lock_client client(options_on_a_loop(server)), other(redis_test::options_for(server));
+  lease of_another = other.acquire("c");
+  std::optional<acquisitions> result;
+  const auto note = [&](acquisitions got) {
+    // Nothing is left of what it had by the time it is told.
+    if (got.code) {
+      EXPECT_THAT(got.held, testing::IsEmpty());
+      EXPECT_EQ(server.number({"EXISTS", "rueidislock:0:a", "rueidislock:0:b"}), 0);
+    }
+    result = std::move(got);
+  };
+  const std::vector<std::string> names{"b", "a", "c", "b"};
+  const auto is_told = [&result] { return result.has_value(); };
+  const auto has_two = [&server] {
+    return server.number({"EXISTS", "rueidislock:0:a", "rueidislock:0:b"}) == 2;
+  };
+  client.async_acquire_all({"c"}, note, 50ms);
+  EXPECT_TRUE(turn_until(client, is_told));
+  EXPECT_EQ(result->code, errc::deadline);
+  result.reset();
+
+  std::stop_source stop;
+  client.async_acquire_all(names, note, stop.get_token());
+  EXPECT_TRUE(turn_until(client, has_two));
+  // The answers to these come after it has heard that it has the second, and asked for the third.
+  taken(client, "x");
+  taken(client, "y");
+  EXPECT_FALSE(result);
+  stop.request_stop();
+  EXPECT_TRUE(turn_until(client, is_told));
+  ASSERT_EQ(result->code, errc::cancelled);
+  try {
+    std::rethrow_exception(result->error);
+  } catch (const gordian::redis::cancelled_error& error) {
+    EXPECT_THAT(error.what(), testing::StartsWith("lock \"c\""));
+  }
+  result.reset();
+
+  client.async_acquire_all(names, note);
+  EXPECT_TRUE(turn_until(client, has_two));
+  of_another.release();
+  EXPECT_TRUE(turn_until(client, is_told));
+  EXPECT_EQ(result->error, nullptr);
+  std::vector<std::string> held;
+  for (const lease& one : result->held) held.push_back(one.valid() ? one.name() : "not valid");
+  EXPECT_THAT(held, testing::ElementsAre("a", "b", "c"));
+  result.reset();
+
+  client.async_acquire_all({}, note);
+  EXPECT_TRUE(turn_until(client, is_told));
+  EXPECT_FALSE(result->code);
+  EXPECT_THROW(client.async_acquire_all({"a", ""}, note), misuse_error);
+  EXPECT_THROW(client.async_acquire_all({"a"}, nullptr), misuse_error);
+}
+
 TEST(Loop, ALateOneFindsItsLeaseLost) {
   const RedisServer server;
   client_options options = options_on_a_loop(server);
@@ -196,13 +285,22 @@ TEST(Loop, TheEndTellsEverybodyOnce) {
           EXPECT_EQ(got.code, errc::closed);
           told += 1;
         });
+      client.async_acquire_all({"0", "a"}, [&told](const acquisitions& got) {
+        EXPECT_EQ(got.code, errc::closed);
+        EXPECT_THAT(got.held, testing::IsEmpty());
+        told += 1;
+      });
       if (on_a_loop) client.run_ready();  // now they wait
+      client.async_force_acquire("b", [&told](const acquisition& got) {
+        EXPECT_NE(!got.held, !got.code);  // a thread of the client's may have been quick
+        told += 1;
+      });
       client.async_acquire("a", [&told](const acquisition& got) {
         EXPECT_EQ(got.code, errc::closed);
         told += 1;
       });
     }
-    EXPECT_EQ(told, 4U);
+    EXPECT_EQ(told, 6U);
   }
 }
 
@@ -248,6 +346,24 @@ TEST(Asynchronous, IsThereWithAThreadOfTheClientsToo) {
   EXPECT_THROW((void)client.acquire("a", 10ms), gordian::redis::deadline_error);
   got.held.release();
   EXPECT_TRUE(client.try_acquire("a"));
+}
+
+TEST(Asynchronous, TakesSeveralAndByForceToo) {
+  const RedisServer server;
+  lock_client client(redis_test::options_for(server));
+  const lease forced_away = client.acquire("a");
+  std::promise<acquisition> forced;
+  client.async_force_acquire("a", [&forced](acquisition got) { forced.set_value(std::move(got)); });
+  lease held = std::move(forced.get_future().get().held);
+  EXPECT_TRUE(held.valid());
+  EXPECT_FALSE(forced_away.valid());
+  std::promise<acquisitions> all;
+  client.async_acquire_all({"b", "a"}, [&all](acquisitions got) { all.set_value(std::move(got)); });
+  held.release();  // handed over within the client, or taken at the server
+  const acquisitions got = all.get_future().get();
+  ASSERT_EQ(got.held.size(), 2U);
+  EXPECT_TRUE(got.held[0].valid() && got.held[1].valid());
+  EXPECT_FALSE(client.try_acquire("a"));
 }
 
 }  // namespace

@@ -504,10 +504,10 @@ inline deadlock_found is_deadlock_now(registry& books, thread_record& me, const 
                        "ever: " +
                            text));
   } else if (was_shared) {
-    report(
-        deadlock_error(error_kind::upgrade, true, "an upgrade waits for its own share: " + text));
+    report(deadlock_error(error_kind::upgrade, !wish.limited,
+                          "an upgrade waits for its own share: " + text));
   } else {
-    report(deadlock_error(error_kind::self, true, "the thread holds it already: " + text));
+    report(deadlock_error(error_kind::self, !wish.limited, "the thread holds it already: " + text));
   }
 }
 

@@ -156,7 +156,7 @@ class work_gate : private detail::lock_identity {
     if (const visit* mine = find()) {
       const bool upgrade = mine->how == detail::mode::shared;
       detail::report(deadlock_error(
-          upgrade ? error_kind::upgrade : error_kind::self, true,
+          upgrade ? error_kind::upgrade : error_kind::self, !patience.is_limited(),
           "closing " + detail::words_of(identity()) + " at " + detail::words_of({where, nullptr}) +
               (upgrade ? " from inside would wait for the thread's own pass" : " twice")));
       return {};

@@ -199,6 +199,26 @@ TEST(Order, SelfLockUpgradeAndRecursiveShareAreErrors) {
   EXPECT_TRUE(upgrade->certain());
 }
 
+// They are mistakes all the same, but a stop would end the wait.
+TEST(Order, OnesThatAStopCanEndAreNotCertain) {
+  const Checked checked;
+  gordian::mutex plain("plain");
+  gordian::shared_mutex shared("shared");
+  gordian::stop_source stop;
+  {
+    hold one(plain);
+    const auto error = error_of([&] { (void)plain.lock(stop.get_token()); });
+    ASSERT_NE(error, nullptr);
+    EXPECT_EQ(error->kind(), error_kind::self);
+    EXPECT_FALSE(error->certain());
+  }
+  gordian::hold_shared read(shared);
+  const auto upgrade = error_of([&] { (void)shared.lock(stop.get_token()); });
+  ASSERT_NE(upgrade, nullptr);
+  EXPECT_EQ(upgrade->kind(), error_kind::upgrade);
+  EXPECT_FALSE(upgrade->certain());
+}
+
 TEST(Order, ARecursiveMutexMayBeTakenAgainUnderLaterLocks) {
   const Checked checked;
   gordian::recursive_mutex again("again");

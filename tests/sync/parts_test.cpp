@@ -286,6 +286,8 @@ TEST(WorkGate, RefusesAnUpgradeInEveryMode) {
   ASSERT_NE(error, nullptr);
   EXPECT_EQ(error->kind(), error_kind::upgrade);
   EXPECT_TRUE(error->certain());
+  const auto past = std::chrono::steady_clock::now();
+  EXPECT_FALSE(error_of([&] { auto closed = gate.close_until(past); })->certain());
   pass.leave();
   auto closed = gate.close();
   EXPECT_TRUE(closed);

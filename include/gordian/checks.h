@@ -264,11 +264,24 @@ inline const held_lock* hold_in_the_way(const wait_record& wait, const thread_re
   return nullptr;
 }
 
-inline bool is_in_the_way(const wait_record& wait, const wait_record& other) {
+inline bool waits_to_write(const wait_record& wait, const lock_identity& lock) {
+  return wait.what == &lock && wait.wanted == mode::exclusive && wait.shared != nullptr;
+}
+
+// A writer that gives up may let readers in before the other writers have asked again. Those
+// readers that it did not let in look for a deadlock once more.
+inline bool has_limited_writer(const registry& books, const lock_identity& lock) {
+  const wait_record* wait = books.waits;
+  while (wait != nullptr && !(wait->limited && waits_to_write(*wait, lock))) wait = wait->next;
+  return wait != nullptr;
+}
+
+inline bool is_in_the_way(const registry& books, const wait_record& wait,
+                          const wait_record& other) {
   if (hold_in_the_way(wait, *other.who) != nullptr) return true;
-  return wait.shared != nullptr && wait.wanted == mode::shared && other.what == wait.what &&
-         other.wanted == mode::exclusive && other.shared != nullptr &&
-         wait.shared->readers_wait_for_writers();
+  return wait.shared != nullptr && wait.wanted == mode::shared &&
+         waits_to_write(other, *wait.what) && wait.shared->readers_wait_for_writers() &&
+         !has_limited_writer(books, *wait.what);
 }
 
 // A wait for any of many: stuck only if all who could end it are.
@@ -308,7 +321,7 @@ inline std::string words_of_circle(const registry& books, wait_record& first) {
          other = other->next) {
       if (!other->stuck || other == here) continue;
       if (here->peers != nullptr ? here->peers->threads.count(other->who->number) != 0
-                                 : is_in_the_way(*here, *other)) {
+                                 : is_in_the_way(books, *here, *other)) {
         next = other;
       }
     }
@@ -323,7 +336,7 @@ inline deadlock_found find_deadlock(const registry& books, wait_record& mine) {
   if (mine.limited) return {};
   bool somebody = mine.peers != nullptr;
   for (const wait_record* other = books.waits; other != nullptr && !somebody; other = other->next) {
-    somebody = (other != &mine && is_in_the_way(mine, *other)) ||
+    somebody = (other != &mine && is_in_the_way(books, mine, *other)) ||
                (other->peers != nullptr && other->peers->threads.count(mine.who->number) != 0);
   }
   if (!somebody) return {};
@@ -339,7 +352,7 @@ inline deadlock_found find_deadlock(const registry& books, wait_record& mine) {
         stuck = is_peer_wait_stuck(books, *wait);
       } else {
         for (wait_record* other = books.waits; other != nullptr && !stuck; other = other->next) {
-          stuck = other->stuck && other != wait && is_in_the_way(*wait, *other);
+          stuck = other->stuck && other != wait && is_in_the_way(books, *wait, *other);
         }
       }
       if (!stuck) {

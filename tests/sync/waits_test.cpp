@@ -103,6 +103,37 @@ TEST(Waits, AReaderWaitsForTheWriterInFrontOfIt) {
   guard.unlock_shared();
 }
 
+// "patient" alone would keep the second reader out for ever. But when "hasty" gives up, that reader
+// may come first.
+TEST(Waits, AReaderBehindAWriterThatMayGiveUpIsInNoDeadlockYet) {
+  const Checked checked(kWaitsOnly);
+  gordian::shared_mutex guard("guard");
+  gordian::mutex m("m");
+  gordian::stop_source stop;
+  std::atomic<bool> second_is_under_m{false};
+  std::atomic<bool> first_reads{false};
+  Blocker first([&] {
+    gordian::hold_shared one(guard);
+    first_reads = true;
+    while (!second_is_under_m) std::this_thread::yield();
+    hold two(m);
+  });
+  while (!first_reads) std::this_thread::yield();
+  Blocker hasty([&] { EXPECT_FALSE(guard.lock(stop.get_token())); });
+  ASSERT_TRUE(hasty.wait_until_blocked());
+  // Later one of these two may be refused, for who comes first is a race; but both end.
+  Blocker patient([&] { (void)error_of([&] { hold exclusive(guard); }); });
+  ASSERT_TRUE(patient.wait_until_blocked());
+  Blocker second([&] {
+    hold own(m);
+    second_is_under_m = true;
+    ASSERT_TRUE(first.wait_until_blocked());
+    (void)error_of([&] { gordian::hold_shared read(guard); });
+  });
+  EXPECT_TRUE(second.wait_until_blocked());
+  stop.request_stop();
+}
+
 // --- the model
 // ---------------------------------------------------------------------------------------
 

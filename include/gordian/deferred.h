@@ -11,19 +11,24 @@
 //
 // Promises: calls run in the order they were posted, one at a time, never under a lock that hold()
 // took: what a thread posts under several holds of one deferred runs after the last of them, in
-// whichever thread. A call may hold() and post() again: what it posts runs after it. If one thread
-// is running calls, others that release the lock leave theirs to it. A call that throws does not
-// keep the rest from running; then the first exception leaves run() or unlock(), and one that would
-// leave the guard's destructor ends the program.
+// whichever thread. What threads post under one lock runs in the order in which they had it. A call
+// may hold() and post() again: what it posts runs after it. If one thread is running calls, others
+// that release the lock leave theirs to it. A call that throws does not keep the rest from running;
+// then the first exception leaves run() or unlock(), and one that would leave the guard's
+// destructor ends the program. A deferred must outlive its calls: one that may destroy the object
+// they belong to is for a strand.
 #ifndef GORDIAN_DEFERRED_H
 #define GORDIAN_DEFERRED_H
 
 #include <gordian/attended.h>
 
+#include <algorithm>
+#include <cstdint>
 #include <deque>
 #include <exception>
 #include <functional>
 #include <iterator>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -37,9 +42,22 @@ class call_queue {
     const leaf_hold hold(lock_);
     calls_.push_back(std::move(call));
   }
-  void add(std::vector<std::function<void()>> calls) {
+
+  // Adds calls that must not run before let_go(): their lock is about to be released, and whoever
+  // has it next comes after them. Nobody waits for that: run() returns where it meets them, and
+  // who lets them go runs them.
+  std::uint64_t add_kept(std::vector<std::function<void()>>& calls) {
     const leaf_hold hold(lock_);
-    std::move(calls.begin(), calls.end(), std::back_inserter(calls_));
+    const std::uint64_t first = taken_ + calls_.size();
+    kept_.reserve(kept_.size() + 1);
+    calls_.insert(calls_.end(), std::make_move_iterator(calls.begin()),
+                  std::make_move_iterator(calls.end()));
+    kept_.push_back(first);
+    return first;
+  }
+  void let_go(std::uint64_t first) noexcept {
+    const leaf_hold hold(lock_);
+    kept_.erase(std::find(kept_.begin(), kept_.end(), first));
   }
 
   // Runs what is there and what is added meanwhile. Returns at once if somebody, perhaps this
@@ -90,25 +108,31 @@ class call_queue {
 
   bool begin() {
     const leaf_hold hold(lock_);
-    if (running_ || calls_.empty()) return false;
+    if (running_ || !has_next()) return false;
     running_ = true;
     runner_.store(&this_thread_is_ending, std::memory_order_relaxed);
     return true;
   }
   bool next(std::function<void()>& call) {
     const leaf_hold hold(lock_);
-    if (calls_.empty()) {
+    if (!has_next()) {
       running_ = false;
       runner_.store(nullptr, std::memory_order_relaxed);
       return false;
     }
     call = std::move(calls_.front());
     calls_.pop_front();
+    ++taken_;
     return true;
+  }
+  bool has_next() const {
+    return !calls_.empty() && std::find(kept_.begin(), kept_.end(), taken_) == kept_.end();
   }
 
   mutable leaf_lock lock_;
   std::deque<std::function<void()>> calls_;
+  std::uint64_t taken_ = 0;          // how many have left it: the number of the first one in it
+  std::vector<std::uint64_t> kept_;  // numbers of the first calls of those that are not let go yet
   bool running_ = false;
   std::atomic<const bool*> runner_{nullptr};  // a thread-local's address names the thread
 };
@@ -171,17 +195,36 @@ class deferred {
     void unlock() GORDIAN_NO_THREAD_SAFETY_ANALYSIS {
       owns_ = false;
       take_out();
-      lock_.unlock();
-      if (detail::hold_scope* other = detail::outermost_hold(queue_)) {
-        std::move(scope_.calls.begin(), scope_.calls.end(), std::back_inserter(other->calls));
-        return;
-      }
-      queue_.add(std::move(scope_.calls));
-      queue_.run();
+      detail::hold_scope* const outer = detail::outermost_hold(queue_);
+      outer != nullptr ? unlock_into(*outer) : unlock_into(queue_);
+      if (outer == nullptr) queue_.run();
     }
     bool owns_lock() const noexcept { return owns_; }
 
    private:
+    // Unlocks, also when there is no memory for the calls.
+    struct unlocking {
+      Mutex& lock;
+      ~unlocking() noexcept(false) GORDIAN_NO_THREAD_SAFETY_ANALYSIS { lock.unlock(); }
+    };
+    struct letting_go {
+      detail::call_queue& queue;
+      std::optional<std::uint64_t> first{};
+      ~letting_go() {
+        if (first) queue.let_go(*first);
+      }
+    };
+
+    void unlock_into(detail::call_queue& queue) {
+      letting_go after{queue};
+      const unlocking now{lock_};
+      if (!scope_.calls.empty()) after.first = queue.add_kept(scope_.calls);
+    }
+    void unlock_into(detail::hold_scope& outer) {
+      const unlocking now{lock_};
+      outer.calls.insert(outer.calls.end(), std::make_move_iterator(scope_.calls.begin()),
+                         std::make_move_iterator(scope_.calls.end()));
+    }
     void take_out() noexcept {
       detail::hold_scope** at = &detail::innermost_hold;
       while (*at != nullptr && *at != &scope_) at = &(*at)->outer;

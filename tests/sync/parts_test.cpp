@@ -3,11 +3,13 @@
 #include "blocked.h"
 #include <gordian/sync.h>
 
+#include <functional>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <mutex>
 #include <set>
 #include <stdexcept>
+#include <utility>
 #include <vector>
 
 namespace {
@@ -192,6 +194,12 @@ TEST(Deferred, RunsAfterTheLastOfSeveralHolds) {
   gordian::mutex outer("connection"), inner("tls");
   gordian::deferred later;
   bool ran = false;
+  std::thread([&] {
+    later.post([&] {
+      EXPECT_TRUE(outer.try_lock()) << "under it";
+      outer.unlock();
+    });
+  }).join();
   auto first = later.hold(outer);
   {
     auto second = later.hold(inner);
@@ -224,6 +232,46 @@ TEST(Deferred, NobodyElseRunsWhatIsPostedUnderALock) {
     EXPECT_FALSE(ran);
   }
   EXPECT_TRUE(ran);
+}
+
+// A mutex that stops a thread between its unlock() and what the thread does next.
+class HeldUp {
+ public:
+  std::function<void()> after_unlock;
+
+  void lock() { mutex_.lock(); }
+  void unlock() {
+    const auto then = std::exchange(after_unlock, nullptr);
+    mutex_.unlock();
+    if (then) then();
+  }
+
+ private:
+  gordian::mutex mutex_{"connection"};
+};
+
+TEST(Deferred, RunsInTheOrderInWhichTheLockWasReleased) {
+  HeldUp mutex;
+  gordian::deferred later;
+  std::vector<int> ran;
+  std::atomic<int> step{0};
+  std::thread first([&] {
+    auto lock = later.hold(mutex);
+    later.post([&] { ran.push_back(1); });
+    mutex.after_unlock = [&] {
+      step = 1;
+      while (step != 2) std::this_thread::yield();
+    };
+  });
+  while (step != 1) std::this_thread::yield();
+  {
+    auto lock = later.hold(mutex);
+    later.post([&] { ran.push_back(2); });
+  }
+  EXPECT_THAT(ran, ElementsAre());  // its turn has not come, and nobody waits for it
+  step = 2;
+  first.join();
+  EXPECT_THAT(ran, ElementsAre(1, 2));
 }
 
 TEST(Strand, RunsCallsOneAtATimeFromManyThreads) {

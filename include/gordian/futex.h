@@ -26,27 +26,23 @@ struct deadline {
 
   template <typename Duration>
   static deadline of(const std::chrono::time_point<std::chrono::steady_clock, Duration>& when) {
-    return from(when.time_since_epoch(), false);
+    return from(representable(when.time_since_epoch()), false);
   }
   template <typename Duration>
   static deadline of(const std::chrono::time_point<std::chrono::system_clock, Duration>& when) {
-    return from(when.time_since_epoch(), true);
+    return from(representable(when.time_since_epoch()), true);
   }
   // A clock the kernel does not know: as long as it says now.
   template <typename Clock, typename Duration>
   static deadline of(const std::chrono::time_point<Clock, Duration>& when) {
-    return in(when - Clock::now());
+    const auto now = Clock::now();
+    const auto left = seconds_of(when.time_since_epoch()) - seconds_of(now.time_since_epoch());
+    return is_beyond(left) ? in(left) : in(when - now);
   }
   template <typename Rep, typename Period>
   static deadline in(const std::chrono::duration<Rep, Period>& time) {
-    using nanoseconds = std::chrono::nanoseconds;
     const auto now = std::chrono::steady_clock::now().time_since_epoch();
-    // A century is for ever, and does not overflow.
-    constexpr auto limit = std::chrono::hours(24 * 36500);
-    const nanoseconds wanted = time > limit ? nanoseconds(limit)
-                                            : std::chrono::duration_cast<nanoseconds>(time) +
-                                                  nanoseconds(time.count() > 0);
-    return from(now + wanted, false);
+    return from(now + representable(time), false);
   }
 
   bool passed() const {
@@ -57,19 +53,35 @@ struct deadline {
   }
 
  private:
+  // More is for ever, and less has passed. Twice as much still fits into nanoseconds.
+  static constexpr std::chrono::hours beyond{24 * 365 * 140};
+
+  // In a type that no duration overflows.
   template <typename Rep, typename Period>
-  static deadline from(const std::chrono::duration<Rep, Period>& since_epoch, bool realtime) {
-    auto seconds = std::chrono::floor<std::chrono::seconds>(since_epoch);
-    auto rest = std::chrono::ceil<std::chrono::nanoseconds>(since_epoch - seconds);
+  static constexpr std::chrono::duration<double> seconds_of(
+      const std::chrono::duration<Rep, Period>& time) {
+    return std::chrono::duration_cast<std::chrono::duration<double>>(time);
+  }
+  template <typename Rep, typename Period>
+  static constexpr bool is_beyond(const std::chrono::duration<Rep, Period>& time) {
+    const auto seconds = seconds_of(time);
+    return seconds >= beyond || seconds <= -beyond;
+  }
+  // Rounded up: a wait may end late, never early.
+  template <typename Rep, typename Period>
+  static constexpr std::chrono::nanoseconds representable(
+      const std::chrono::duration<Rep, Period>& time) {
+    if (is_beyond(time)) return time.count() > 0 ? beyond : -beyond;
+    return std::chrono::ceil<std::chrono::nanoseconds>(time);
+  }
+
+  static deadline from(std::chrono::nanoseconds since_epoch, bool realtime) {
+    const auto seconds = std::chrono::floor<std::chrono::seconds>(since_epoch);
     deadline result;
     result.set = true;
     result.realtime = realtime;
     result.at.tv_sec = static_cast<time_t>(seconds.count());
-    result.at.tv_nsec = static_cast<long>(rest.count());
-    if (result.at.tv_nsec >= 1'000'000'000) {
-      result.at.tv_nsec -= 1'000'000'000;
-      ++result.at.tv_sec;
-    }
+    result.at.tv_nsec = static_cast<long>((since_epoch - seconds).count());
     // The kernel refuses times before the epoch; they have passed all the same.
     if (result.at.tv_sec < 0) result.at = timespec{};
     return result;

@@ -125,6 +125,50 @@ TEST_P(Locks, TakeAFreeLockEvenAfterTheDeadline) {
   mutex.unlock();
 }
 
+template <typename Clock, typename Duration>
+void expect_for_ever_and_past() {
+  using Moment = std::chrono::time_point<Clock, Duration>;
+  gordian::timed_mutex mutex;
+  mutex.lock();
+  std::thread([&] { EXPECT_FALSE(mutex.try_lock_until(Moment::min())); }).join();
+  bool taken = false;
+  Blocker waiter([&] {
+    taken = mutex.try_lock_until(Moment::max());
+    if (taken) mutex.unlock();
+  });
+  EXPECT_TRUE(waiter.wait_until_blocked());
+  mutex.unlock();
+  waiter.join();
+  EXPECT_TRUE(taken);
+}
+
+// The clock of files, of which now lies before its epoch.
+struct ClockOfFiles {
+  using duration = std::chrono::nanoseconds;
+  using rep = duration::rep;
+  using period = duration::period;
+  using time_point = std::chrono::time_point<ClockOfFiles>;
+  static constexpr bool is_steady = false;
+  static time_point now() { return time_point(-std::chrono::hours(24 * 365 * 148)); }
+};
+
+TEST_P(Locks, WaitUntilTheEndOfAnyClock) {
+  expect_for_ever_and_past<std::chrono::steady_clock, std::chrono::nanoseconds>();
+  expect_for_ever_and_past<std::chrono::steady_clock, std::chrono::hours>();
+  expect_for_ever_and_past<std::chrono::system_clock, std::chrono::seconds>();
+  expect_for_ever_and_past<std::chrono::system_clock, std::chrono::duration<double>>();
+  expect_for_ever_and_past<ClockOfFiles, std::chrono::nanoseconds>();
+  expect_for_ever_and_past<ClockOfFiles, std::chrono::hours>();
+  gordian::timed_mutex mutex;
+  mutex.lock();
+  std::thread([&] {
+    EXPECT_FALSE(mutex.try_lock_for(std::chrono::hours::min()));
+    EXPECT_FALSE(mutex.try_lock_for(std::chrono::nanoseconds::min()));
+    EXPECT_FALSE(mutex.try_lock_for(std::chrono::duration<double>(-1e30)));
+  }).join();
+  mutex.unlock();
+}
+
 TEST_P(Locks, RecursiveOnesCountTheirHolds) {
   gordian::recursive_mutex mutex("again");
   mutex.lock();

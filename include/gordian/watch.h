@@ -73,7 +73,7 @@ struct watch_options {
   std::uint32_t sample_every = 64;
   // Longer waits are told, once each, from a thread of their own that holds no lock; zero: never.
   std::chrono::nanoseconds limit{0};
-  std::function<void(const long_wait&)> on_long_wait;
+  std::function<void(const long_wait&)> on_long_wait{};
 };
 
 namespace detail {
@@ -165,20 +165,24 @@ inline std::chrono::nanoseconds tell_long_waits(const watch_options& options) {
 
 }  // namespace detail
 
-// Ends watching; the figures stay until it starts again.
+// Ends watching; the figures stay until it starts again. Returns when no on_long_wait runs any
+// more; called by one, at once.
 inline void stop_watching() {
   detail::watch_books& books = detail::the_watch_books();
+  std::unique_ptr<worker> ended;  // waited for under no lock: its callback may come here too
   const std::lock_guard hold(books.starting);
   detail::attention.fetch_and(~detail::attention_watch, std::memory_order_relaxed);
   detail::the_watch.store(nullptr, std::memory_order_release);
-  books.watchdog.reset();
+  ended = std::move(books.watchdog);
 }
 
 // Begins with empty figures. What is held already is not known.
 inline void start_watching(watch_options options = {}) {
   stop_watching();
   detail::watch_books& books = detail::the_watch_books();
+  std::unique_ptr<worker> ended;  // somebody else began at the same time; as in stop_watching()
   const std::lock_guard hold(books.starting);
+  ended = std::move(books.watchdog);
   {
     const detail::leaf_hold leaf(books.lock);
     books.locks.clear();

@@ -75,4 +75,21 @@ TEST(Watch, TellsTheLongestWaiterAndItsHolder) {
   EXPECT_THAT(text, HasSubstr("{lock=\"slow \\\"one\\\"\",le=\"0.000128000\"} "));
 }
 
+TEST(Watch, MayBeStoppedByItsOwnCallbackAndByOthersAtOnce) {
+  std::atomic<int> step{0};
+  gordian::start_watching({.limit = 1ms, .on_long_wait = [&](const auto&) {
+                             step = 1;
+                             while (step != 2) std::this_thread::yield();
+                             gordian::stop_watching();
+                           }});
+  gordian::mutex mutex("slow");
+  std::unique_lock lock(mutex);
+  Blocker waiter([&] { hold wanted(mutex); });
+  while (step != 1) std::this_thread::yield();
+  lock.unlock();
+  Blocker stopper([] { gordian::stop_watching(); });
+  ASSERT_TRUE(stopper.wait_until_blocked());  // the callback runs
+  step = 2;
+}
+
 }  // namespace

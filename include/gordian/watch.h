@@ -23,6 +23,7 @@
 #include <new>
 #include <pthread.h>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace gordian {
@@ -232,15 +233,41 @@ inline watch_summary watch_report() {
 
 namespace detail {
 
-inline std::string prometheus_label(const std::string& text) {
+// The length of the character that `text` begins with; 0: it is no UTF-8.
+inline std::size_t utf8_length(std::string_view text) {
+  const auto byte = [&](std::size_t i) {
+    return i < text.size() ? static_cast<unsigned char>(text[i]) : 0U;
+  };
+  const unsigned first = byte(0);
+  if (first < 0x80) return 1;
+  const std::size_t length = first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : 2;
+  if (first < 0xc2 || first > 0xf4) return 0;
+  for (std::size_t i = 1; i < length; ++i) {
+    if ((byte(i) & 0xc0) != 0x80) return 0;
+  }
+  // Too long for what they say, surrogates, and what lies beyond Unicode.
+  const unsigned both = first << 8 | byte(1);
+  if ((first == 0xe0 && both < 0xe0a0) || (first == 0xed && both >= 0xeda0)) return 0;
+  if ((first == 0xf0 && both < 0xf090) || both >= 0xf490) return 0;
+  return length;
+}
+
+// Bytes that are no UTF-8 are written as \xff: Prometheus throws away a scrape that has any.
+inline std::string prometheus_label(std::string_view text) {
   std::string result;
-  for (const char c : text) {
-    if (c == '\\' || c == '"') result += '\\';
-    if (c == '\n') {
+  while (!text.empty()) {
+    const std::size_t length = utf8_length(text);
+    if (length == 0) {
+      char code[8];
+      std::snprintf(code, sizeof code, "\\\\x%02x", static_cast<unsigned char>(text[0]));
+      result += code;
+    } else if (text[0] == '\n') {
       result += "\\n";
     } else {
-      result += c;
+      if (text[0] == '\\' || text[0] == '"') result += '\\';
+      result += text.substr(0, length);
     }
+    text.remove_prefix(std::max<std::size_t>(length, 1));
   }
   return result;
 }

@@ -92,4 +92,15 @@ TEST(Watch, MayBeStoppedByItsOwnCallbackAndByOthersAtOnce) {
   step = 2;
 }
 
+// A scrape with bytes that are no UTF-8 is thrown away as a whole.
+TEST(Watch, WritesNamesThatPrometheusCanRead) {
+  gordian::start_watching({.sample_every = 1});
+  gordian::mutex odd("a\"b\\c\nd\xff \xc3\xa9 \xc0\xaf \xed\xa0\x80 \xe2\x82");
+  { hold once(odd); }
+  gordian::stop_watching();
+  EXPECT_THAT(gordian::prometheus_text(),
+              HasSubstr("_count{lock=\"a\\\"b\\\\c\\nd\\\\xff \xc3\xa9 \\\\xc0\\\\xaf "
+                        "\\\\xed\\\\xa0\\\\x80 \\\\xe2\\\\x82\"} 1"));
+}
+
 }  // namespace

@@ -44,6 +44,7 @@ inline void note_taken(thread_record& me, const lock_identity& lock, mode how,
   if (const watch_sink* watch = active_watch(); watch != nullptr && me.until_sample-- == 0) {
     me.until_sample = watch->sample_every;
     since = now_ns();
+    const busy_scope busy(me);
     if (!waited) watch->waited(lock, 0);
   }
   if (me.held.size() == me.held.capacity()) {
@@ -152,6 +153,7 @@ template <typename Word>
     taken = wait_registered(*me, lock, word, wanted, how, site);
 #endif
     if (const watch_sink* watch = active_watch(); watch != nullptr && since != 0) {
+      const busy_scope busy(*me);
       watch->waited(lock, now_ns() - since);
     }
     if (!taken) {
@@ -211,6 +213,7 @@ template <typename Word>
   if (thread_record* me = current_record(); me != nullptr) {
     if (held_lock* held = me->find(lock); held != nullptr) {
       if (const watch_sink* watch = active_watch(); watch != nullptr && held->since_ns != 0) {
+        const busy_scope busy(*me);
         watch->held(lock, now_ns() - held->since_ns);
       }
       me->held.erase(me->held.begin() + (held - me->held.data()));

@@ -93,6 +93,7 @@ inline void unlock_books_after_fork() {
 }
 inline void keep_own_part_after_fork() {
   registry& books = the_registry();
+  const busy_scope busy;
   wait_record* waits = books.waits;
   books.waits = nullptr;
   for (wait_record* next = nullptr; waits != nullptr; waits = next) {
@@ -112,24 +113,13 @@ inline void keep_own_part_after_fork() {
 
 inline registry& the_registry() {
   static registry& books = []() -> registry& {
+    const busy_scope busy;
     auto* made = new registry;
     pthread_atfork(lock_books_for_fork, unlock_books_after_fork, keep_own_part_after_fork);
     return *made;
   }();
   return books;
 }
-
-// For the scope of our own bookkeeping, which allocates.
-class [[nodiscard]] busy_scope {
- public:
-  explicit busy_scope(thread_record& me) : me_(me) { me_.busy = true; }
-  ~busy_scope() { me_.busy = false; }
-  busy_scope(const busy_scope&) = delete;
-  busy_scope& operator=(const busy_scope&) = delete;
-
- private:
-  thread_record& me_;
-};
 
 struct record_holder {
   thread_record* record = nullptr;
@@ -145,10 +135,10 @@ struct record_holder {
 };
 
 inline thread_record* new_record() {
-  if (this_thread_is_ending) return nullptr;
+  if (this_thread_is_ending || busy_without_record) return nullptr;
+  const busy_scope busy;
   thread_local record_holder holder;
   auto* record = new thread_record;
-  record->busy = true;
   record->held.reserve(16);
   if (this_running_worker != nullptr) record->name = this_running_worker->name();
   {
@@ -159,13 +149,13 @@ inline thread_record* new_record() {
   }
   holder.record = record;
   this_record = record;
-  record->busy = false;
   return record;
 }
 
 inline void forget(const lock_identity& lock) noexcept {
   if (const std::uint32_t id = lock.known_id(); id != 0) {
     registry& books = the_registry();
+    const busy_scope busy;
     const leaf_hold hold(books.lock);
     books.graph.remove(id);
     books.node_names.erase(id);
@@ -571,6 +561,7 @@ inline bool is_checked() noexcept {
 // Begins with nothing learned. What is held already is not known, and therefore not checked.
 inline void enable_checks(check_options options = {}) {
   detail::registry& books = detail::the_registry();
+  const detail::busy_scope busy;
   const detail::leaf_hold hold(books.lock);
   books.graph.clear();
   books.node_names.clear();

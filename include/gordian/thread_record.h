@@ -9,6 +9,7 @@
 #include <gordian/source_location.h>
 
 #include <array>
+#include <utility>
 #include <vector>
 
 namespace gordian::detail {
@@ -69,6 +70,9 @@ inline constinit thread_local bool this_thread_is_ending = false;
 inline constinit thread_local const lock_identity* this_worker = nullptr;
 inline constinit thread_local const lock_identity* this_running_worker = nullptr;
 
+// As thread_record::busy, of a thread that has none yet.
+inline constinit thread_local bool busy_without_record = false;
+
 thread_record* new_record();
 
 // Null: the thread is past its thread-local destructors, or inside our own books.
@@ -89,6 +93,24 @@ inline thread_record* current_record() {
   }
   return record;
 }
+
+// For the scope of our own bookkeeping, which allocates and frees: the program's allocator may
+// lock.
+class [[nodiscard]] busy_scope {
+ public:
+  explicit busy_scope(thread_record& me) noexcept : busy_scope(me.busy) {}
+  busy_scope() noexcept
+      : busy_scope(this_record != nullptr ? this_record->busy : busy_without_record) {}
+  ~busy_scope() { busy_ = before_; }
+  busy_scope(const busy_scope&) = delete;
+  busy_scope& operator=(const busy_scope&) = delete;
+
+ private:
+  explicit busy_scope(bool& busy) noexcept : busy_(busy), before_(std::exchange(busy, true)) {}
+
+  bool& busy_;
+  const bool before_;
+};
 
 // The record where nothing is left to do for it, else null.
 inline thread_record* ready_record() noexcept {

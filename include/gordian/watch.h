@@ -7,7 +7,8 @@
 //   }}); for (const auto& lock : gordian::watch_report().locks) ...
 //   puts(gordian::prometheus_text().c_str());
 //
-// All functions are thread-safe. Locks without a name are counted together, as "".
+// All functions are thread-safe. Locks without a name are counted together, as "". Counting
+// allocates under the lock that is counted: do not watch a program whose operator new takes one.
 #ifndef GORDIAN_WATCH_H
 #define GORDIAN_WATCH_H
 
@@ -147,6 +148,7 @@ inline std::chrono::nanoseconds tell_long_waits(const watch_options& options) {
   std::int64_t next = options.limit.count();
   {
     registry& books = the_registry();
+    const busy_scope busy;
     const leaf_hold hold(books.lock);
     const std::int64_t now = now_ns();
     for (wait_record* wait = books.waits; wait != nullptr; wait = wait->next) {
@@ -185,6 +187,7 @@ inline void start_watching(watch_options options = {}) {
   const std::lock_guard hold(books.starting);
   ended = std::move(books.watchdog);
   {
+    const detail::busy_scope busy;
     const detail::leaf_hold leaf(books.lock);
     books.locks.clear();
   }
@@ -213,6 +216,7 @@ inline void start_watching(watch_options options = {}) {
 inline watch_summary watch_report() {
   watch_summary result;
   {
+    const detail::busy_scope busy;
     const detail::leaf_hold hold(detail::the_watch_books().lock);
     for (const auto& [name, times] : detail::the_watch_books().locks) {
       result.locks.push_back({name, times.first, times.second});
@@ -220,6 +224,7 @@ inline watch_summary watch_report() {
   }
   {
     detail::registry& books = detail::the_registry();
+    const detail::busy_scope busy;
     const detail::leaf_hold hold(books.lock);
     const std::int64_t now = detail::now_ns();
     for (const auto* wait = books.waits; wait != nullptr; wait = wait->next) {

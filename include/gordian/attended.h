@@ -123,12 +123,32 @@ inline bool is_unsampled(const thread_record& me, std::uint32_t who) noexcept {
   return (who & attention_watch) == 0 || me.until_sample != 0;
 }
 
+// A thread past its thread-local objects has no record any more, but what it took as a thread may
+// end only now: `gordian run` still hears of it.
+inline bool is_announced_late() noexcept { return this_thread_is_ending && is_announced(); }
+
+template <typename Word>
+bool take_without_record(const lock_identity& lock, Word& word, mode wanted, const patience& how,
+                         const gordian_place& place) {
+  const bool announced = is_announced_late();
+  if (announced) announce_name(lock, place);
+  if (!word.try_take(wanted)) {
+    if (announced) announce_wait(lock, wanted, how.is_limited(), place);
+    if (!wait_for_word(word, wanted, how)) {
+      if (announced) announce_abandoned(lock);
+      return false;
+    }
+  }
+  if (announced) announce_taken(lock, wanted, how.is_limited(), place);
+  return true;
+}
+
 template <typename Word>
 [[gnu::noinline]] bool attended_lock_slowly(const lock_identity& lock, Word& word, mode wanted,
                                             const patience& how, const call_site& site,
                                             const gordian_place& place) {
   thread_record* me = current_record();
-  if (me == nullptr) return word.try_take(wanted) || wait_for_word(word, wanted, how);
+  if (me == nullptr) return take_without_record(lock, word, wanted, how, place);
   const bool announced = is_announced();
   if (announced) {
     announce_name(lock, place);
@@ -191,12 +211,12 @@ template <typename Word>
                                          const source_location& where) {
   if (!word.try_take(wanted)) return false;
   thread_record* me = current_record();
-  if (me == nullptr) return true;
-  if (is_announced()) {
+  if (me != nullptr ? is_announced() : is_announced_late()) {
     const gordian_place place = GORDIAN_PLACE_();
     announce_name(lock, place);
     announce_taken(lock, wanted, true, place);
   }
+  if (me == nullptr) return true;
   note_taken(*me, lock, wanted, {where, __builtin_return_address(0)}, false);
   return true;
 }
@@ -230,6 +250,8 @@ template <typename Word>
       }
     }
     if (is_announced()) announce_released(lock);
+  } else if (is_announced_late()) {
+    announce_released(lock);
   }
   if (how == mode::exclusive) lock.set_owner(0);
   word.release(how);

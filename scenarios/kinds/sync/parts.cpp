@@ -34,9 +34,9 @@
 // Their state words are futexes like any other to who only looks from outside.
 // ATTACH(cycle, with-mutex, readers, stop, push, condition, member): skip
 //
-// RUN(consistent, cancelled, deferred, tried, signalled, served): gordian run -- %program %case
-// EXIT(consistent, cancelled, deferred, tried, signalled, served): 0
-// JSON(consistent, cancelled, deferred, tried, signalled, served): findings=0
+// RUN(consistent, cancelled, deferred, tried, signalled, served, outlived): gordian run -- %program %case
+// EXIT(consistent, cancelled, deferred, tried, signalled, served, outlived): 0
+// JSON(consistent, cancelled, deferred, tried, signalled, served, outlived): findings=0
 //
 // RUN(lucky, late): gordian run -- %program %case
 // EXIT(lucky, late): 0
@@ -267,6 +267,25 @@ void deferred() {
   later.post([&] { gordian::hold again(streams); });
 }
 
+// Made before the thread's first lock, and so gone after all that Gordian keeps of the thread.
+struct ReleasedAtTheEnd {
+  gordian::mutex* held = nullptr;
+  ~ReleasedAtTheEnd() {
+    if (held == nullptr) return;
+    gordian::hold late(handle);
+    held->unlock();
+  }
+};
+thread_local ReleasedAtTheEnd at_the_end;
+
+void outlived() {
+  Thread("worker", [] {
+    at_the_end.held = &streams;
+    streams.lock();
+  });
+  gordian::hold again(streams);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -287,5 +306,6 @@ int main(int argc, char** argv) {
                              {"late", late},
                              {"consistent", consistent},
                              {"cancelled", cancelled},
-                             {"deferred", deferred}});
+                             {"deferred", deferred},
+                             {"outlived", outlived}});
 }

@@ -12,6 +12,9 @@
 #include <cstddef>
 #include <type_traits>
 
+// One for all libraries of the program, also of those that hide their symbols.
+#pragma GCC visibility push(default)
+
 namespace gordian::detail {
 
 inline std::int64_t now_ns() {
@@ -379,5 +382,7 @@ inline void check_held(const lock_identity& lock, bool is_held_by_anybody,
 
 }  // namespace detail
 }  // namespace gordian
+
+#pragma GCC visibility pop
 
 #endif

@@ -28,6 +28,9 @@
 #include <unordered_map>
 #include <unordered_set>
 
+// One for all libraries of the program, also of those that hide their symbols.
+#pragma GCC visibility push(default)
+
 namespace gordian {
 
 struct check_options {
@@ -579,5 +582,7 @@ inline void disable_checks() noexcept {
 inline bool checks_enabled() noexcept { return detail::is_checked(); }
 
 }  // namespace gordian
+
+#pragma GCC visibility pop
 
 #endif

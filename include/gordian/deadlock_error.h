@@ -31,6 +31,9 @@
 #define GORDIAN_EXCEPTIONS 0
 #endif
 
+// One for all libraries of the program, also of those that hide their symbols.
+#pragma GCC visibility push(default)
+
 namespace gordian {
 
 enum class error_kind {
@@ -157,5 +160,7 @@ inline error_handler set_error_handler(error_handler handler) {
 }
 
 }  // namespace gordian
+
+#pragma GCC visibility pop
 
 #endif

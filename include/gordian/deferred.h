@@ -32,6 +32,9 @@
 #include <utility>
 #include <vector>
 
+// One for all libraries of the program, also of those that hide their symbols.
+#pragma GCC visibility push(default)
+
 namespace gordian {
 namespace detail {
 
@@ -247,5 +250,7 @@ class deferred {
 };
 
 }  // namespace gordian
+
+#pragma GCC visibility pop
 
 #endif

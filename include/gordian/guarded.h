@@ -20,6 +20,9 @@
 #include <type_traits>
 #include <utility>
 
+// One for all libraries of the program, also of those that hide their symbols.
+#pragma GCC visibility push(default)
+
 namespace gordian {
 namespace detail {
 
@@ -189,5 +192,7 @@ class guarded {
 };
 
 }  // namespace gordian
+
+#pragma GCC visibility pop
 
 #endif

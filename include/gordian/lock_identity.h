@@ -9,6 +9,9 @@
 #include <atomic>
 #include <cstdint>
 
+// One for all libraries of the program, also of those that hide their symbols.
+#pragma GCC visibility push(default)
+
 namespace gordian {
 namespace detail {
 
@@ -110,5 +113,7 @@ class lock_identity {
 
 }  // namespace detail
 }  // namespace gordian
+
+#pragma GCC visibility pop
 
 #endif

@@ -7,6 +7,9 @@
 #include <gordian/attended.h>
 #include <gordian/thread_safety.h>
 
+// One for all libraries of the program, also of those that hide their symbols.
+#pragma GCC visibility push(default)
+
 namespace gordian {
 namespace detail {
 
@@ -126,5 +129,7 @@ class GORDIAN_CAPABILITY("mutex") recursive_timed_mutex : public recursive_mutex
 };
 
 }  // namespace gordian
+
+#pragma GCC visibility pop
 
 #endif

@@ -12,6 +12,9 @@
 #include <utility>
 #include <vector>
 
+// One for all libraries of the program, also of those that hide their symbols.
+#pragma GCC visibility push(default)
+
 namespace gordian::detail {
 
 // Where a lock was asked for. std::unique_lock and its like hide the line from us; the return
@@ -121,5 +124,7 @@ inline thread_record* ready_record() noexcept {
 }
 
 }  // namespace gordian::detail
+
+#pragma GCC visibility pop
 
 #endif

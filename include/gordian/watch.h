@@ -27,6 +27,9 @@
 #include <string_view>
 #include <vector>
 
+// One for all libraries of the program, also of those that hide their symbols.
+#pragma GCC visibility push(default)
+
 namespace gordian {
 
 // Bucket i counts times below 2^i microseconds; the last one all others.
@@ -330,5 +333,7 @@ inline std::string prometheus_text() {
 }
 
 }  // namespace gordian
+
+#pragma GCC visibility pop
 
 #endif

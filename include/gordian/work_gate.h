@@ -22,6 +22,9 @@
 #include <utility>
 #include <vector>
 
+// One for all libraries of the program, also of those that hide their symbols.
+#pragma GCC visibility push(default)
+
 namespace gordian {
 
 class work_gate : private detail::lock_identity {
@@ -188,5 +191,7 @@ class work_gate : private detail::lock_identity {
 };
 
 }  // namespace gordian
+
+#pragma GCC visibility pop
 
 #endif

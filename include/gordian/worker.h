@@ -28,6 +28,9 @@
 #include <type_traits>
 #include <utility>
 
+// One for all libraries of the program, also of those that hide their symbols.
+#pragma GCC visibility push(default)
+
 namespace gordian {
 namespace detail {
 
@@ -243,5 +246,7 @@ class worker {
 };
 
 }  // namespace gordian
+
+#pragma GCC visibility pop
 
 #endif

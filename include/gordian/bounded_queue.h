@@ -416,7 +416,8 @@ class bounded_queue {
   struct wake_all {
     side* which;
     void operator()() const noexcept {
-      which->turn.fetch_add(1, std::memory_order_relaxed);
+      // ORDER: release pairs with the acquire of wait(): it sees that it was asked to stop.
+      which->turn.fetch_add(1, std::memory_order_release);
       detail::futex_wake(&which->turn, INT_MAX);
     }
   };

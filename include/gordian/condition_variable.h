@@ -83,7 +83,8 @@ class condition_variable : private detail::lock_identity {
       detail::announce_name(identity(), {});
       detail::announce_signal(&identity(), count != 1);
     }
-    turn_.fetch_add(1, std::memory_order_relaxed);
+    // ORDER: release pairs with the acquire of wait_once(): a stop that woke all is seen there.
+    turn_.fetch_add(1, std::memory_order_release);
     detail::futex_wake(&turn_, count);
   }
 
@@ -95,7 +96,8 @@ class condition_variable : private detail::lock_identity {
   template <typename Lock>
   void wait_once(Lock& lock, const detail::patience& how) {
     // Under the lock: whoever changes what is waited for does so later, and then changes the word.
-    const std::uint32_t turn = turn_.load(std::memory_order_relaxed);
+    // ORDER: acquire, see notify().
+    const std::uint32_t turn = turn_.load(std::memory_order_acquire);
     lock.unlock();
     if (!how.is_over()) sleep(turn, how);
     lock.lock();

@@ -83,12 +83,14 @@ class exclusive_word {
     }
     return false;
   }
+  // ORDER: acquire pairs with the release of disturb(): who read the word that it left sees, when
+  // it then looks at its token, that it was asked to stop.
   std::optional<sleep_on> prepare(mode = mode::exclusive) noexcept {
-    std::uint32_t old = word_.load(std::memory_order_relaxed);
+    std::uint32_t old = word_.load(std::memory_order_acquire);
     for (;;) {
       if ((old & held) == 0) return std::nullopt;
       if ((old & waited_for) != 0 ||
-          word_.compare_exchange_weak(old, old | waited_for, std::memory_order_relaxed)) {
+          word_.compare_exchange_weak(old, old | waited_for, std::memory_order_acquire)) {
         return sleep_on{&word_, old | waited_for, mask_exclusive};
       }
     }
@@ -96,7 +98,7 @@ class exclusive_word {
   // prepare() marked the word last, so the next release wakes somebody.
   void give_up(mode = mode::exclusive) noexcept {}
   void disturb(mode = mode::exclusive) noexcept {
-    word_.fetch_add(one_cancellation, std::memory_order_relaxed);
+    word_.fetch_add(one_cancellation, std::memory_order_release);  // ORDER: see prepare()
     futex_wake(&word_, INT_MAX, mask_cancellable);
   }
   void release(mode = mode::exclusive) noexcept {
@@ -136,13 +138,14 @@ class shared_word {
     return take(wanted, wanted == mode::exclusive ? writers_wait : 0);
   }
 
+  // ORDER: acquire as in exclusive_word::prepare().
   std::optional<sleep_on> prepare(mode wanted) noexcept {
     const std::uint64_t mark = wanted == mode::exclusive ? writers_wait : readers_wait;
-    std::uint64_t old = word_.load(std::memory_order_relaxed);
+    std::uint64_t old = word_.load(std::memory_order_acquire);
     for (;;) {
       if (is_open(old, wanted)) return std::nullopt;
       if ((old & mark) != 0 ||
-          word_.compare_exchange_weak(old, old | mark, std::memory_order_relaxed)) {
+          word_.compare_exchange_weak(old, old | mark, std::memory_order_acquire)) {
         return sleep_on{&word_, static_cast<std::uint32_t>(old | mark), mask_of(wanted)};
       }
     }
@@ -164,8 +167,9 @@ class shared_word {
     std::uint64_t count = 0;
     do {
       count = (old + one_cancellation) & cancellations;
+      // ORDER: release as in exclusive_word::disturb().
     } while (!word_.compare_exchange_weak(old, (old & ~cancellations) | count,
-                                          std::memory_order_relaxed));
+                                          std::memory_order_release, std::memory_order_relaxed));
     futex_wake(&word_, INT_MAX, mask_cancellable);
   }
 

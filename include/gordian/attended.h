@@ -87,8 +87,7 @@ bool wait_registered(thread_record& me, const lock_identity& lock, Word& word, m
     const std::optional<sleep_on> place = word.prepare(wanted);
     if (!place) continue;
     if (how.is_over()) {
-      word.give_up(wanted);
-      remove_wait(books, mine);
+      give_up_wait(books, mine, word);
       books.lock.unlock();
       return false;
     }
@@ -100,8 +99,7 @@ bool wait_registered(thread_record& me, const lock_identity& lock, Word& word, m
       }
       if (found.found) {
         // The victim never waits. If the handler lets it, it goes on into the deadlock.
-        remove_wait(books, mine);
-        word.give_up(wanted);
+        give_up_wait(books, mine, word);
         books.lock.unlock();
         told = true;
         report(deadlock_of(mine, found));

@@ -261,20 +261,10 @@ inline bool waits_to_write(const wait_record& wait, const lock_identity& lock) {
   return wait.what == &lock && wait.wanted == mode::exclusive && wait.shared != nullptr;
 }
 
-// A writer that gives up may let readers in before the other writers have asked again. Those
-// readers that it did not let in look for a deadlock once more.
-inline bool has_limited_writer(const registry& books, const lock_identity& lock) {
-  const wait_record* wait = books.waits;
-  while (wait != nullptr && !(wait->limited && waits_to_write(*wait, lock))) wait = wait->next;
-  return wait != nullptr;
-}
-
-inline bool is_in_the_way(const registry& books, const wait_record& wait,
-                          const wait_record& other) {
+inline bool is_in_the_way(const wait_record& wait, const wait_record& other) {
   if (hold_in_the_way(wait, *other.who) != nullptr) return true;
   return wait.shared != nullptr && wait.wanted == mode::shared &&
-         waits_to_write(other, *wait.what) && wait.shared->readers_wait_for_writers() &&
-         !has_limited_writer(books, *wait.what);
+         waits_to_write(other, *wait.what) && wait.shared->readers_wait_for_writers();
 }
 
 // A wait for any of many: stuck only if all who could end it are.
@@ -314,7 +304,7 @@ inline std::string words_of_circle(const registry& books, wait_record& first) {
          other = other->next) {
       if (!other->stuck || other == here) continue;
       if (here->peers != nullptr ? here->peers->threads.count(other->who->number) != 0
-                                 : is_in_the_way(books, *here, *other)) {
+                                 : is_in_the_way(*here, *other)) {
         next = other;
       }
     }
@@ -329,7 +319,7 @@ inline deadlock_found find_deadlock(const registry& books, wait_record& mine) {
   if (mine.limited) return {};
   bool somebody = mine.peers != nullptr;
   for (const wait_record* other = books.waits; other != nullptr && !somebody; other = other->next) {
-    somebody = (other != &mine && is_in_the_way(books, mine, *other)) ||
+    somebody = (other != &mine && is_in_the_way(mine, *other)) ||
                (other->peers != nullptr && other->peers->threads.count(mine.who->number) != 0);
   }
   if (!somebody) return {};
@@ -345,7 +335,7 @@ inline deadlock_found find_deadlock(const registry& books, wait_record& mine) {
         stuck = is_peer_wait_stuck(books, *wait);
       } else {
         for (wait_record* other = books.waits; other != nullptr && !stuck; other = other->next) {
-          stuck = other->stuck && other != wait && is_in_the_way(books, *wait, *other);
+          stuck = other->stuck && other != wait && is_in_the_way(*wait, *other);
         }
       }
       if (!stuck) {
@@ -374,6 +364,17 @@ inline void remove_wait(registry& books, wait_record& wait) {
   if (wait.previous != nullptr) wait.previous->next = wait.next;
   if (wait.next != nullptr) wait.next->previous = wait.previous;
   if (books.waits == &wait) books.waits = wait.next;
+}
+
+// A waiter that leaves without the lock. The mark of the writers stays if another one is
+// registered, which needs it: with the mark gone a reader could come in, of which a deadlock had
+// been told.
+template <typename Word>
+void give_up_wait(registry& books, wait_record& mine, Word& word) {
+  remove_wait(books, mine);
+  const wait_record* other = mine.wanted == mode::exclusive ? books.waits : nullptr;
+  while (other != nullptr && !waits_to_write(*other, *mine.what)) other = other->next;
+  if (other == nullptr) word.give_up(mine.wanted);
 }
 
 inline deadlock_error deadlock_of(const wait_record& mine, const deadlock_found& found) {

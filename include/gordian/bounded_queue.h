@@ -2,9 +2,9 @@
 // gordian::bounded_queue: at most `capacity` items, first in, first out, for any number of threads.
 //
 //   gordian::bounded_queue<job> jobs{64, "jobs"};
-//   if (!jobs.push(std::move(job), stop)) return;            // closed, or asked to stop
-//   while (std::optional<job> next = jobs.pop(stop)) run(*next);   // empty: closed and drained, or
-//   stop
+//   if (!jobs.push(std::move(job), stop)) return;   // closed, or asked to stop
+//   while (std::optional<job> next = jobs.pop(stop)) run(*next);
+//   // nothing: closed and drained, or asked to stop
 //
 // push() waits while it is full, pop() while it is empty; both end by close(), a stop token, or a
 // deadline. try_push() and try_pop() never wait: a token handed over under a lock is tried, not

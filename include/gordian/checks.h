@@ -3,8 +3,8 @@
 // declared levels, before it blocks; and a request that has to wait is compared with who waits for
 // whom.
 //
-//   gordian::enable_checks();       // or -DGORDIAN_CHECKED=1, or GORDIAN_CHECKED=1 in the
-//   environment
+//   gordian::enable_checks();
+//   // or -DGORDIAN_CHECKED=1, or GORDIAN_CHECKED=1 in the environment
 //
 // Errors go to the handler of deadlock_error.h. All functions here are thread-safe.
 //
@@ -166,8 +166,7 @@ inline void forget(const lock_identity& lock) noexcept {
   if (lock.was_announced()) announce_end(&lock);
 }
 
-// --- words
-// -----------------------------------------------------------------------------------------
+// --- words -------------------------------------------------------------------------------------
 
 inline const char* word_of(lock_kind kind) {
   switch (kind) {
@@ -245,8 +244,7 @@ inline std::string words_of(const held_lock& held) {
          words_of(held.site);
 }
 
-// --- who waits for whom
-// ----------------------------------------------------------------------------
+// --- who waits for whom ------------------------------------------------------------------------
 
 inline bool conflicts(mode a, mode b) { return a == mode::exclusive || b == mode::exclusive; }
 
@@ -385,8 +383,7 @@ inline deadlock_error deadlock_of(const wait_record& mine, const deadlock_found&
                             " would close this circle:" + found.text);
 }
 
-// --- the order
-// -------------------------------------------------------------------------------------
+// --- the order ---------------------------------------------------------------------------------
 
 struct request {
   const lock_identity* what;

@@ -7,8 +7,8 @@
 // one. An order that it let pass is not reported again to that thread, until enable_checks().
 //
 //   gordian::set_error_handler(gordian::abort_on_error);
-//   gordian::set_error_handler([](const gordian::lock_error& e) { syslog(LOG_CRIT, "%s", e.what());
-//   });
+//   gordian::set_error_handler(
+//       [](const gordian::lock_error& error) { syslog(LOG_CRIT, "%s", error.what()); });
 //
 // All translation units of a program should agree on -fno-exceptions.
 #ifndef GORDIAN_DEADLOCK_ERROR_H

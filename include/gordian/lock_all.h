@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Takes any mix of locks, exclusive and shared, in no order, without deadlock.
 //
-//   auto locks = gordian::lock_all(from, gordian::shared(rates), to);   // all held to the end of
-//   scope
+//   auto locks = gordian::lock_all(from, gordian::shared(rates), to);
+//   // all held to the end of the scope
 //
 // Waits for one lock only while holding none of the others; if another is taken, gives up all and
 // waits for that one (as std::lock does). The locks of one call therefore have no order among

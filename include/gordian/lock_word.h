@@ -3,12 +3,12 @@
 //
 // Both words share one protocol, so that the loops around them (wait_for_word below, and the
 // checked one in attended.h) are written once:
-//   try_take(mode)    takes it if that needs no wait
-//   retake(mode)      the same, by a thread that slept: it says again that others may sleep too
-//   prepare(mode)     marks the word "somebody waits" and returns what to sleep on; no value: try
-//   again give_up(mode)     a waiter leaves without the lock and passes on a wake-up it may have
-//   used up disturb(mode)     changes the word and wakes the cancellable waiters, so that none
-//   sleeps on
+//   try_take(mode)  takes it if that needs no wait
+//   retake(mode)    the same, by a thread that slept: it says again that others may sleep too
+//   prepare(mode)   marks the word "somebody waits", returns what to sleep on; nothing: try again
+//   give_up(mode)   a waiter leaves without the lock, and passes on a wake-up it may have used up
+//   disturb(mode)   changes the word and wakes the cancellable waiters, so that none sleeps on
+//
 // After the one instruction that releases, the word is not touched again: its owner may free it.
 #ifndef GORDIAN_LOCK_WORD_H
 #define GORDIAN_LOCK_WORD_H

@@ -3,8 +3,9 @@
 // call when somebody waits too long. Off until start_watching(); then every wait is measured, and
 // one acquisition in `sample_every` of each thread, so that the fast path stays fast.
 //
-//   gordian::start_watching({.limit = 500ms, .on_long_wait = [](const gordian::long_wait& w) { ...
-//   }}); for (const auto& lock : gordian::watch_report().locks) ...
+//   const auto tell = [](const gordian::long_wait& wait) { ... };
+//   gordian::start_watching({.limit = 500ms, .on_long_wait = tell});
+//   for (const auto& lock : gordian::watch_report().locks) ...
 //   puts(gordian::prometheus_text().c_str());
 //
 // All functions are thread-safe. Locks without a name are counted together, as "". Counting

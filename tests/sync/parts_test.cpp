@@ -31,8 +31,7 @@ void wait_for_stop(const gordian::stop_token& stop) {
   never.wait(lock, stop, [] { return false; });
 }
 
-// --- worker
-// ------------------------------------------------------------------------------------------
+// --- worker ------------------------------------------------------------------------------------
 
 TEST(Worker, IsStoppedByManyAtOnce) {
   for (int round = 0; round < 50; ++round) {
@@ -150,8 +149,7 @@ TEST(Worker, MayBeDestroyedByACallbackOfItsToken) {
   while (!returned) std::this_thread::yield();
 }
 
-// --- deferred and strand
-// -----------------------------------------------------------------------------
+// --- deferred and strand -----------------------------------------------------------------------
 
 TEST(Deferred, RunsAfterTheReleaseInOrderAndReentrantly) {
   gordian::mutex mutex("tls");
@@ -312,8 +310,7 @@ TEST(Strand, PostHandsOverToAnExecutor) {
   EXPECT_TRUE(ran);
 }
 
-// --- work_gate
-// ---------------------------------------------------------------------------------------
+// --- work_gate ---------------------------------------------------------------------------------
 
 TEST(WorkGate, LetsAThreadInAgainWhileSomebodyWaitsToClose) {
   gordian::work_gate gate("gate");
@@ -397,8 +394,7 @@ TEST(WorkGate, NeitherSideStarves) {
   for (auto& worker : workers) worker.join();
 }
 
-// --- bounded_queue
-// -----------------------------------------------------------------------------------
+// --- bounded_queue -----------------------------------------------------------------------------
 
 TEST(BoundedQueue, HandsEverythingOverOnce) {
   gordian::bounded_queue<int> queue(3, "queue");
@@ -529,8 +525,7 @@ TEST(BoundedQueue, RoomForNothingIsAnError) {
   EXPECT_THROW(gordian::bounded_queue<int>(0, "none"), gordian::lock_error);
 }
 
-// --- guarded
-// -----------------------------------------------------------------------------------------
+// --- guarded -----------------------------------------------------------------------------------
 
 struct Fragile {
   bool fails = false;

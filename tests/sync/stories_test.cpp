@@ -55,8 +55,7 @@ void run_many() {
   }
 }
 
-// --- videoroom: streams and handle, and an admin query in between
-// --------------------------------------
+// --- videoroom: streams and handle, and an admin query in between ------------------------------
 
 template <typename Level>
 struct Videoroom {
@@ -107,8 +106,7 @@ TEST(Stories, VideoroomSwapped) {
   EXPECT_NE(error_of([&] { story.publish(jitter); }), nullptr);
 }
 
-// --- dtls-clock: two stoppers, one inside the clock's own callback, both with locks held
-// -----------------
+// --- dtls-clock: two stoppers, one inside the clock's own callback, both with locks held -------
 
 template <typename Level>
 struct DtlsClock {
@@ -160,8 +158,7 @@ TEST(Stories, DtlsClockSwapped) {
   EXPECT_NE(error_of([&] { story.tick(gordian::stop_source().get_token(), jitter); }), nullptr);
 }
 
-// --- websocket-ping: a callback of the receive path sends
-// ------------------------------------------------
+// --- websocket-ping: a callback of the receive path sends --------------------------------------
 
 template <typename Level>
 struct WebsocketPing {
@@ -203,8 +200,7 @@ TEST(Stories, WebsocketPingSwapped) {
   EXPECT_NE(error_of([&] { story.send(jitter); }), nullptr);
 }
 
-// --- replication: the master is switched under traffic
-// ----------------------------------------------------
+// --- replication: the master is switched under traffic -----------------------------------------
 
 template <typename Level>
 struct Replication {
@@ -258,8 +254,7 @@ TEST(Stories, ReplicationSwapped) {
   EXPECT_NE(error_of([&] { story.serve(jitter); }), nullptr);
 }
 
-// --- redis-lock: a token is handed over under the lock that cancelled waiters need
-// -------------------------
+// --- redis-lock: a token is handed over under the lock that cancelled waiters need -------------
 
 template <typename Level>
 struct RedisLock {

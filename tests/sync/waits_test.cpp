@@ -130,8 +130,7 @@ TEST(Waits, AWriterThatGivesUpKeepsTheReadersOutForTheOthers) {
   }
 }
 
-// --- the model
-// ---------------------------------------------------------------------------------------
+// --- the model ---------------------------------------------------------------------------------
 
 // One thread that does one request after the other, as it is told.
 class Actor {

@@ -232,6 +232,14 @@ inline bool belongs_to_another(const thread_record& me, const lock_identity& loc
 template <typename Word>
 [[gnu::noinline]] void attended_unlock_slowly(const lock_identity& lock, Word& word, mode how) {
   if (thread_record* me = current_record(); me != nullptr) {
+    if (const held_lock* held = me->find(lock); held != nullptr && held->how != how) {
+      if (is_checked()) {
+        report(lock_error(error_kind::misuse, std::errc::operation_not_permitted,
+                          "unlock of " + words_of(lock) + " in the other way than " +
+                              words_of(*me) + " holds it: " + words_of(*held)));
+      }
+      how = how == mode::shared ? mode::exclusive : mode::shared;
+    }
     if (held_lock* held = me->find(lock); held != nullptr) {
       if (const watch_sink* watch = active_watch(); watch != nullptr && held->since_ns != 0) {
         const busy_scope busy(*me);
@@ -263,7 +271,7 @@ template <typename Word>
 [[gnu::noinline]] void attended_unlock(const lock_identity& lock, Word& word, mode how) {
   thread_record* const me = quick_record(attention.load(std::memory_order_relaxed));
   if (me == nullptr || me->held.empty() || me->held.back().what != &lock ||
-      me->held.back().since_ns != 0) [[unlikely]]
+      me->held.back().how != how || me->held.back().since_ns != 0) [[unlikely]]
     return attended_unlock_slowly(lock, word, how);
   me->held.pop_back();
   if (how == mode::exclusive) lock.set_owner(0);

@@ -352,6 +352,30 @@ TEST(Order, UnlockByAnotherThreadIsMisuse) {
   EXPECT_THROW(free.unlock(), gordian::lock_error);
 }
 
+TEST(Order, UnlockInTheOtherWayIsMisuse) {
+  const Checked checked;
+  gordian::mutex above("above");
+  gordian::shared_mutex mutex("mine");
+  mutex.lock_shared();
+  EXPECT_THROW(mutex.unlock(), gordian::lock_error);
+  mutex.unlock_shared();
+  mutex.lock();
+  above.lock();  // so that it is not the last one
+  try {
+    mutex.unlock_shared();
+    FAIL() << "no error";
+  } catch (const gordian::lock_error& error) {
+    EXPECT_EQ(error.kind(), error_kind::misuse);
+    EXPECT_THAT(error.what(), HasSubstr("\"mine\""));
+  }
+  above.unlock();
+  // A handler that lets it pass gets what was meant.
+  gordian::set_error_handler([](const gordian::lock_error&) {});
+  mutex.unlock_shared();
+  EXPECT_TRUE(mutex.try_lock());
+  mutex.unlock();
+}
+
 TEST(Order, AHandlerMayLetItPassAndIsNotToldAgain) {
   const Checked checked;
   int told = 0;

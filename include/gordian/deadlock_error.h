@@ -45,10 +45,11 @@ enum class error_kind {
   level,            // against the declared levels
   queue,            // a blocking push or pop under a lock that every other side needs
   not_none_held,    // assert_none_held() with a lock held
-  misuse,           // unlocked by who does not hold it; ended while held; assert_held() without
+  misuse,           // unlocked by who does not hold it so; ended while held; assert_held() without
 };
 
-// Misuse that is not about waiting: std::errc::operation_not_permitted.
+// Misuse that is not about waiting. std::errc::operation_not_permitted; device_or_resource_busy
+// where a lock ends while held; invalid_argument where a queue has room for nothing.
 class lock_error : public std::system_error {
  public:
   lock_error(error_kind kind, std::errc code, const std::string& text)

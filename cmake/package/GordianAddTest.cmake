@@ -45,8 +45,8 @@ function(_gordian_prefix result)
 endfunction()
 
 function(gordian_add_test)
-  cmake_parse_arguments(ARG "STRICT" "NAME;ORDER;SUPPRESS;WORKING_DIRECTORY"
-    "COMMAND;OPTIONS;CONFIGURATIONS" ${ARGN})
+  cmake_parse_arguments(PARSE_ARGV 0 ARG "STRICT" "NAME;ORDER;SUPPRESS;WORKING_DIRECTORY"
+    "COMMAND;OPTIONS;CONFIGURATIONS")
   if(NOT ARG_NAME OR NOT ARG_COMMAND)
     message(FATAL_ERROR "gordian_add_test needs NAME and COMMAND")
   endif()
@@ -65,17 +65,27 @@ function(gordian_add_test)
   _gordian_prefix(prefix ${options})
 
   # As add_test() does it: a target stands for its file.
-  list(POP_FRONT ARG_COMMAND program)
+  list(GET ARG_COMMAND 0 program)
   if(TARGET "${program}")
     set(program "$<TARGET_FILE:${program}>")
   endif()
+  # Also words that are empty or have a semicolon, which a list that is written out would lose.
+  set(arguments "")
+  set(is_argument FALSE)
+  foreach(word IN LISTS ARG_COMMAND)
+    if(is_argument)
+      string(APPEND arguments " [=====[${word}]=====]")
+    endif()
+    set(is_argument TRUE)
+  endforeach()
   set(more "")
   foreach(option WORKING_DIRECTORY CONFIGURATIONS)
     if(ARG_${option})
       list(APPEND more ${option} ${ARG_${option}})
     endif()
   endforeach()
-  add_test(NAME "${ARG_NAME}" COMMAND ${prefix} "${program}" ${ARG_COMMAND} ${more})
+  cmake_language(EVAL CODE
+    "add_test(NAME \"\${ARG_NAME}\" COMMAND \${prefix} \"\${program}\" ${arguments} \${more})")
 endfunction()
 
 function(gordian_watch_tests target)

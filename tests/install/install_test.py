@@ -77,6 +77,22 @@ def test_cmake_example(world):
     expect("LOCK ORDER VIOLATED: Bank::mutex taken while Account::mutex is held" in result.out, "the reason", result)
 
 
+def test_arguments_of_a_test(world):
+    """Words that are empty or have a semicolon arrive as with add_test()."""
+    with open(world.path("CMakeLists.txt"), "w", encoding="utf-8") as file:
+        file.write(f"""cmake_minimum_required(VERSION 3.25)
+project(arguments NONE)
+enable_testing()
+set(GORDIAN_EXECUTABLE gordian)
+include("{sources(world)}/cmake/package/GordianAddTest.cmake")
+gordian_add_test(NAME some COMMAND program --name "" "a b;c" last OPTIONS --strict)
+""")
+    made = world.run("cmake", "-S", world.directory, "-B", world.path("configured"), timeout=60)
+    expect(made.status == 0, "configure", made)
+    tests = open(world.path("configured/CTestTestfile.cmake"), encoding="utf-8").read()
+    expect('"run" "--strict" "--" "program" "--name" "" "a b;c" "last")' in tests, tests)
+
+
 def test_googletest_example(world):
     prefix = installed(world)
     target = build(world, "googletest", prefix)

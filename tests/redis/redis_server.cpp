@@ -3,6 +3,7 @@
 
 #include <arpa/inet.h>
 #include <csignal>
+#include <cstddef>
 #include <cstdlib>
 #include <fcntl.h>
 #include <filesystem>
@@ -12,10 +13,30 @@
 #include <stdexcept>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 namespace redis_test {
+
+namespace {
+
+// Tests run beside each other, and between the choice of a port and the server that listens there
+// another might choose the same. So a port has a name besides, which is ours until we end. False:
+// somebody has it.
+bool reserve(unsigned port) {
+  const std::string name = "gordian-test-port-" + std::to_string(port);
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  name.copy(address.sun_path + 1, sizeof address.sun_path - 1);  // no file: the first byte is 0
+  const auto size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + 1 + name.size());
+  const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (bind(fd, reinterpret_cast<const sockaddr*>(&address), size) == 0) return true;
+  close(fd);
+  return false;
+}
+
+}  // namespace
 
 unsigned free_port() {
   // What the kernel gives out for port 0 may be given again to any connection that is made
@@ -32,7 +53,7 @@ unsigned free_port() {
     name.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     const bool is_free = bind(fd, reinterpret_cast<const sockaddr*>(&name), sizeof name) == 0;
     close(fd);
-    if (is_free) return port;
+    if (is_free && reserve(port)) return port;
   }
   throw std::runtime_error("no free port");
 }

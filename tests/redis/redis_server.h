@@ -24,7 +24,7 @@ struct FreeReply {
 };
 using Reply = std::unique_ptr<redisReply, FreeReply>;
 
-// A port nobody listens on now.
+// A port nobody listens on now, and none of our tests will choose before this process ends.
 unsigned free_port();
 
 class RedisServer {

@@ -83,14 +83,15 @@ TEST_F(SlowNames, LeasesAreRenewedWhileOneIsLookedUp) {
   client_options options;
   options.servers = {one.url(), two.url(), slow_url(three.port())};
   options.kind = gordian::redis::topology::independent;
-  options.validity = 400ms;
+  options.validity = 600ms;
+  options.extend_interval = 50ms;
   lock_client client(options);
   const lease held = client.acquire("a");
   wait_until([&] { return name_service.asked() > asked; });
   const auto at = SteadyClock::now();
   wait_until([&] {
     EXPECT_TRUE(held.valid());
-    return SteadyClock::now() - at > 3 * options.validity;
+    return SteadyClock::now() - at > 2 * options.validity;
   });
   EXPECT_GT(one.number({"PTTL", "rueidislock:0:a"}), 0);
   EXPECT_EQ(name_service.asked(), asked + 1) << "one look-up of a name at a time";

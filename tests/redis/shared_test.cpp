@@ -154,7 +154,8 @@ TEST(Shared, HasTheDocumentedBytes) {
 TEST(Shared, IsRenewedAndEndsWithACrashedReader) {
   RedisServer server;
   client_options options = options_for(server);
-  options.validity = 300ms;
+  options.validity = 600ms;
+  options.extend_interval = 50ms;
   const pid_t child = fork();
   if (child == 0) {
     lock_client client(options);

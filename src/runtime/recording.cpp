@@ -296,6 +296,13 @@ __attribute__((noinline, no_sanitize("address", "thread"))) void copy_words(void
   for (uint64_t i = 0; i < bytes / 4; ++i) words[i] = reinterpret_cast<const uint32_t*>(from)[i];
 }
 
+// A program that has just begun meets hundreds of stacks, each a thousand times the size of an
+// event, while the judge may not have had a turn yet. A stack can come later, what does not fit of
+// the events is lost: half of a ring is theirs. (Where rings block there is no need to choose.)
+bool leaves_room(const Ring& ring, uint64_t bytes) {
+  return recorder.header->blocks != 0 || ring.head + bytes <= load_tail(ring) + kRingBytes / 2;
+}
+
 // Not inlined: the registers are those of this frame, which lies in the slice.
 __attribute__((noinline)) void record_stack(Ring& ring, uint32_t id, const format::Card& card,
                                             const CallSite& site, uint64_t address) {
@@ -308,7 +315,7 @@ __attribute__((noinline)) void record_stack(Ring& ring, uint32_t id, const forma
   if (slice > kMaxSlice) slice = kMaxSlice;
   const uint64_t bytes = 8 + sizeof body + slice;
   note_module_of(site.pc);
-  uint32_t* const words = begin_optional(ring, bytes);
+  uint32_t* const words = leaves_room(ring, bytes) ? begin_optional(ring, bytes) : nullptr;
   if (words == nullptr) {
     // Another try when it comes again.
     __atomic_store_n(&recorder.stacks[id], uint64_t{0}, __ATOMIC_RELAXED);

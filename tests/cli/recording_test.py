@@ -260,6 +260,39 @@ def test_blocking_loses_nothing(world):
     expect(counted(world, path) == 400000, f"{counted(world, path)} acquisitions", result)
 
 
+# Three hundred stacks of 4 KiB, while nobody takes anything out of the ring.
+MANY_STACKS = r"""
+#include <pthread.h>
+#include <signal.h>
+#include <unistd.h>
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static void lock_at(int depth) {
+  volatile char frame[128];
+  frame[0] = 0;
+  if (depth > 0) {
+    lock_at(depth - 1);
+  } else {
+    pthread_mutex_lock(&lock);
+    pthread_mutex_unlock(&lock);
+  }
+  frame[1] = 0;
+}
+int main(void) {
+  kill(getppid(), SIGSTOP);
+  for (int depth = 100; depth < 400; ++depth) lock_at(depth);
+  kill(getppid(), SIGCONT);
+}
+"""
+
+
+def test_stacks_leave_room_for_events(world):
+    result, path = record(world, world.build("stacks", MANY_STACKS, "-pthread"))
+    expect(result.status == 0, "as without us", result)
+    _, report = predict(world, path)
+    expect(report["trace"]["missing"] == 0, f"{report['trace']['missing']} records are missing", result)
+    expect(report["trace"]["acquisitions"] == 300, "every acquisition", result)
+
+
 def test_cut_anywhere(world):
     program = world.build("busy", BUSY, "-pthread")
     result, path = record(world, program, "30000", options=["--record-full=block"], timeout=120)

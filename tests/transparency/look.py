@@ -11,6 +11,7 @@ import resource
 import select
 import subprocess
 import sys
+import threading
 import time
 
 LOOKS = 20
@@ -66,14 +67,29 @@ def append(path, line):
         out.write(line + "\n")
 
 
+class End:
+    """When a process ends, also while a look is taken: a command may be over before that is."""
+
+    def __init__(self, pid):
+        self.at = 0.0
+        self.happened = threading.Event()
+        self._process = select.poll()
+        self._process.register(os.pidfd_open(pid), select.POLLIN)
+        threading.Thread(target=self._wait, daemon=True).start()
+
+    def _wait(self):
+        self._process.poll()
+        self.at = time.monotonic()
+        self.happened.set()
+
+
 def looks_at(gordian, log, command, pause):
     """Until the command ends, or after so many looks where nobody set the pace."""
     last = pathlib.Path(log + ".last")
-    end = select.poll()
-    end.register(os.pidfd_open(command), select.POLLIN)
     start = time.monotonic()
+    end = End(command)
     wait = 0.0
-    while not end.poll(1000 * wait):
+    while not end.happened.wait(wait):
         wait = NAP
         if pause is None and os.path.exists(log) and len(pathlib.Path(log).read_text().splitlines()) >= LOOKS:
             return
@@ -90,7 +106,7 @@ def looks_at(gordian, log, command, pause):
         if line:
             append(log, line)
         wait = PAUSE if pause is None else NAP
-    append(log + ".lived", str(time.monotonic() - start))
+    append(log + ".lived", str(end.at - start))
 
 
 def main():

@@ -80,6 +80,26 @@ void TimelineJson::flow(const TimedEvent& event, const char* name, std::string_v
       event.flow, pid_, event.thread, micros(event.time_ns)));
 }
 
+void TimelineJson::wrote(const TimedEvent& event) {
+  flow(event, "wrote what others read", R"("s")");
+  written_[event.flow] = event.time_ns;
+  const auto early = early_reads_.extract(event.flow);
+  if (early.empty()) return;
+  for (const TimedEvent& one : early.mapped()) read(one);
+}
+
+// The clock of a recording is coarse, the coarser the busier the machine was: by it a read may come
+// before what it read was written. It is shown when that was, then.
+void TimelineJson::read(TimedEvent event) {
+  const auto written = written_.find(event.flow);
+  if (written == written_.end()) {
+    early_reads_[event.flow].push_back(event);
+    return;
+  }
+  event.time_ns = std::max(event.time_ns, written->second);
+  flow(event, "read what another wrote", R"("f","bp":"e")");
+}
+
 void TimelineJson::count_waiting(uint64_t time_ns) {
   put(fmt::format(
       R"({{"ph":"C","name":"threads that wait","pid":{},"ts":{},"args":{{"waiting":{}}}}})", pid_,
@@ -149,10 +169,10 @@ void TimelineJson::add(const TimedEvent& event) {
       instant(event.thread, "signals " + names_.object(event.object), event);
       break;
     case TimedOp::Wrote:
-      flow(event, "wrote what others read", R"("s")");
+      wrote(event);
       break;
     case TimedOp::Read:
-      flow(event, "read what another wrote", R"("f","bp":"e")");
+      read(event);
       break;
     case TimedOp::TryFailed:
       instant(event.thread, "found " + names_.object(event.object) + " taken", event);
@@ -167,6 +187,10 @@ void TimelineJson::end_process() {
     while (!thread.holds.empty()) release(thread, uid, thread.holds.back().object, last_ns_);
   }
   threads_.clear();
+  for (const auto& [flow_id, reads] : early_reads_)
+    for (const TimedEvent& event : reads) flow(event, "read what another wrote", R"("f","bp":"e")");
+  early_reads_.clear();
+  written_.clear();
   last_ns_ = 0;
   waiting_ = 0;
   has_process_ = false;

@@ -52,6 +52,8 @@ class TimelineJson {
             uint64_t end_ns);
   void crossing_span(uint32_t uid, const std::string& name, const Span& span, uint64_t end_ns);
   void instant(uint32_t uid, const std::string& name, const model::TimedEvent& event);
+  void wrote(const model::TimedEvent& event);
+  void read(model::TimedEvent event);
   void flow(const model::TimedEvent& event, const char* name, std::string_view phase);
   void count_waiting(uint64_t time_ns);
   void put(const std::string& event);
@@ -66,6 +68,8 @@ class TimelineJson {
   uint64_t crossings_ = 0;
   uint32_t waiting_ = 0;
   std::unordered_map<uint32_t, Thread> threads_;
+  std::unordered_map<uint64_t, uint64_t> written_;                            // when, by flow
+  std::unordered_map<uint64_t, std::vector<model::TimedEvent>> early_reads_;  // by flow
 };
 
 }  // namespace gordian::report

@@ -22,7 +22,8 @@ std::vector<std::pair<int, double>> arrows(const std::vector<TimedEvent>& events
   for (const TimedEvent& event : events) timeline.add(event);
   timeline.finish();
   std::vector<std::pair<int, double>> ends;
-  for (const Json& event : Json::parse(text)["traceEvents"])
+  const Json parsed = Json::parse(text);
+  for (const Json& event : parsed["traceEvents"])
     if (event["ph"] == "s" || event["ph"] == "f")
       ends.emplace_back(event["tid"].get<int>(), event["ts"].get<double>());
   return ends;

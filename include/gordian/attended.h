@@ -110,7 +110,13 @@ bool wait_registered(thread_record& me, const lock_identity& lock, Word& word, m
     }
     books.lock.unlock();
     futex_wait(place->word, place->expected, how.until, place->mask | how.mask());
-    books.lock.lock();
+    // Whoever has the books may sleep on this word too: they allocate, and an allocator of the
+    // program may take this lock. What woke us may have been the only wake-up: it is passed on
+    // before we wait for the books.
+    if (!books.lock.try_lock()) {
+      futex_wake(place->word, 1, place->mask);
+      books.lock.lock();
+    }
   }
 }
 

@@ -119,10 +119,13 @@ class leaf_lock {
   leaf_lock& operator=(const leaf_lock&) = delete;
 
   void lock() noexcept {
-    std::uint32_t free = 0;
-    if (word_.compare_exchange_strong(free, 1, std::memory_order_acquire)) return;
+    if (try_lock()) return;
     while (word_.exchange(2, std::memory_order_acquire) != 0)
       futex_wait(&word_, 2, deadline::never());
+  }
+  bool try_lock() noexcept {
+    std::uint32_t free = 0;
+    return word_.compare_exchange_strong(free, 1, std::memory_order_acquire);
   }
   void unlock() noexcept {
     if (word_.exchange(0, std::memory_order_release) == 2) futex_wake(&word_, 1);

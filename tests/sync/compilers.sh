@@ -39,7 +39,12 @@ try_standards() {
   done
 }
 try_tests() {
-  if "$@" -O1 -g -pthread -I../../include ./*_test.cpp -o "$folder/tests" -lgtest_main -lgmock -lgtest &&
+  # clang links its sanitizers as archives, which have an operator new of their own.
+  case "$*" in
+  *-fsanitize*) tests=$(ls ./*_test.cpp | grep -v allocator_test) ;;
+  *) tests=$(ls ./*_test.cpp) ;;
+  esac
+  if "$@" -O1 -g -pthread -I../../include $tests -o "$folder/tests" -lgtest_main -lgmock -lgtest &&
     timeout 600 "$folder/tests" --gtest_brief=1 --gtest_filter=-Stories.*; then
     echo "ok: the unit tests, $*"
   else

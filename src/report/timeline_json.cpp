@@ -97,6 +97,10 @@ void TimelineJson::read(TimedEvent event) {
     return;
   }
   event.time_ns = std::max(event.time_ns, written->second);
+  show_read(event);
+}
+
+void TimelineJson::show_read(const TimedEvent& event) {
   flow(event, "read what another wrote", R"("f","bp":"e")");
 }
 
@@ -188,7 +192,7 @@ void TimelineJson::end_process() {
   }
   threads_.clear();
   for (const auto& [flow_id, reads] : early_reads_)
-    for (const TimedEvent& event : reads) flow(event, "read what another wrote", R"("f","bp":"e")");
+    for (const TimedEvent& event : reads) show_read(event);
   early_reads_.clear();
   written_.clear();
   last_ns_ = 0;

@@ -54,6 +54,7 @@ class TimelineJson {
   void instant(uint32_t uid, const std::string& name, const model::TimedEvent& event);
   void wrote(const model::TimedEvent& event);
   void read(model::TimedEvent event);
+  void show_read(const model::TimedEvent& event);
   void flow(const model::TimedEvent& event, const char* name, std::string_view phase);
   void count_waiting(uint64_t time_ns);
   void put(const std::string& event);

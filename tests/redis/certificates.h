@@ -2,6 +2,8 @@
 // Certificates for a test, made by openssl, in a folder that goes with it.
 #pragma once
 
+#include <gtest/gtest.h>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -25,6 +27,15 @@ class Certificates {
  private:
   void make(const std::string& name, const std::string& extension) const;
   std::string folder_;
+};
+
+// Tests that share one set of them.
+class WithCertificates : public ::testing::Test {
+ protected:
+  static void SetUpTestSuite() { certificates = std::make_unique<Certificates>(); }
+  static void TearDownTestSuite() { certificates.reset(); }
+
+  static inline std::unique_ptr<Certificates> certificates;
 };
 
 }  // namespace redis_test

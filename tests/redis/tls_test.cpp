@@ -21,14 +21,11 @@ using gordian::redis::client_options;
 using gordian::redis::lease;
 using gordian::redis::lock_client;
 using gordian::redis::tls_options;
-using redis_test::Certificates;
 using redis_test::RedisServer;
 using redis_test::wait_until;
 
-class Tls : public ::testing::Test {
+class Tls : public redis_test::WithCertificates {
  protected:
-  static void SetUpTestSuite() { certificates = std::make_unique<Certificates>(); }
-  static void TearDownTestSuite() { certificates.reset(); }
   static client_options options_for_port(unsigned port) {
     client_options options;
     options.servers = {"rediss://127.0.0.1:" + std::to_string(port)};
@@ -44,7 +41,6 @@ class Tls : public ::testing::Test {
     }
   }
   const unsigned port = redis_test::free_port();
-  static inline std::unique_ptr<Certificates> certificates;
 };
 
 TEST_F(Tls, LocksAreTakenRenewedAndPassedOn) {

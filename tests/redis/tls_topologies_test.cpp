@@ -56,10 +56,8 @@ struct SecureServer {
   RedisServer server;
 };
 
-class SecureTopology : public ::testing::Test {
+class SecureTopology : public redis_test::WithCertificates {
  protected:
-  static void SetUpTestSuite() { certificates = std::make_unique<Certificates>(); }
-  static void TearDownTestSuite() { certificates.reset(); }
   static client_options options_for(topology kind, const SecureServer& server) {
     client_options options;
     options.servers = {"rediss://" + server.label()};
@@ -89,7 +87,6 @@ class SecureTopology : public ::testing::Test {
     for (const auto& lock : all->locks) seen.push_back(lock.name);
     return seen;
   }
-  static inline std::unique_ptr<Certificates> certificates;
 };
 
 // Three masters, the last of which has a certificate for its name alone.

@@ -260,7 +260,7 @@ void ClientState::release_then(const std::shared_ptr<Hold>& hold,
     return;
   }
   releases_under_way_ += 1;
-  const TimePoint until{std::chrono::nanoseconds(hold->expires_ns.load())};
+  const TimePoint until = hold->expires_at();
   release_at_server(hold->name, hold->value, until, [this, left = *parting, then](Released) {
     releases_under_way_ -= 1;
     let_go(left.gate, left.limit_reached);

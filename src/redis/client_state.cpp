@@ -597,7 +597,7 @@ void ClientState::release(const std::shared_ptr<Hold>& hold, bool wait) {
             hold->name);
     return;
   }
-  const TimePoint until{std::chrono::nanoseconds(hold->expires_ns.load())};
+  const TimePoint until = hold->expires_at();
   const TimePoint answer_by = Clock::now() + options_.command_timeout;
   Released released = wait ? release_directly(*hold, answer_by) : Released::Unknown;
   if (released != Released::Unknown) {
@@ -632,7 +632,7 @@ void ClientState::release(const std::shared_ptr<Hold>& hold, bool wait) {
 bool ClientState::may_hand_over(const Gate& gate, const Hold& hold) const {
   if (gate.waiters.empty() || options_.fencing || gate.handovers >= gate.handover_limit)
     return false;
-  const TimePoint expires{std::chrono::nanoseconds(hold.expires_ns.load())};
+  const TimePoint expires = hold.expires_at();
   return expires - Clock::now() > options_.validity / 4;
 }
 
@@ -645,7 +645,7 @@ std::shared_ptr<Waiter> ClientState::hand_over(Gate& gate, Hold& hold) {
   next->expires_ns = hold.expires_ns.load();
   hold.state = Hold::State::Released;
   gate.handovers += 1;
-  const TimePoint expires{std::chrono::nanoseconds(hold.expires_ns.load())};
+  const TimePoint expires = hold.expires_at();
   table_.renew_at(next, expires + drift() - options_.validity + options_.extend_interval);
   return LockTable::grant_first(gate, std::move(next));
 }

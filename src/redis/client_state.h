@@ -160,6 +160,7 @@ class ClientState : public std::enable_shared_from_this<ClientState> {
                   const std::vector<deadlock_member>& cycle);
 
   // --- the I/O thread: keeping and letting go of them (renew.cpp)
+  std::vector<std::shared_ptr<Hold>> take_due(TimePoint now);
   void renew_due();
   void extend(const std::shared_ptr<Hold>& hold);
   void verify(const std::shared_ptr<Hold>& hold);

@@ -78,7 +78,7 @@ void ClientState::release_reader(const std::shared_ptr<Hold>& hold, bool wait) {
     std::atomic<Released> released{Released::Unknown};
   };
   const auto done = std::make_shared<Done>();
-  const TimePoint until{std::chrono::nanoseconds(hold->expires_ns.load())};
+  const TimePoint until = hold->expires_at();
   releases_under_way_ += 1;
   loop_.post([this, hold, gate, until, done] {
     release_at_server(hold->name, hold->value, until, [this, gate, done](Released answer) {

@@ -6,32 +6,38 @@
 #include <algorithm>
 
 namespace gordian::redis::detail {
+
+using namespace std::chrono_literals;
+
 namespace {
 
-constexpr size_t kRenewalsAtOnce = 512;
+// With the first that is due, those that soon will be: one write to the server is for all of them,
+// and it answers others between two of these.
+constexpr size_t kRenewalsAtOnce = 64;
 
 }  // namespace
 
+std::vector<std::shared_ptr<Hold>> ClientState::take_due(TimePoint now) {
+  const TimePoint soon = now + options_.extend_interval / 16;
+  std::vector<std::shared_ptr<Hold>> due;
+  const std::lock_guard lock(table_.mutex);
+  for (const auto& [time, hold] : table_.renewals) {
+    // Not what is looked at for its end: that has been asked for, and ends no sooner.
+    const bool may_come_early = time <= soon && time < hold->expires_at();
+    if ((time > now && !may_come_early) || due.size() == kRenewalsAtOnce) break;
+    due.push_back(hold);
+  }
+  // Unless it is renewed before: again soon, and at its end.
+  const TimePoint again = now + std::max<Clock::duration>(options_.validity / 8, 1ms);
+  for (const auto& hold : due)
+    table_.renew_at(hold, std::clamp(hold->expires_at(), now + 1ms, again));
+  return due;
+}
+
 void ClientState::renew_due() {
   const TimePoint now = Clock::now();
-  std::vector<std::shared_ptr<Hold>> due;
-  {
-    const std::lock_guard lock(table_.mutex);
-    while (!table_.renewals.empty() && due.size() < kRenewalsAtOnce) {
-      const auto first = table_.renewals.begin();
-      if (first->first > now) break;
-      const std::shared_ptr<Hold> hold = first->second;
-      due.push_back(hold);
-      // Unless it is renewed before: again soon, and at its end.
-      const TimePoint expires{std::chrono::nanoseconds(hold->expires_ns.load())};
-      table_.renew_at(hold,
-                      std::clamp(expires, now + std::chrono::milliseconds(1),
-                                 now + std::max<Clock::duration>(options_.validity / 8,
-                                                                 std::chrono::milliseconds(1))));
-    }
-  }
-  for (const auto& hold : due) {
-    if (TimePoint(std::chrono::nanoseconds(hold->expires_ns.load())) <= now) {
+  for (const auto& hold : take_due(now)) {
+    if (hold->expires_at() <= now) {
       lose(hold, "it could not be renewed in time: " + servers_->last_failure());
     } else {
       extend(hold);
@@ -63,7 +69,7 @@ void ClientState::extend(const std::shared_ptr<Hold>& hold) {
             {
               const std::lock_guard lock(table_.mutex);
               if (hold->state != Hold::State::Held || !hold->has_renewal) return;
-              if (Clock::now() < TimePoint(std::chrono::nanoseconds(hold->expires_ns.load()))) {
+              if (Clock::now() < hold->expires_at()) {
                 hold->expires_ns =
                     (asked_at + options_.validity - drift()).time_since_epoch().count();
                 table_.renew_at(hold, asked_at + options_.extend_interval);

@@ -62,6 +62,28 @@ TEST(Lock, IsRenewedWhileHeld) {
   }
 }
 
+TEST(Lock, IsRenewedTogetherWithOthers) {
+  RedisServer server;
+  client_options options = options_for(server);
+  options.validity = 4s;
+  options.extend_interval = 1s;
+  lock_client client(options);
+  std::vector<lease> held;
+  for (int i = 0; i < 200; ++i) held.push_back(client.acquire("a" + std::to_string(i)));
+  const auto count = [&server](std::string_view field) { return std::stoll(server.info(field)); };
+  const long long commands_before = count("total_commands_processed");
+  const long long reads_before = count("total_reads_processed");
+  long long commands = 0, questions = 2;
+  redis_test::wait_until([&] {
+    questions += 1;
+    commands = count("total_commands_processed") - commands_before - questions;
+    return commands >= 3 * 3 * 200;  // three times each, by a script of three
+  });
+  const long long reads = count("total_reads_processed") - reads_before - questions;
+  EXPECT_LT(reads, 300);
+  for (const lease& one : held) EXPECT_TRUE(one.valid());
+}
+
 TEST(Lock, TellsThatItWasDeleted) {
   RedisServer server;
   lock_client client(options_for(server));

@@ -6,12 +6,13 @@
 #include "redis_cluster.h"
 #include "redis_server.h"
 
-#include <array>
+#include <chrono>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <memory>
 #include <sstream>
 #include <string>
+#include <vector>
 
 #ifdef GORDIAN_HAS_TLS
 namespace {
@@ -74,6 +75,31 @@ class SecureTopology : public redis_test::WithCertificates {
       return error.what();
     }
   }
+  // Masters with a third of the slots each, and a replica of the first if there is a fourth.
+  using Cluster = std::vector<std::unique_ptr<SecureServer>>;
+  static Cluster make_cluster(const std::vector<std::string>& certificate_names) {
+    Cluster cluster;
+    for (const std::string& name : certificate_names) {
+      const std::string bus = std::to_string(redis_test::free_port());
+      cluster.push_back(std::make_unique<SecureServer>(
+          *certificates, name,
+          std::vector<std::string>{"--cluster-enabled", "yes", "--cluster-port", bus,
+                                   "--cluster-node-timeout", "800", "--tls-cluster", "yes",
+                                   "--tls-replication", "yes"}));
+      if (cluster.size() <= RedisCluster::kMasters)
+        RedisCluster::give_slots(cluster.back()->server, cluster.size() - 1);
+      cluster.front()->server.run(
+          {"CLUSTER", "MEET", "127.0.0.1", std::to_string(cluster.back()->port), bus});
+    }
+    const std::string all = "cluster_known_nodes:" + std::to_string(cluster.size());
+    for (const auto& one : cluster)
+      wait_until([&] {
+        const std::string info = one->server.text({"CLUSTER", "INFO"});
+        return info.find("cluster_state:ok") != std::string::npos &&
+               info.find(all) != std::string::npos;
+      });
+    return cluster;
+  }
   // Who looks goes the same ways.
   static std::vector<std::string> seen_by_who_looks(const std::string& url,
                                                     const client_options& options) {
@@ -91,26 +117,7 @@ class SecureTopology : public redis_test::WithCertificates {
 
 // Three masters, the last of which has a certificate for its name alone.
 TEST_F(SecureTopology, OfAClusterAllServersAreAskedOverTlsAndProveWhoTheyAre) {
-  std::array<std::unique_ptr<SecureServer>, RedisCluster::kMasters> cluster;
-  std::array<std::string, RedisCluster::kMasters> buses;
-  for (unsigned i = 0; i < cluster.size(); ++i) {
-    buses[i] = std::to_string(redis_test::free_port());
-    cluster[i] = std::make_unique<SecureServer>(
-        *certificates, i == 2 ? "named" : "server",
-        std::vector<std::string>{"--cluster-enabled", "yes", "--cluster-port", buses[i],
-                                 "--cluster-node-timeout", "800", "--tls-cluster", "yes"});
-    RedisCluster::give_slots(cluster[i]->server, i);
-  }
-  for (unsigned i = 1; i < cluster.size(); ++i)
-    cluster[0]->server.run(
-        {"CLUSTER", "MEET", "127.0.0.1", std::to_string(cluster[i]->port), buses[i]});
-  for (const auto& one : cluster)
-    wait_until([&] {
-      const std::string info = one->server.text({"CLUSTER", "INFO"});
-      return info.find("cluster_state:ok") != std::string::npos &&
-             info.find("cluster_known_nodes:3") != std::string::npos;
-    });
-
+  const Cluster cluster = make_cluster({"server", "server", "named"});
   client_options options = options_for(topology::cluster, *cluster[0]);
   const std::string there = RedisCluster::name_on(2, "a");
   EXPECT_THAT(failure_of(options, there),
@@ -141,6 +148,36 @@ TEST_F(SecureTopology, OfAClusterAllServersAreAskedOverTlsAndProveWhoTheyAre) {
               HasSubstr(cluster[0]->label() + ": TLS: the server's certificate is refused"));
 }
 
+// The replica that takes over has a certificate for its name alone: it has to prove who it is too.
+TEST_F(SecureTopology, AFailoverOfAClusterIsFollowedOverTls) {
+  const Cluster cluster = make_cluster({"server", "server", "server", "named"});
+  SecureServer& replica = *cluster[3];
+  replica.server.run({"CLUSTER", "REPLICATE", cluster[0]->server.text({"CLUSTER", "MYID"})});
+  wait_until([&] { return replica.server.info("master_link_status") == "up"; });
+  client_options options = options_for(topology::cluster, *cluster[1]);
+  options.on_transport_error = gordian::redis::transport_policy::keep_trying;
+  lock_client distrustful(options);
+  options.tls.server_name = "redis.test";
+  lock_client client(options);
+  const std::string name = RedisCluster::name_on(0, "a"), later = RedisCluster::name_on(0, "b");
+  lease held = client.acquire(name);
+  distrustful.acquire(later).release();
+  const std::string key = "rueidislock:0:" + name, value = cluster[0]->server.text({"GET", key});
+  wait_until([&] { return cluster[0]->server.number({"WAIT", "1", "0"}) == 1; });
+
+  cluster[0]->server.kill();
+  wait_until([&] { return replica.server.info("role") == "master"; });
+  EXPECT_THROW((void)distrustful.acquire(later, std::chrono::steady_clock::now() + 3s),
+               gordian::redis::deadline_error);
+  client.acquire(later).release();
+  EXPECT_EQ(replica.server.text({"GET", key}), value);
+  EXPECT_TRUE(held.valid());
+  EXPECT_GE(replica.connections(true), 1);
+  EXPECT_EQ(replica.connections(false), 0);
+  held.release();
+  EXPECT_EQ(replica.server.number({"EXISTS", key}), 0);
+}
+
 // The master has a certificate for its name alone.
 TEST_F(SecureTopology, SentinelsAndTheMasterTheyNameAreAskedOverTlsAndProveWhoTheyAre) {
   SecureServer master(*certificates, "named", {"--tls-replication", "yes"});
@@ -167,6 +204,41 @@ TEST_F(SecureTopology, SentinelsAndTheMasterTheyNameAreAskedOverTlsAndProveWhoTh
 
   options.tls.ca_file = certificates->path("other-ca", ".crt");
   EXPECT_THAT(failure_of(options, "a"), HasSubstr("sentinel " + sentinel.label() + refused));
+}
+
+TEST_F(SecureTopology, AFailoverOfSentinelsIsFollowedOverTls) {
+  const std::vector<std::string> over_tls{"--tls-replication", "yes"};
+  SecureServer master(*certificates, "server", over_tls);
+  const std::string port = std::to_string(master.port);
+  SecureServer replica(*certificates, "named",
+                       {"--tls-replication", "yes", "--replicaof", "127.0.0.1 " + port});
+  SecureServer sentinel(*certificates, "server", {"--tls-replication", "yes", "--sentinel"},
+                        "sentinel monitor shop 127.0.0.1 " + port +
+                            " 1\n"
+                            "sentinel down-after-milliseconds shop 300\n"
+                            "sentinel failover-timeout shop 2000\n");
+  wait_until([&] { return replica.server.info("master_link_status") == "up"; });
+  wait_until([&] {
+    const auto replicas = sentinel.server.run({"SENTINEL", "REPLICAS", "shop"});
+    return replicas->elements == 1;
+  });
+  client_options options = options_for(topology::sentinel, sentinel);
+  options.tls.server_name = "redis.test";
+  options.on_transport_error = gordian::redis::transport_policy::keep_trying;
+  lock_client client(options);
+  lease held = client.acquire("a");
+  const std::string value = master.server.text({"GET", "rueidislock:0:a"});
+  wait_until([&] { return replica.server.text({"GET", "rueidislock:0:a"}) == value; });
+
+  master.server.kill();
+  wait_until([&] { return replica.server.info("role") == "master"; });
+  client.acquire("b").release();
+  EXPECT_EQ(replica.server.text({"GET", "rueidislock:0:a"}), value);
+  EXPECT_TRUE(held.valid());
+  EXPECT_GE(replica.connections(true), 1);
+  EXPECT_EQ(replica.connections(false), 0);
+  held.release();
+  EXPECT_EQ(replica.server.number({"EXISTS", "rueidislock:0:a"}), 0);
 }
 
 }  // namespace

@@ -230,9 +230,9 @@ __attribute__((noinline)) void log_chain(ThreadState& thread, const Request& req
   const uint32_t omitted = kept > format::kInlineHolds ? kept - format::kInlineHolds : 0;
   kept -= omitted;
   if (!are_worth_logging(sites, is_bare ? kBareChainsPerSite : kChainsPerSites)) {
-    if (held <= 1) {
-      const uint64_t pair = site_pair(site.pc, is_bare ? 0 : thread.hold_at(0)->site);
-      full_site(*thread.card, pair) = pair;
+    if (kept == held) {
+      const uint64_t all = sites_of_chain(card, held, site.pc);
+      full_site(*thread.card, all) = all;
     }
     if (!is_bare) count(board.header->dropped_repeats);
     return;

@@ -5,6 +5,7 @@
 
 #include <gtest/gtest.h>
 #include <memory>
+#include <set>
 #include <thread>
 
 namespace gordian::runtime {
@@ -177,6 +178,48 @@ TEST(Chains, ThroughAWrapperHaveTheStackOfTheirOwnCaller) {
     take_pair_by_wrapper(200, 0x87000, 0x88000, other);
     EXPECT_EQ(slices_in_log(200), 2U);
   }).join();
+}
+
+// Locks lie in arrays, or in objects of a size: however far apart, none takes another's word.
+TEST(Generations, RegularlySpreadLocksHaveWordsOfTheirOwn) {
+  for (const uint64_t stride :
+       {8U, 40U, 48U, 64U, 200U, 1000U, 4096U, 8192U, 65536U, 1U << 20, 1U << 26}) {
+    std::set<uint32_t> words;
+    for (uint64_t i = 0; i < 512; ++i) words.insert(generation_index(0x55d3c1a2e040 + i * stride));
+    EXPECT_EQ(words.size(), 512U) << stride;
+  }
+}
+
+TEST(Generations, NeighboursShareCacheLines) {
+  std::set<uint32_t> lines;
+  for (uint64_t i = 0; i < 512; ++i) lines.insert(generation_index(0x55d3c1a2e040 + i * 40) / 16);
+  EXPECT_LT(lines.size(), 512U / 2);
+}
+
+// Enough of three locks taken at the same places: no more of them are looked up, whatever locks.
+TEST(Chains, OfThreeLocksAreCountedByPlacesToo) {
+  ensure_started();
+  const CallSite site{0x7100, reinterpret_cast<uint64_t>(__builtin_frame_address(0))};
+  const uint32_t before = chains_in_log();
+  const uint64_t dropped = board.header->dropped_repeats;
+  std::thread([&site] {
+    for (uint64_t i = 0; i < 2 * kChainsPerSites; ++i) {
+      const uint64_t locks[] = {0x700000 + i * 64, 0x900000 + i * 64, 0xb00000 + i * 64};
+      for (const uint64_t address : locks) {
+        HookScope scope(site);
+        const Request request{.address = address, .object = 0, .kind = format::Kind::Mutex};
+        scope->check_chain(request, site);
+        scope->push(request, site);
+      }
+      for (const uint64_t address : {locks[2], locks[1], locks[0]}) {
+        HookScope scope(site);
+        scope->pop({.address = address, .object = 0, .kind = format::Kind::Mutex}, site);
+      }
+    }
+  }).join();
+  // One each that met the limit, and the pairs and triples below it.
+  EXPECT_EQ(chains_in_log() - before, 2 * kChainsPerSites);
+  EXPECT_EQ(board.header->dropped_repeats - dropped, 2U);
 }
 
 TEST(Visitors, ASecondOneEndsTheGenerationTheFirstWasAloneIn) {

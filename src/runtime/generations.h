@@ -18,8 +18,11 @@ inline constexpr uint32_t kSeveral = 0xffff0000;
 inline constexpr uint32_t kCreator = 0x80000000;
 extern uint32_t generations[kGenerationWords] __attribute__((visibility("hidden")));
 
+// Multiplicative, but neighbours stay neighbours: 8 bytes further is the next word, so the locks of
+// an array share cache lines here as they do themselves. The small part of the factor moves pages
+// and larger powers of two apart.
 inline uint32_t generation_index(uint64_t address) {
-  return static_cast<uint32_t>((address * 0x9E3779B97F4A7C15U) >> 48);
+  return static_cast<uint32_t>((address * ((uint64_t{1} << 45) + 0x9E3779B97U)) >> 48);
 }
 static_assert(kGenerationWords == 1 << (64 - 48));
 inline uint32_t* generation_word(uint64_t address) {
@@ -35,6 +38,12 @@ inline uint32_t generation_of(uint64_t address) {
 // A thread's tag: never 0, never that of kSeveral.
 inline uint32_t visitor_tag(uint32_t uid) { return (uid % 0x7ffd + 1) << 16; }
 
+// Is the thread with that tag not known yet to be at the lock whose word this is? One branch that
+// is never taken in the long run, be the lock one thread's or everybody's.
+inline bool is_new_visitor(uint32_t value, uint32_t tag) {
+  return (value < kSeveral) & (((value ^ tag) & ~kCreator & kSeveral) != 0);
+}
+
 // The slow half of visit().
 uint32_t note_visitor(uint32_t* word, uint32_t tag);
 
@@ -44,10 +53,7 @@ uint32_t note_visitor(uint32_t* word, uint32_t tag);
 __attribute__((always_inline)) inline uint32_t visit(uint64_t address, uint32_t tag) {
   uint32_t* const word = generation_word(address);
   const uint32_t value = __atomic_load_n(word, __ATOMIC_RELAXED);
-  // One branch that is never taken in the long run, be the lock one thread's or everybody's.
-  if (__builtin_expect((value < kSeveral) & (((value ^ tag) & ~kCreator & kSeveral) != 0), 0)) {
-    return note_visitor(word, tag);
-  }
+  if (__builtin_expect(is_new_visitor(value, tag), 0)) return note_visitor(word, tag);
   return value & 0xffff;
 }
 

@@ -117,11 +117,12 @@ __attribute__((noinline)) int lock_recorded_slowly(pthread_mutex_t* mutex, CallS
 __attribute__((noinline)) int lock_recorded(pthread_mutex_t* mutex, CallSite site) {
   ThreadState& thread = this_thread;
   gordian::format::Card* const card = thread.quick;
+  fetch_slot(address_of(mutex));
   if (__builtin_expect(card == nullptr || thread.scope != 0 || !is_default_kind(mutex), 0)) {
     return lock_recorded_slowly(mutex, site);
   }
   gordian::format::Ring* const ring = ring_of(*card);
-  const QuickHold quick = find_cached_hold(*card, address_of(mutex));
+  const QuickHold quick = find_known_hold(*card, address_of(mutex), site.pc);
   if (__builtin_expect(quick.card == nullptr || ring == nullptr, 0)) {
     return lock_recorded_slowly(mutex, site);
   }

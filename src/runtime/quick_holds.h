@@ -50,18 +50,24 @@ struct QuickHold {
   uint32_t generation = 0;
 };
 
-// As prepare_hold, but only for what is in the caches: makes no call.
-__attribute__((always_inline)) inline QuickHold find_cached_hold(format::Card& card,
-                                                                 uint64_t address) {
-  const uint32_t generation = generation_of(address);
+// As prepare_hold, but only for what can be judged without a call.
+__attribute__((always_inline)) inline QuickHold find_known_hold(format::Card& card,
+                                                                uint64_t address, uint64_t pc) {
+  const uint32_t visitors = __atomic_load_n(generation_word(address), __ATOMIC_RELAXED);
+  const uint32_t generation = visitors & 0xffff;
   const uint64_t wanted = instance_of(address, generation, 0);
+  const auto is_known = [&](uint64_t cached, uint64_t key, uint32_t holds) {
+    return __builtin_expect(cached == key, 1) ||
+           (is_full_site(card, holds, pc) && !is_new_visitor(visitors, this_thread.tag));
+  };
   if (card.hold_count == 0) {
-    if (cached_bare(card, address) == cache_key(wanted, card)) return {&card, 0, generation};
+    if (is_known(cached_bare(card, address), cache_key(wanted, card), 0))
+      return {&card, 0, generation};
     return {};
   }
   if (card.hold_count != 1) return {};
   const uint64_t key = cache_key(chain_key(wanted, mark_of(card.holds[0])), card);
-  if (cached_chain(card, key) == key) return {&card, 1, generation};
+  if (is_known(cached_chain(card, key), key, 1)) return {&card, 1, generation};
   return {};
 }
 
@@ -77,7 +83,7 @@ __attribute__((always_inline)) inline QuickHold prepare_hold(uint64_t address, u
     if (__builtin_expect(cached_bare(*card, address) == cache_key(wanted, *card), 1)) {
       return {card, 0, generation};
     }
-    if (!is_full_site(*card, pc, 0)) return {};
+    if (!is_full_site(*card, 0, pc)) return {};
     return {card, 0, visit(address, this_thread.tag)};
   }
   const format::Hold& first = card->holds[0];
@@ -85,7 +91,7 @@ __attribute__((always_inline)) inline QuickHold prepare_hold(uint64_t address, u
   if (card->hold_count != 1 || (mode != 0 && first.address == address)) return {};
   const uint64_t key = cache_key(chain_key(wanted, mark_of(first)), *card);
   if (__builtin_expect(cached_chain(*card, key) == key, 1)) return {card, 1, generation};
-  if (!is_full_site(*card, pc, first.site)) return {};
+  if (!is_full_site(*card, 1, pc)) return {};
   return {card, 1, visit(address, this_thread.tag)};
 }
 

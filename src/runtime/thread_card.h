@@ -210,18 +210,24 @@ inline uint64_t& cached_bare(format::Card& card, uint64_t address) {
 }
 static_assert(format::kChainCacheSize == 1 << (64 - 55));
 
-// Two call sites of which as many chains are logged as ever will be (chains.h): whatever they take
-// next need not be looked up. `held` is 0 if nothing is held.
+// Call sites of which as many chains are logged as ever will be (chains.h): whatever they take next
+// need not be looked up. `held` is 0 if nothing is held.
 inline uint64_t site_pair(uint64_t wanted, uint64_t held) {
   return (wanted ^ (held << 17 | held >> 47)) * 0x9E3779B97F4A7C15U;
 }
-inline uint64_t& full_site(format::Card& card, uint64_t pair) {
-  return card.full_sites[pair >> 58];
+inline uint64_t sites_of_chain(const format::Card& card, uint32_t holds, uint64_t wanted) {
+  uint64_t sites = site_pair(wanted, holds == 0 ? 0 : card.holds[0].site);
+  for (uint32_t i = 1; i < holds && i < format::kInlineHolds; ++i)
+    sites = site_pair(sites, card.holds[i].site);
+  return sites;
+}
+inline uint64_t& full_site(format::Card& card, uint64_t sites) {
+  return card.full_sites[sites >> 58];
 }
 static_assert(format::kFullSitesSize == 1 << (64 - 58));
-inline bool is_full_site(format::Card& card, uint64_t wanted, uint64_t held) {
-  const uint64_t pair = site_pair(wanted, held);
-  return full_site(card, pair) == pair;
+inline bool is_full_site(format::Card& card, uint32_t holds, uint64_t wanted) {
+  const uint64_t sites = sites_of_chain(card, holds, wanted);
+  return full_site(card, sites) == sites;
 }
 
 // Kinds whose request matters with nothing held too: somebody may join this thread, or wait for its
@@ -271,15 +277,14 @@ inline void ThreadState::check_chain(const Request& request, const CallSite& sit
   const uint64_t wanted = instance_of(request.address, visit(request.address, tag), mode);
   if (holds == 0) {
     if (cached_bare(own, request.address) != cache_key(wanted, own) &&
-        !is_full_site(own, site.pc, 0)) {
+        !is_full_site(own, 0, site.pc)) {
       chain_missed(request, site, wanted);
     }
     return;
   }
   const uint64_t chain = chain_key(wanted, mark_of_all_holds());
   const uint64_t key = cache_key(chain, own);
-  if (__builtin_expect(cached_chain(own, key) != key, 0) &&
-      (holds > 1 || !is_full_site(own, site.pc, own.holds[0].site))) {
+  if (__builtin_expect(cached_chain(own, key) != key, 0) && !is_full_site(own, holds, site.pc)) {
     chain_missed(request, site, chain);
   }
 }

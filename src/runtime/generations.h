@@ -19,10 +19,11 @@ inline constexpr uint32_t kCreator = 0x80000000;
 extern uint32_t generations[kGenerationWords] __attribute__((visibility("hidden")));
 
 // Multiplicative, but neighbours stay neighbours: 8 bytes further is the next word, so the locks of
-// an array share cache lines here as they do themselves. The small part of the factor moves pages
-// and larger powers of two apart.
+// an array share cache lines here as they do themselves. The large part of the factor keeps locks 4
+// bytes apart from each other's word, the small one moves pages and larger powers of two apart.
 inline uint32_t generation_index(uint64_t address) {
-  return static_cast<uint32_t>((address * ((uint64_t{1} << 45) + 0x9E3779B97U)) >> 48);
+  constexpr uint64_t kFactor = (uint64_t{1} << 61) + (uint64_t{1} << 45) + 0x9E3779B97U;
+  return static_cast<uint32_t>((address * kFactor) >> 48);
 }
 static_assert(kGenerationWords == 1 << (64 - 48));
 inline uint32_t* generation_word(uint64_t address) {

@@ -12,6 +12,7 @@
 #include "trace/recording_timeline.h"
 
 #include <CLI/CLI.hpp>
+#include <charconv>
 #include <cstdio>
 #include <fcntl.h>
 #include <memory>
@@ -31,13 +32,28 @@ struct ExportCommandLine {
   std::string file;
   std::string out = "-";
   int pid = 0;
+  size_t program = 0;  // which of those that the process ran one after the other, from 1; 0: all
   bool perfetto = false;
   std::string help_text;
 };
 
+// PID or PID:N
+Result<void> parse_pid(const std::string& text, ExportCommandLine& options) {
+  const char* const end = text.data() + text.size();
+  std::from_chars_result read = std::from_chars(text.data(), end, options.pid);
+  const bool names_program = read.ec == std::errc() && read.ptr != end && *read.ptr == ':';
+  if (names_program) read = std::from_chars(read.ptr + 1, end, options.program);
+  if (read.ec != std::errc() || read.ptr != end || options.pid <= 0 ||
+      (names_program && options.program == 0))
+    return Error("--pid: not a process: " + text,
+                 "it is a process id, or PID:N for its N-th program");
+  return {};
+}
+
 Result<ExportCommandLine> parse_export(const Args& args) {
   ExportCommandLine options;
   bool std_text = false;
+  std::string process;
   CLI::App app(
       "Turns a recording of gordian run --record into STD text (for gordian predict and\n"
       "other analysers) or into a time line for Perfetto and Chrome.");
@@ -46,12 +62,17 @@ Result<ExportCommandLine> parse_export(const Args& args) {
   app.add_flag("--perfetto", options.perfetto,
                "A Chrome trace: what threads held and waited for, on a time line")
       ->excludes(text);
-  app.add_option("--pid", options.pid, "Only this process of the recording")->option_text("PID");
+  app.add_option("--pid", process,
+                 "Only this process of the recording; PID:2 is the second program that it ran")
+      ->option_text("PID");
   app.add_option("-o,--output", options.out, "Write to OUT instead of standard output")
       ->option_text("OUT");
   GORDIAN_TRY(options.help_text =,
               parse_options(app, args, {.name = "gordian export", .usage = kExportUsage}));
   if (!options.help_text.empty()) return options;
+  if (!process.empty()) {
+    GORDIAN_TRY(, parse_pid(process, options));
+  }
   return options;
 }
 
@@ -89,17 +110,34 @@ class Output {
   Result<void> written_;
 };
 
-Result<void> export_std(const ExportCommandLine& options, std::vector<trace::RecordingRun>& runs,
-                        Output& output) {
-  if (runs.size() > 1) {
-    std::string pids;
-    for (const trace::RecordingRun& run : runs)
-      pids += (pids.empty() ? "" : ", ") + std::to_string(run.pid()) + " (" + run.exe() + ")";
-    return Error("STD text is of one process, and this is a recording of several",
-                 "name one with --pid: " + pids)
-        .in(options.file);
+// A fork and an exec are two programs in one process.
+void keep_process(const ExportCommandLine& options, std::vector<trace::RecordingRun>& runs) {
+  if (options.pid == 0) return;
+  size_t program = 0;
+  std::erase_if(runs, [&](const trace::RecordingRun& one) {
+    if (one.pid() != options.pid) return true;
+    return options.program != 0 && ++program != options.program;
+  });
+}
+
+Result<void> check_is_one(const ExportCommandLine& options,
+                          const std::vector<trace::RecordingRun>& runs) {
+  if (runs.size() <= 1) return {};
+  std::unordered_map<int, size_t> programs;
+  for (const trace::RecordingRun& run : runs) ++programs[run.pid()];
+  std::unordered_map<int, size_t> named;
+  std::string pids;
+  for (const trace::RecordingRun& run : runs) {
+    pids += (pids.empty() ? "" : ", ") + std::to_string(run.pid());
+    if (programs[run.pid()] > 1) pids += ":" + std::to_string(++named[run.pid()]);
+    pids += " (" + run.exe() + ")";
   }
-  trace::RecordingRun& run = runs.front();
+  return Error("STD text is of one process, and this is a recording of several",
+               "name one with --pid: " + pids)
+      .in(options.file);
+}
+
+void export_std(const ExportCommandLine& options, trace::RecordingRun& run, Output& output) {
   run.read(trace::Detail::Locks, [](std::span<const model::TraceEvent>) {});
   const bool tells_memory = run.size().has_memory;
   const RecordedNames names(run);
@@ -129,7 +167,6 @@ Result<void> export_std(const ExportCommandLine& options, std::vector<trace::Rec
                report::append_std_line(event, place_of(event.site), text);
              output.write(text);
            });
-  return {};
 }
 
 void export_timeline(const trace::RecordingFile& file, std::vector<trace::RecordingRun>& runs,
@@ -160,18 +197,22 @@ Result<int> run_export(const Args& args) {
   GORDIAN_TRY(const trace::RecordingFile file,
               trace::RecordingFile::over(std::move(bytes), options.file));
   std::vector<trace::RecordingRun> runs = trace::runs_of(file);
-  if (options.pid != 0)
-    std::erase_if(runs, [&](const trace::RecordingRun& one) { return one.pid() != options.pid; });
+  keep_process(options, runs);
   if (runs.empty()) {
-    return Error(options.pid != 0 ? "no process " + std::to_string(options.pid) + " in it"
-                                  : std::string("no process was recorded"))
+    std::string named = std::to_string(options.pid);
+    if (options.program != 0) named += ":" + std::to_string(options.program);
+    return Error(options.pid != 0 ? "no process " + named + " in it" : "no process was recorded")
         .in(options.file);
+  }
+  // Before a file of that name is begun anew.
+  if (!options.perfetto) {
+    GORDIAN_TRY(, check_is_one(options, runs));
   }
   GORDIAN_TRY(const std::unique_ptr<Output> output, Output::open(options.out));
   if (options.perfetto) {
     export_timeline(file, runs, *output);
   } else {
-    GORDIAN_TRY(, export_std(options, runs, *output));
+    export_std(options, runs.front(), *output);
   }
   GORDIAN_TRY(, output->finish().in(options.out));
   for (const trace::RecordingRun& one : runs) {

@@ -99,6 +99,25 @@ def record(world, *words, options=(), name="run.grec", **more):
                      **more), path
 
 
+STARTER = r"""
+#include <pthread.h>
+#include <sys/wait.h>
+#include <unistd.h>
+static pthread_mutex_t before_exec = PTHREAD_MUTEX_INITIALIZER;
+int main(int argc, char** argv) {
+  int status = 0;
+  pid_t child = fork();
+  if (child == 0) {
+    pthread_mutex_lock(&before_exec);
+    pthread_mutex_unlock(&before_exec);
+    execv(argv[1], argv + 1);
+    _exit(1);
+  }
+  return waitpid(child, &status, 0) != child || status != 0 || argc != 2;
+}
+"""
+
+
 def predict(world, path, *options):
     target = world.path("out.json")
     result = world.run(world.gordian, "predict", *options, "--json", target, path)
@@ -351,6 +370,26 @@ def test_refusals(world):
     expect(result.status == 2 and "symbolic link" in result.err, "a link", result)
     result = world.run(world.gordian, "export", world.write("text", "T0|acq(L)|1\n"))
     expect(result.status == 2 and "not a recording" in result.err, "no recording", result)
+
+
+def test_one_program_of_several(world):
+    """A child that executes a program is two of them under one id, and each can be named."""
+    program = world.build("crossed", CROSSED, "-pthread", "-DFREE")
+    shell = world.build("starter", STARTER, "-pthread")
+    _, path = record(world, shell, program)
+    kept = world.write("kept.std", "precious")
+    result = world.run(world.gordian, "export", path, "-o", kept)
+    expect(result.status == 2 and "of several" in result.err, "which one?", result)
+    with open(kept, encoding="utf-8") as file:
+        expect(file.read() == "precious", "nothing was begun", result)
+    named = re.findall(r"(\d+:\d+) \(", result.err)
+    expect([name.split(":")[1] for name in named] == ["1", "2"], "both are named", result)
+    texts = [export(world, path, "--pid", name) for name in named]
+    expect("before_exec" in texts[0] and "before_exec" not in texts[1], "before it", result)
+    expect("teller" in texts[1], "after it", result)
+    for wrong in (named[0].split(":")[0] + ":3", "0", "1:", "1:0", "x"):
+        result = world.run(world.gordian, "export", "--pid", wrong, path)
+        expect(result.status == 2 and "gordian:" in result.err, wrong, result)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <filesystem>
 #include <string_view>
 
 namespace gordian::cli {
@@ -63,20 +64,32 @@ constexpr std::array kValued = std::to_array<std::string_view>({
     "-include-pch",
 });
 
-constexpr std::array kNoLink = std::to_array<std::string_view>(
-    {"-c", "-S", "-E", "-M", "-MM", "-fsyntax-only", "--preprocess", "--compile", "--assemble"});
+constexpr std::array kNoLink =
+    std::to_array<std::string_view>({"-c", "-S", "-E", "-M", "-MM", "-###", "-fsyntax-only",
+                                     "--preprocess", "--compile", "--assemble"});
 
 constexpr std::array kSourceEndings = std::to_array<std::string_view>(
     {".c", ".i", ".ii", ".cc", ".cp", ".cxx", ".cpp", ".CPP", ".c++", ".C", ".S", ".s", ".sx"});
+
+constexpr std::array kHeaderEndings =
+    std::to_array<std::string_view>({".h", ".hh", ".H", ".hp", ".hxx", ".hpp", ".h++", ".HPP"});
 
 template <size_t kSize>
 bool is_one_of(const std::array<std::string_view, kSize>& all, std::string_view word) {
   return std::find(all.begin(), all.end(), word) != all.end();
 }
 
-bool is_source_name(std::string_view name) {
+std::string_view ending_of(std::string_view name) {
   const size_t dot = name.rfind('.');
-  return dot != std::string_view::npos && is_one_of(kSourceEndings, name.substr(dot));
+  return dot == std::string_view::npos ? std::string_view() : name.substr(dot);
+}
+
+bool is_source_name(std::string_view name) { return is_one_of(kSourceEndings, ending_of(name)); }
+
+// Is it compiled to a precompiled header? `language` is what -x says, or empty.
+bool is_header(std::string_view name, std::string_view language) {
+  return language.empty() ? is_one_of(kHeaderEndings, ending_of(name))
+                          : language.ends_with("-header");
 }
 
 // Words, as the compiler splits a file of arguments: by white space, with quotes and backslashes.
@@ -128,6 +141,7 @@ class Parser {
     }
     if (arg.size() < 2 || arg[0] != '-') {
       ++line_.inputs;
+      if (is_header(arg, language_)) line_.links = false;
       if ((!language_.empty() || is_source_name(arg)) && depth_ == 0)
         line_.sources.push_back({.at = i, .language = language_});
       return;
@@ -204,6 +218,7 @@ std::vector<std::string> CompilerLine::compile_one(const std::vector<std::string
   std::vector<std::string> out;
   bool has_dependencies = false;
   bool names_dependencies = false;
+  bool names_target = false;
   for (size_t i = 0; i < args.size(); ++i) {
     const std::string& arg = args[i];
     const bool is_option = arg.size() > 1 && arg[0] == '-';
@@ -219,6 +234,7 @@ std::vector<std::string> CompilerLine::compile_one(const std::vector<std::string
     }
     if (arg == "-MD" || arg == "-MMD") has_dependencies = true;
     if (arg.starts_with("-MF")) names_dependencies = true;
+    if (arg.starts_with("-MT") || arg.starts_with("-MQ")) names_target = true;
     out.push_back(arg);
     if (is_one_of(kValued, arg) && i + 1 < args.size()) out.push_back(args[++i]);
   }
@@ -228,6 +244,12 @@ std::vector<std::string> CompilerLine::compile_one(const std::vector<std::string
     const std::string base = output.empty() ? name : output;
     const size_t dot = base.rfind('.');
     out.insert(out.end(), {"-MF", (dot == std::string::npos ? base : base.substr(0, dot)) + ".d"});
+  }
+  // By itself the compiler would name `object`, which nobody has asked for.
+  if (has_dependencies && !names_target) {
+    const std::string target =
+        output.empty() ? std::filesystem::path(name).stem().string() + ".o" : output;
+    out.insert(out.end(), {"-MQ", target});
   }
   if (!source.language.empty()) out.insert(out.end(), {"-x", source.language});
   out.insert(out.end(), {"-c", name, "-o", object});

@@ -301,6 +301,31 @@ def test_with_meson(world):
     expect(result.status == 0 and "proved" in result.out, "built and proved", result)
 
 
+def test_dependencies_name_what_is_made(world):
+    """A source that is compiled and linked in one go: make must find the program in the rule, not a file of ours."""
+    world.write("plain.c", "int main(void) { return 0; }\n")
+    for words, made_here, rule in ((["-o", "plain"], "plain.d", "plain: plain.c"),
+                                   (["-o", "plain", "-MF", "rules"], "rules", "plain: plain.c"),
+                                   ([], "plain.d", "plain.o: plain.c"),
+                                   (["-o", "plain", "-MT", "mine"], "plain.d", "mine: plain.c")):
+        made = world.run(world.gordian, "cc", "-MMD", "plain.c", *words, cwd=world.directory, timeout=SLOWEST_COMPILER)
+        expect(made.status == 0 and made.err == "", "compiled", made)
+        with open(world.path(made_here), encoding="utf-8") as file:
+            expect(file.read().startswith(rule), f"{words}: {rule}", made)
+        os.remove(world.path(made_here))
+
+
+def test_lines_that_link_nothing(world):
+    world.write("plain.h", "int plain(void);\n")
+    world.write("plain.c", "int main(void) { return 0; }\n")
+    result = world.run(world.gordian, "cc", "-###", world.path("plain.c"))
+    expect(result.status == 0 and "gordian:" not in result.err, "only what would be run", result)
+    for words in (["-x", "c-header"], ["-xc-header"], []):
+        result = world.run(world.gordian, "cc", *words, world.path("plain.h"), "-o", world.path("plain.h.gch"))
+        expect(result.status == 0 and os.path.exists(world.path("plain.h.gch")), f"a precompiled header {words}", result)
+        os.remove(world.path("plain.h.gch"))
+
+
 def test_refused(world):
     world.write("plain.c", "int main(void) { return 0; }\n")
     result = world.run(world.gordian, "cc", "-static", "-o", world.path("plain"), world.path("plain.c"))

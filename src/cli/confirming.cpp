@@ -122,13 +122,19 @@ Result<int> confirm_findings(const std::vector<model::Finding>& findings, size_t
       }
       done.deadlock->fingerprint = report::fingerprint(*done.deadlock);
       say(report::to_text(*done.deadlock, text));
-      note(name + " confirmed in run " + std::to_string(attempts.size()) + ", seed " +
-           std::to_string(seed) + "; again with --replay " + std::to_string(seed));
-      if (!findings[i].fingerprint.empty() &&
-          findings[i].fingerprint != done.deadlock->fingerprint) {
-        note("its circle is not quite that of the finding (fingerprint " +
-             done.deadlock->fingerprint + " instead of " +
-             escape_for_terminal(findings[i].fingerprint) + ")");
+      const std::string where = "in run " + std::to_string(attempts.size()) + ", seed " +
+                                std::to_string(seed) + "; again with --replay " +
+                                std::to_string(seed);
+      if (!report::share_a_function(findings[i], *done.deadlock)) {
+        note("another deadlock than that of " + name + " came first, " + where);
+      } else {
+        note(name + " confirmed " + where);
+        if (!findings[i].fingerprint.empty() &&
+            findings[i].fingerprint != done.deadlock->fingerprint) {
+          note("its circle is not quite that of the finding (fingerprint " +
+               done.deadlock->fingerprint + " instead of " +
+               escape_for_terminal(findings[i].fingerprint) + ")");
+        }
       }
       report.findings.push_back(std::move(*done.deadlock));
     }

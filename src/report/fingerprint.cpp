@@ -5,6 +5,7 @@
 #include "report/lock_class.h"
 #include "report/words.h"
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <cstdio>
@@ -82,6 +83,18 @@ std::set<std::string> facts_of(const Finding& finding) {
   return facts;
 }
 
+std::set<std::string> functions_of(const Finding& finding) {
+  std::set<std::string> functions;
+  for (const FindingThread& thread : finding.threads) {
+    if (thread.role != Role::Knot) continue;
+    for (const FindingHold& hold : thread.holds)
+      functions.insert(function_text(hold.stack, hold.place));
+    if (thread.wants) functions.insert(function_text(thread.wants->stack, thread.wants->place));
+  }
+  functions.erase("?");
+  return functions;
+}
+
 }  // namespace
 
 std::string fingerprint_text(const Finding& finding) {
@@ -95,6 +108,14 @@ std::string fingerprint(const Finding& finding) {
   std::snprintf(digits.data(), digits.size(), "%016llx",
                 static_cast<unsigned long long>(hash_of(fingerprint_text(finding))));
   return digits.data();
+}
+
+bool share_a_function(const Finding& one, const Finding& other) {
+  const std::set<std::string> ours = functions_of(one);
+  const std::set<std::string> theirs = functions_of(other);
+  if (ours.empty() || theirs.empty()) return true;
+  return std::any_of(ours.begin(), ours.end(),
+                     [&](const std::string& name) { return theirs.contains(name); });
 }
 
 }  // namespace gordian::report

@@ -18,4 +18,8 @@ std::string fingerprint(const model::Finding& finding);
 // The same before hashing, one fact a line: for tests and curious people.
 std::string fingerprint_text(const model::Finding& finding);
 
+// Is any function in which a thread of the one's knot holds or wants something one of the other's,
+// too? Also true if nothing is known of them.
+bool share_a_function(const model::Finding& one, const model::Finding& other);
+
 }  // namespace gordian::report

@@ -146,6 +146,20 @@ def test_not_reproduced(world):
     expect(all(a["diverged"] and not a["confirmed"] for a in report["attempts"]), "why", result)
 
 
+# A program that deadlocks by itself, elsewhere: real, but it says nothing about the finding.
+def test_another_deadlock(world):
+    found = predict(world, "mutex/lock_order", "cycle", "lucky")
+    other = world.build("other", """
+#include <pthread.h>
+static pthread_mutex_t alone = PTHREAD_MUTEX_INITIALIZER;
+int main(void) { return pthread_mutex_lock(&alone) || pthread_mutex_lock(&alone); }
+""", "-pthread")
+    result, report = confirm(world, found, other)
+    expect(result.status == 66 and len(report["findings"]) == 1, "a deadlock all the same", result)
+    expect("another deadlock than that of finding 1" in result.err and "finding 1 confirmed" not in result.err,
+           "but not this one", result)
+
+
 def test_nothing_to_confirm(world):
     found = world.write("empty.json", '{"schema": 1, "findings": []}')
     result, _ = confirm(world, found, "true")

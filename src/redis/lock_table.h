@@ -57,7 +57,9 @@ struct Hold {
   // By this machine's clock, in ns; written by the I/O thread and before anybody else sees the
   // hold.
   std::atomic<int64_t> expires_ns{0};
-  [[nodiscard]] TimePoint expires_at() const { return TimePoint(std::chrono::nanoseconds(expires_ns)); }
+  [[nodiscard]] TimePoint expires_at() const {
+    return TimePoint(std::chrono::nanoseconds(expires_ns));
+  }
   std::multimap<TimePoint, std::shared_ptr<Hold>>::iterator renewal;
   bool has_renewal = false;
 };

@@ -273,7 +273,8 @@ class GORDIAN_REDIS_API lock_client {
   // options that cannot work.
   explicit lock_client(client_options options = {});
   // Releases nothing that a lease still holds: such leases are lost. Waits for the releases in the
-  // background, at most command_timeout. No other thread may be inside a member any more.
+  // background, and until no request that was given up can leave a lock behind; at most
+  // command_timeout. No other thread may be inside a member any more.
   ~lock_client();
   lock_client(const lock_client&) = delete;
   lock_client& operator=(const lock_client&) = delete;

@@ -189,11 +189,13 @@ void ClientState::force_for(const std::shared_ptr<Request>& request) {
     bool is_wanted = false;
     {
       const std::lock_guard lock(table_.mutex);
-      if (table_.closing) return;  // settle_all() tells it
-      is_wanted = waiter.state == Waiter::State::Waiting;
+      // settle_all() tells it if the client ends.
+      is_wanted = waiter.state == Waiter::State::Waiting && !table_.closing;
     }
     if (!is_wanted) {
-      release_at_server(request->name, value, asked_at + options_.validity, [](Released) {});
+      under_way_ += 1;
+      release_at_server(request->name, value, asked_at + options_.validity,
+                        [this](Released) { under_way_ -= 1; });
       return;
     }
     std::shared_ptr<Hold> hold = keep_forced(request->name, value, outcome.token, asked_at, waiter);
@@ -217,6 +219,15 @@ void ClientState::acquire_next(const std::shared_ptr<Request>& all) {
       waiter.state = Waiter::State::Granted;
     }
     waiter.wake();
+    return;
+  }
+  bool is_closing = false;
+  {
+    const std::lock_guard lock(table_.mutex);
+    is_closing = table_.closing;
+  }
+  if (is_closing) {
+    give_back(all, {errc::closed, "the client is being destroyed", {}});
     return;
   }
   all->name = all->names[all->held.size()];
@@ -259,10 +270,10 @@ void ClientState::release_then(const std::shared_ptr<Hold>& hold,
     then();
     return;
   }
-  releases_under_way_ += 1;
+  under_way_ += 1;
   const TimePoint until = hold->expires_at();
   release_at_server(hold->name, hold->value, until, [this, left = *parting, then](Released) {
-    releases_under_way_ -= 1;
+    under_way_ -= 1;
     let_go(left.gate, left.limit_reached);
     then();
   });

@@ -177,15 +177,25 @@ void ClientState::close() {
       while (!gate->waiters.empty())
         woken.push_back(LockTable::fail(*gate, gate->waiters.front(),
                                         {errc::closed, "the client is being destroyed", {}}));
+    }
+  }
+  for (const auto& waiter : woken) waiter->wake();
+  const bool turns_itself = options_.foreign_loop && own_process && !std::exchange(ended_, true);
+  if (turns_itself) {
+    loop_.post([this] { stop_all_contending(); });
+    loop_.run_while([this] { return under_way_ != 0; }, Clock::now() + options_.command_timeout);
+  } else if (thread_.joinable() && own_process) {
+    wait_for_what_is_under_way();
+  }
+  if (own_process) {
+    const std::lock_guard lock(table_.mutex);
+    for (const auto& gate : table_.all_gates()) {
       if (gate->hold) holds.push_back(gate->hold);
       holds.insert(holds.end(), gate->readers.begin(), gate->readers.end());
     }
   }
-  for (const auto& waiter : woken) waiter->wake();
   for (const auto& hold : holds) lose(hold, "the client was destroyed");
-  if (options_.foreign_loop && own_process && !std::exchange(ended_, true)) {
-    loop_.run_while([this] { return releases_under_way_ != 0; },
-                    Clock::now() + options_.command_timeout);
+  if (turns_itself) {
     watch_->stop();
     settle_all();
     servers_->shut_down();
@@ -196,8 +206,24 @@ void ClientState::close() {
     thread_.detach();  // it is the parent's
     return;
   }
+  loop_.post([this] { watch_->stop(); });
+  loop_.stop();
+  thread_.join();
+  settle_all();
+  servers_->shut_down();
+  notifier_.stop();
+}
+
+void ClientState::wait_for_what_is_under_way() {
   const TimePoint until = Clock::now() + options_.command_timeout;
-  while (releases_under_way_ != 0 && Clock::now() < until) {
+  // What was posted before has begun then, and counts.
+  const auto begun = std::make_shared<Parker>();
+  loop_.post([this, begun] {
+    stop_all_contending();
+    begun->unpark();
+  });
+  begun->park(until);
+  while (under_way_ != 0 && Clock::now() < until) {
     // The I/O thread tells when it has looked at them; then perhaps none is left.
     const auto looked = std::make_shared<Parker>();
     loop_.post([this, looked] {
@@ -205,12 +231,6 @@ void ClientState::close() {
     });
     looked->park(until);
   }
-  loop_.post([this] { watch_->stop(); });
-  loop_.stop();
-  thread_.join();
-  settle_all();
-  servers_->shut_down();
-  notifier_.stop();
 }
 
 bool ClientState::is_of_this_process() const { return fork_generation_ == forks; }
@@ -608,13 +628,13 @@ void ClientState::release(const std::shared_ptr<Hold>& hold, bool wait) {
       std::atomic<Released> released{Released::Unknown};
     };
     const auto done = std::make_shared<Done>();
-    releases_under_way_ += 1;
+    under_way_ += 1;
     loop_.post([this, hold, until, gate, limit_reached, done] {
       release_at_server(hold->name, hold->value, until,
                         [this, gate, limit_reached, done](Released answer) {
                           done->released = answer;
                           done->parker.unpark();
-                          releases_under_way_ -= 1;
+                          under_way_ -= 1;
                           let_go(gate, limit_reached);
                         });
     });

@@ -76,6 +76,7 @@ class ClientState : public std::enable_shared_from_this<ClientState> {
 
  private:
   // --- the calling thread (client_state.cpp)
+  void wait_for_what_is_under_way();
   void check_usable(std::string_view name) const;
   void check_has_readers(std::string_view name) const;
   std::shared_ptr<Hold> wait_for(const std::shared_ptr<Gate>& gate,
@@ -141,6 +142,7 @@ class ClientState : public std::enable_shared_from_this<ClientState> {
                  TryOutcome outcome);
   void contend_at(const std::shared_ptr<Gate>& gate, TimePoint time);
   void stop_if_unwanted(const std::shared_ptr<Gate>& gate);
+  void stop_all_contending();
   void stop_contending(const std::shared_ptr<Gate>& gate);
   void grant(const std::shared_ptr<Gate>& gate, const Value& value, TimePoint asked_at,
              uint64_t token);
@@ -167,6 +169,9 @@ class ClientState : public std::enable_shared_from_this<ClientState> {
   void verify_reader(const std::shared_ptr<Hold>& hold);
   // Any thread.
   void lose(std::shared_ptr<Hold> hold, std::string why);
+  // What was got, or perhaps was, when nobody wanted it any more. The gate stays claimed until the
+  // server has let go of it.
+  void release_unwanted(const std::shared_ptr<Gate>& gate, const Value& value, TimePoint until);
   void release_at_server(const std::string& name, const Value& value, TimePoint until,
                          const std::function<void(Released)>& done);
 
@@ -194,7 +199,9 @@ class ClientState : public std::enable_shared_from_this<ClientState> {
   std::unique_ptr<DeadlockWatch> watch_;
   Notifier notifier_;
   std::thread thread_;
-  std::atomic<unsigned> releases_under_way_{0};
+  // Tries, and releases in the background: what the servers may be left with if nobody waits for
+  // it.
+  std::atomic<unsigned> under_way_{0};
 
   std::mutex asynchronous_mutex_;
   std::unordered_set<std::shared_ptr<Request>> requests_;

@@ -77,6 +77,7 @@ void ClientState::try_keys(std::string name, const Value& value, bool force, OnT
   attempt->value = value;
   attempt->force = force;
   attempt->on_tried = std::move(on_tried);
+  under_way_ += 1;
   ask_more_keys(attempt);
 }
 
@@ -182,11 +183,14 @@ void ClientState::decide(const std::shared_ptr<Try>& attempt, TryOutcome::Kind k
   } else if (keys_ > 1) {
     // A part of a lock would keep everybody out. On the same connection as the tries, so after
     // them.
-    for (unsigned index = 0; index < attempt->asked; ++index)
+    for (unsigned index = 0; index < attempt->asked; ++index) {
+      under_way_ += 1;
       servers_->run(index, release_call(index, attempt->name, attempt->value),
-                    [](const redisReply*) {});
+                    [this](const redisReply*) { under_way_ -= 1; });
+    }
   }
   attempt->on_tried(attempt->outcome);
+  under_way_ -= 1;
 }
 
 void ClientState::start_contending(const std::shared_ptr<Gate>& gate, const TryOutcome& first) {
@@ -254,6 +258,7 @@ void ClientState::contended(const std::shared_ptr<Gate>& gate, const Value& valu
       contention.ambiguous = false;
       contention.value.reset();
       refused(gate, outcome);
+      stop_if_unwanted(gate);
       return;
     case TryOutcome::Kind::Unknown:
       contention.ambiguous = true;
@@ -262,6 +267,7 @@ void ClientState::contended(const std::shared_ptr<Gate>& gate, const Value& valu
       break;
   }
   failed(gate, outcome);
+  stop_if_unwanted(gate);
 }
 
 void ClientState::grant(const std::shared_ptr<Gate>& gate, const Value& value, TimePoint asked_at,
@@ -298,9 +304,8 @@ void ClientState::grant(const std::shared_ptr<Gate>& gate, const Value& value, T
     if (more_readers) start_contending(gate, {});
     return;
   }
-  // All have given up meanwhile. The gate stays claimed until the server has let go of it.
-  const TimePoint until = asked_at + options_.validity;
-  release_at_server(gate->name, value, until, [this, gate](Released) { let_go(gate, false); });
+  // All have given up meanwhile.
+  release_unwanted(gate, value, asked_at + options_.validity);
 }
 
 void ClientState::refused(const std::shared_ptr<Gate>& gate, const TryOutcome& outcome) {
@@ -367,6 +372,16 @@ void ClientState::stop_if_unwanted(const std::shared_ptr<Gate>& gate) {
   stop_contending(gate);
 }
 
+// The client ends: nobody waits any more.
+void ClientState::stop_all_contending() {
+  std::vector<std::shared_ptr<Gate>> gates;
+  {
+    const std::lock_guard lock(table_.mutex);
+    gates = table_.all_gates();
+  }
+  for (const auto& gate : gates) stop_if_unwanted(gate);
+}
+
 void ClientState::stop_contending(const std::shared_ptr<Gate>& gate) {
   Gate::Contention& contention = gate->contention;
   loop_.cancel(contention.timer);
@@ -376,8 +391,7 @@ void ClientState::stop_contending(const std::shared_ptr<Gate>& gate) {
   const std::optional<Value> value = std::exchange(contention.value, std::nullopt);
   if (std::exchange(contention.ambiguous, false) && value) {
     // A try whose outcome is not known may have left it locked for nobody.
-    release_at_server(gate->name, *value, Clock::now() + options_.validity,
-                      [this, gate](Released) { let_go(gate, false); });
+    release_unwanted(gate, *value, Clock::now() + options_.validity);
     return;
   }
   let_go(gate, false);

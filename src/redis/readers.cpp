@@ -79,12 +79,12 @@ void ClientState::release_reader(const std::shared_ptr<Hold>& hold, bool wait) {
   };
   const auto done = std::make_shared<Done>();
   const TimePoint until = hold->expires_at();
-  releases_under_way_ += 1;
+  under_way_ += 1;
   loop_.post([this, hold, gate, until, done] {
     release_at_server(hold->name, hold->value, until, [this, gate, done](Released answer) {
       done->released = answer;
       done->parker.unpark();
-      releases_under_way_ -= 1;
+      under_way_ -= 1;
       if (gate) wake_other_kind(gate);
     });
   });
@@ -136,12 +136,14 @@ void ClientState::no_writer_waits(const std::shared_ptr<Gate>& gate) {
   const std::optional<Value> writer = std::exchange(gate->contention.writer, std::nullopt);
   if (!writer) return;
   for (unsigned index = 0; index < keys_; ++index)
-    if (auto key = side_key("writer", lock_key(options_.key_prefix, index, gate->name)))
+    if (auto key = side_key("writer", lock_key(options_.key_prefix, index, gate->name))) {
+      under_way_ += 1;
       servers_->run(index,
                     {.script = &kRelease,
                      .keys = {std::move(*key)},
                      .arguments = {std::string(view(*writer))}},
-                    [](const redisReply*) {});
+                    [this](const redisReply*) { under_way_ -= 1; });
+    }
   wake_other_kind(gate);
 }
 

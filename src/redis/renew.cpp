@@ -138,6 +138,15 @@ void ClientState::lose(std::shared_ptr<Hold> hold, std::string why) {
   });
 }
 
+void ClientState::release_unwanted(const std::shared_ptr<Gate>& gate, const Value& value,
+                                   TimePoint until) {
+  under_way_ += 1;
+  release_at_server(gate->name, value, until, [this, gate](Released) {
+    under_way_ -= 1;
+    let_go(gate, false);
+  });
+}
+
 void ClientState::release_at_server(const std::string& name, const Value& value, TimePoint until,
                                     const std::function<void(Released)>& done) {
   struct Answers {

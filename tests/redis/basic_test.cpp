@@ -124,4 +124,31 @@ TEST(Lock, IsCancelledByAStopToken) {
   stopper.join();
 }
 
+TEST(Lock, IsLeftToNobodyByAClientThatIsDestroyed) {
+  RedisServer server;
+  for (int i = 0; i < 100; ++i) {
+    const std::string name = std::to_string(i);
+    lock_client client(options_for(server));
+    try {
+      (void)client.acquire(name, -1ms);
+    } catch (const gordian::redis::deadline_error&) {
+      // As a rule: the answer may have come first.
+    }
+    client.async_acquire(name + "!", [](const gordian::redis::acquisition&) {});
+  }
+  EXPECT_EQ(server.number({"DBSIZE"}), 0);
+}
+
+TEST(Lock, OfSeveralIsReleasedWhenTheClientIsDestroyedBeforeItHasAll) {
+  RedisServer server;
+  lock_client other(options_for(server));
+  const lease held = other.acquire("b");
+  {
+    lock_client client(options_for(server));
+    client.async_acquire_all({"a", "b"}, [](const gordian::redis::acquisitions&) {});
+    redis_test::wait_until([&] { return server.number({"EXISTS", "rueidislock:0:a"}) == 1; });
+  }
+  EXPECT_EQ(server.number({"EXISTS", "rueidislock:0:a"}), 0);
+}
+
 }  // namespace

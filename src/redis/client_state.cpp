@@ -62,11 +62,20 @@ std::vector<Address> addresses_of(const client_options& options) {
   return addresses;
 }
 
+// Sums of time points and what is longer overflow.
+constexpr std::chrono::milliseconds kLongest = std::chrono::hours(24 * 365 * 10);
+
 void check(const client_options& options) {
   using std::chrono::milliseconds;
   if (options.validity < milliseconds(10)) throw misuse_error("validity is shorter than 10 ms");
-  if (options.extend_interval >= options.validity)
-    throw misuse_error("extend_interval is not shorter than the validity");
+  for (const milliseconds time :
+       {options.validity, options.connect_timeout, options.command_timeout, options.retry_interval,
+        options.fencing_lifetime, options.deadlock_delay})
+    if (time > kLongest) throw misuse_error("a time of the options is longer than ten years");
+  if (options.fencing && options.fencing_lifetime < milliseconds(1))
+    throw misuse_error("fencing_lifetime is shorter than 1 ms");
+  if (options.deadlocks != deadlock_mode::off && options.deadlock_delay < milliseconds(1))
+    throw misuse_error("deadlock_delay is shorter than 1 ms");
   if (options.command_timeout < milliseconds(1) || options.connect_timeout < milliseconds(1) ||
       options.retry_interval < milliseconds(1))
     throw misuse_error("a timeout or interval is shorter than 1 ms");
@@ -93,6 +102,8 @@ void check(const client_options& options) {
 
 ClientState::ClientState(client_options options) : options_(std::move(options)) {
   check(options_);
+  if (options_.extend_interval >= options_.validity - drift())
+    throw misuse_error("extend_interval is not shorter than the validity less 1 % and 2 ms");
   if (options_.extend_interval.count() <= 0) options_.extend_interval = options_.validity / 2;
   majority_ = options_.majority;
   if (majority_ == 0)

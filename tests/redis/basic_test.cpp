@@ -6,7 +6,9 @@
 #include <atomic>
 #include <chrono>
 #include <gtest/gtest.h>
+#include <sys/wait.h>
 #include <thread>
+#include <unistd.h>
 
 namespace {
 
@@ -149,6 +151,37 @@ TEST(Lock, OfSeveralIsReleasedWhenTheClientIsDestroyedBeforeItHasAll) {
     redis_test::wait_until([&] { return server.number({"EXISTS", "rueidislock:0:a"}) == 1; });
   }
   EXPECT_EQ(server.number({"EXISTS", "rueidislock:0:a"}), 0);
+}
+
+TEST(Lock, RefusesOptionsThatCannotWork) {
+  RedisServer server;
+  const auto is_refused = [&server](auto change) {
+    client_options options = options_for(server);
+    options.fencing = true;
+    change(options);
+    try {
+      const lock_client client(options);
+    } catch (const gordian::redis::misuse_error&) {
+      return true;
+    }
+    return false;
+  };
+  constexpr auto kForEver = std::chrono::milliseconds::max();
+  EXPECT_FALSE(is_refused([](auto&) {}));
+  EXPECT_TRUE(is_refused([](auto& options) { options.validity = 9ms; }));
+  EXPECT_TRUE(is_refused([=](auto& options) { options.validity = kForEver; }));
+  // Renewed only when it is over: what the clocks may differ by is taken off.
+  EXPECT_TRUE(is_refused([](auto& options) {
+    options.validity = 1000ms;
+    options.extend_interval = 988ms;
+  }));
+  EXPECT_TRUE(is_refused([=](auto& options) { options.connect_timeout = kForEver; }));
+  EXPECT_TRUE(is_refused([=](auto& options) { options.command_timeout = kForEver; }));
+  EXPECT_TRUE(is_refused([=](auto& options) { options.retry_interval = kForEver; }));
+  EXPECT_TRUE(is_refused([](auto& options) { options.fencing_lifetime = 0ms; }));
+  EXPECT_TRUE(is_refused([=](auto& options) { options.fencing_lifetime = kForEver; }));
+  EXPECT_TRUE(is_refused([](auto& options) { options.deadlock_delay = 0ms; }));
+  EXPECT_TRUE(is_refused([=](auto& options) { options.deadlock_delay = kForEver; }));
 }
 
 }  // namespace

@@ -241,9 +241,7 @@ struct wait_limit {
   wait_limit() = default;
   wait_limit(std::chrono::steady_clock::time_point until) : deadline(until) {}
   template <class Rep, class Period>
-  wait_limit(std::chrono::duration<Rep, Period> time)
-      : deadline(std::chrono::steady_clock::now() +
-                 std::chrono::duration_cast<std::chrono::steady_clock::duration>(time)) {}
+  wait_limit(std::chrono::duration<Rep, Period> time) : deadline(from_now(time)) {}
   wait_limit(std::stop_token token) : stop(std::move(token)) {}
   wait_limit(std::chrono::steady_clock::time_point until, std::stop_token token)
       : deadline(until), stop(std::move(token)) {}
@@ -251,6 +249,18 @@ struct wait_limit {
   std::optional<std::chrono::steady_clock::time_point> deadline;
   std::stop_token stop;
 };
+
+ private:
+  // A sum that does not overflow: who waits for hours::max() waits for ever.
+  template <class Rep, class Period>
+  static std::chrono::steady_clock::time_point from_now(std::chrono::duration<Rep, Period> time) {
+    using std::chrono::steady_clock;
+    constexpr double century_s = 100.0 * 365 * 24 * 3600;
+    const double time_s = std::chrono::duration<double>(time).count();
+    if (time_s > century_s) return steady_clock::time_point::max();
+    const steady_clock::time_point now = steady_clock::now();
+    return time_s > 0 ? now + std::chrono::duration_cast<steady_clock::duration>(time) : now;
+  }
 
 // What became of a request that nobody waits for.
 struct acquisition {

@@ -184,4 +184,17 @@ TEST(Lock, RefusesOptionsThatCannotWork) {
   EXPECT_TRUE(is_refused([=](auto& options) { options.deadlock_delay = kForEver; }));
 }
 
+TEST(Lock, IsWaitedForHoweverLongTheLimit) {
+  RedisServer server;
+  lock_client client(options_for(server));
+  for (const gordian::redis::wait_limit& limit :
+       {gordian::redis::wait_limit(std::chrono::milliseconds::max()),
+        gordian::redis::wait_limit(std::chrono::hours::max()),
+        gordian::redis::wait_limit(std::chrono::duration<double>::max()),
+        gordian::redis::wait_limit(Clock::time_point::max())})
+    EXPECT_TRUE(client.acquire("a", limit).valid());
+  const gordian::redis::wait_limit over(std::chrono::hours::min());
+  EXPECT_LE(over.deadline, Clock::now());
+}
+
 }  // namespace

@@ -213,6 +213,7 @@ class GORDIAN_REDIS_API lease {
   [[nodiscard]] std::stop_token lost() const;
   // Not lost, and by the clock not over: a cheap question, no round trip. A loop that comes too
   // late to renew a lease comes too late to say so; this says it in time. Once false it stays so.
+  // In a forked child it is false: the parent holds it.
   [[nodiscard]] bool valid() const noexcept;
   // Larger than that of every earlier acquisition of this lock, also after the server has forgotten
   // everything, as long as the clocks of the servers go right. Let what the lock protects refuse a
@@ -248,7 +249,6 @@ struct wait_limit {
 
   std::optional<std::chrono::steady_clock::time_point> deadline;
   std::stop_token stop;
-};
 
  private:
   // A sum that does not overflow: who waits for hours::max() waits for ever.
@@ -261,6 +261,7 @@ struct wait_limit {
     const steady_clock::time_point now = steady_clock::now();
     return time_s > 0 ? now + std::chrono::duration_cast<steady_clock::duration>(time) : now;
   }
+};
 
 // What became of a request that nobody waits for.
 struct acquisition {

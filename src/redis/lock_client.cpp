@@ -194,9 +194,12 @@ std::stop_token lease::lost() const { return hold_ ? hold_->lost.get_token() : s
 bool lease::valid() const noexcept {
   // ORDER: acquire pairs with the store of whoever extends or loses it; nothing else is read
   // through it.
-  return hold_ && hold_->state.load(std::memory_order_acquire) == Hold::State::Held &&
-         Clock::now().time_since_epoch().count() <
-             hold_->expires_ns.load(std::memory_order_acquire);
+  if (!hold_ || hold_->state.load(std::memory_order_acquire) != Hold::State::Held ||
+      Clock::now().time_since_epoch().count() >= hold_->expires_ns.load(std::memory_order_acquire))
+    return false;
+  // A forked child has a copy of it, and does not hold what its parent holds.
+  const std::shared_ptr<ClientState> client = hold_->client.lock();
+  return client && client->is_of_this_process();
 }
 
 uint64_t lease::fencing_token() const {

@@ -197,4 +197,16 @@ TEST(Lock, IsWaitedForHoweverLongTheLimit) {
   EXPECT_LE(over.deadline, Clock::now());
 }
 
+TEST(Lock, IsNotHeldByAForkedChild) {
+  RedisServer server;
+  lock_client client(options_for(server));
+  lease held = client.acquire("a");
+  const pid_t child = fork();
+  if (child == 0) _exit(held.valid() ? 1 : 0);
+  int status = -1;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  EXPECT_EQ(status, 0);
+  EXPECT_TRUE(held.valid());
+}
+
 }  // namespace

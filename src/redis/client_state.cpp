@@ -612,6 +612,16 @@ std::optional<ClientState::Parting> ClientState::part_with(const std::shared_ptr
   return Parting{std::move(gate), limit_reached};
 }
 
+void ClientState::raise_if_lost(const Hold& hold) {
+  std::string why;
+  {
+    const std::lock_guard lock(table_.mutex);
+    if (hold.state != Hold::State::Lost) return;
+    why = hold.lost_because;
+  }
+  raise({errc::lost, "the lease was lost before it was released: " + why, {}}, hold.name);
+}
+
 void ClientState::release(const std::shared_ptr<Hold>& hold, bool wait) {
   if (fork_generation_ != forks) return;  // the parent's
   if (hold->shared) {
@@ -619,13 +629,14 @@ void ClientState::release(const std::shared_ptr<Hold>& hold, bool wait) {
     return;
   }
   const std::optional<Parting> parting = part_with(hold);
-  if (!parting) return;
+  if (!parting) {
+    if (wait) raise_if_lost(*hold);
+    return;
+  }
   const std::shared_ptr<Gate>& gate = parting->gate;
   const bool limit_reached = parting->limit_reached;
   if (gate == nullptr) {
-    if (wait && hold->state == Hold::State::Lost)
-      raise({errc::lost, "the lease was lost before it was released: " + hold->lost_because, {}},
-            hold->name);
+    if (wait) raise_if_lost(*hold);
     return;
   }
   const TimePoint until = hold->expires_at();

@@ -85,6 +85,7 @@ class ClientState : public std::enable_shared_from_this<ClientState> {
   [[nodiscard]] bool ends_by_itself(const Waiter& waiter) const;
   [[nodiscard]] std::shared_ptr<Waiter> make_waiter(std::string_view name, const wait_limit& limit,
                                                     bool once);
+  void raise_if_lost(const Hold& hold);
   void release_reader(const std::shared_ptr<Hold>& hold, bool wait);
   TryOutcome ask_directly(std::string_view name, const Value& value, const Waiter& waiter,
                           bool can_stop);

@@ -51,26 +51,22 @@ std::shared_ptr<Hold> ClientState::acquire_shared(std::string_view name, const w
 
 void ClientState::release_reader(const std::shared_ptr<Hold>& hold, bool wait) {
   std::shared_ptr<Gate> gate;
-  bool was_held = false;
+  bool ends = false;
   {
     const std::lock_guard lock(table_.mutex);
-    if (hold->depth > 1) {
-      hold->depth -= 1;
-      return;
-    }
-    if (hold->resource != nullptr) GORDIAN_RELEASED(hold->resource);
-    was_held = hold->state == Hold::State::Held;
-    if (was_held) {
+    const bool is_last = hold->depth == 1;
+    if (!is_last) hold->depth -= 1;
+    if (is_last && hold->resource != nullptr) GORDIAN_RELEASED(hold->resource);
+    ends = is_last && hold->state == Hold::State::Held;
+    if (ends) {
       hold->state = Hold::State::Releasing;
       table_.renew_never(hold);
       gate = table_.take_out(hold);
       if (gate) table_.drop_if_idle(gate);
     }
   }
-  if (!was_held) {
-    if (wait && hold->state == Hold::State::Lost)
-      raise({errc::lost, "the lease was lost before it was released: " + hold->lost_because, {}},
-            hold->name);
+  if (!ends) {
+    if (wait) raise_if_lost(*hold);
     return;
   }
   struct Done {

@@ -209,4 +209,19 @@ TEST(Lock, IsNotHeldByAForkedChild) {
   EXPECT_TRUE(held.valid());
 }
 
+TEST(Lock, TellsEachOfItsLeasesThatItWasLost) {
+  RedisServer server;
+  client_options options = options_for(server);
+  options.allow_reentry = true;
+  lock_client client(options);
+  lease outer = client.acquire("a"), inner = client.acquire("a");
+  lease reader = client.acquire_shared("b"), same_reader = client.acquire_shared("b");
+  server.run({"FLUSHALL"});
+  redis_test::wait_until([&] { return !outer.valid() && !reader.valid(); });
+  EXPECT_THROW(inner.release(), gordian::redis::lost_error);
+  EXPECT_THROW(outer.release(), gordian::redis::lost_error);
+  EXPECT_THROW(same_reader.release(), gordian::redis::lost_error);
+  EXPECT_THROW(reader.release(), gordian::redis::lost_error);
+}
+
 }  // namespace

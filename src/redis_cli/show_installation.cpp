@@ -227,7 +227,8 @@ Result<int> show_installation(const std::vector<std::string>& arguments) {
   app.add_option("--key", options.tls.key_file, "Its key")->option_text("FILE");
   app.add_option("--sni", options.tls.server_name, "The servers' name in their certificates")
       ->option_text("NAME");
-  app.add_flag("!--insecure", options.tls.verify, "Believe whoever answers");
+  app.add_flag_callback(
+      "--insecure", [&options] { options.tls.verify = false; }, "Believe whoever answers");
   app.add_option(
          "URL", options.servers,
          "redis://[USER[:PASSWORD]@]HOST[:PORT][/DATABASE] or unix:///PATH: all independent "

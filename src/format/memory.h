@@ -10,7 +10,7 @@
 
 namespace gordian::format {
 
-inline constexpr uint32_t kMemoryVersion = 1;
+inline constexpr uint32_t kMemoryVersion = 2;
 
 // RingsHeader::memory and ProcessEndBody::memory: whether reads and writes are told, and why not
 // all of them are.
@@ -42,6 +42,8 @@ struct MemoryClient {
   // The thread is about to write there itself, in a function of ours that the compiler sees nothing
   // of: behind its last record.
   void (*wrote)(void* thread, void* ring, TellReadFrom tell, uint64_t address);
+  // The thread is about to give a block back: what was written there is nobody's any more.
+  void (*freed)(void* thread, void* ring, TellReadFrom tell, uint64_t address, uint64_t size);
   // The thread has no ring any more.
   void (*forget)(void* thread);
 };

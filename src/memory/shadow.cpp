@@ -9,7 +9,7 @@ constinit Shadow shadow{};
 
 bool map_shadow() {
   // Programs rarely spread over more than 1 TiB; what they do not touch costs nothing.
-  for (uint32_t bits = 40; bits >= 24; bits -= 4) {
+  for (uint32_t bits = kShadowBits; bits >= 24; bits -= 4) {
     const uint64_t size = uint64_t{1} << bits;
     void* const memory = mmap(nullptr, size, PROT_READ | PROT_WRITE,
                               MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);

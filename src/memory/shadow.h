@@ -7,7 +7,12 @@
 //
 // Addresses are folded into the shadow: two granules may share a cell. As a write counts as a read
 // of what it overwrites, that adds orders and loses none. Nothing here locks: a cell only ever
-// changes by compare and exchange, from a writer to one that comes after it.
+// changes by compare and exchange, from a writer to one that comes after it, or to 0.
+//
+// Memory that is freed forgets its writers: who gets it next has it of the allocator, and would
+// have got other memory in another order. So that this forgets nobody who wrote elsewhere, a cell
+// also tells which of the granules that share it was written; once it was two it is never emptied.
+
 #pragma once
 
 #include <stdint.h>
@@ -16,14 +21,22 @@ namespace gordian::memory {
 
 using Cell = uint64_t;
 
-inline constexpr uint32_t kPositionBits = 44;  // of the position, in words
+// From the low end: the place, the position in words, the ring.
+inline constexpr uint32_t kPlaceBits = 8;
+inline constexpr uint32_t kPositionBits = 36;  // 256 GiB of one ring
+inline constexpr uint32_t kRingShift = kPlaceBits + kPositionBits;
+inline constexpr Cell kPlaceMask = (1 << kPlaceBits) - 1;
+inline constexpr Cell kSeveralPlaces = 1 << (kPlaceBits - 1);
 
-constexpr Cell cell_owner(uint32_t ring) { return (uint64_t{ring} + 1) << kPositionBits; }
-constexpr uint32_t ring_of_cell(Cell cell) {
-  return static_cast<uint32_t>(cell >> kPositionBits) - 1;
-}
+// The largest shadow, of which a place (bits 40 to 46 of an address) tells all granules of a cell.
+inline constexpr uint32_t kShadowBits = 40;
+constexpr Cell place_of(uint64_t address) { return address >> kShadowBits & (kSeveralPlaces - 1); }
+
+constexpr Cell cell_owner(uint32_t ring) { return (uint64_t{ring} + 1) << kRingShift; }
+constexpr Cell without_place(Cell cell) { return cell & ~kPlaceMask; }
+constexpr uint32_t ring_of_cell(Cell cell) { return static_cast<uint32_t>(cell >> kRingShift) - 1; }
 constexpr uint64_t position_of_cell(Cell cell) {
-  return (cell & ((uint64_t{1} << kPositionBits) - 1)) << 2;
+  return (cell >> kPlaceBits & ((uint64_t{1} << kPositionBits) - 1)) << 2;
 }
 
 struct Shadow {

@@ -36,12 +36,13 @@ bool tell_by_call(void* ring, uint32_t from, uint64_t position) {
 
 // Is what the cell says news to the thread? Then it is remembered.
 __attribute__((always_inline)) inline bool is_news(Thread& thread, Cell cell) {
+  cell = without_place(cell);
   // Nobody's, or its own since it has the ring: what a segment of its own has is never before that.
-  if (cell == 0 || ((cell ^ thread.owner) >> kPositionBits == 0 && cell >= thread.first)) {
+  if (cell == 0 || ((cell ^ thread.owner) >> kRingShift == 0 && cell >= thread.first)) {
     return false;
   }
   Cell& known = thread.known[ring_of_cell(cell) % kKnown];
-  if ((cell ^ known) >> kPositionBits == 0 && cell <= known) return false;
+  if ((cell ^ known) >> kRingShift == 0 && cell <= known) return false;
   known = cell;
   return true;
 }
@@ -88,11 +89,17 @@ void settle_for_event(void* thread, void* ring, format::TellReadFrom teller) {
 
 // First the order, which begins a new segment of the thread, then the cell: whoever finds the
 // thread there comes after what the thread comes after.
-void take(Thread& thread, Cell* cell, void* ring, format::TellReadFrom teller) {
+void take(Thread& thread, uint64_t address, void* ring, format::TellReadFrom teller) {
+  if (*thread.head >> (kPositionBits + 2) != 0) {  // no cell can name it
+    gordian_memory_missed(format::kMemoryNotRecorded);
+    return;
+  }
+  Cell* const cell = cell_of(address);
   for (;;) {
     Cell found = __atomic_load_n(cell, __ATOMIC_RELAXED);
     if (is_news(thread, found)) tell(thread, found, ring, teller);
-    const Cell own = own_cell(thread);
+    Cell own = own_cell(thread, address);
+    if (found != 0 && ((found ^ own) & kPlaceMask) != 0) own = without_place(own) | kSeveralPlaces;
     if (found == own ||
         __atomic_compare_exchange_n(cell, &found, own, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED)) {
       return;
@@ -101,7 +108,31 @@ void take(Thread& thread, Cell* cell, void* ring, format::TellReadFrom teller) {
 }
 
 void write_for_event(void* thread, void* ring, format::TellReadFrom teller, uint64_t address) {
-  settle_and(thread, ring, teller, [=](Thread& own) { take(own, cell_of(address), ring, teller); });
+  settle_and(thread, ring, teller, [=](Thread& own) { take(own, address, ring, teller); });
+}
+
+// What is larger is not emptied: that takes time, and all that is lost is that orders are too many.
+constexpr uint64_t kMaxFreed = 1 << 20;
+
+// Whoever else was there has looked up what he read when he let go of the block, or the program is
+// wrong.
+void forget_freed(void* thread, void* ring, format::TellReadFrom teller, uint64_t address,
+                  uint64_t size) {
+  Thread& own = *static_cast<Thread*>(thread);
+  // Of a smaller shadow a cell has more granules than places tell apart.
+  const bool tells_places = shadow.mask >> (kShadowBits - 1) == 1;
+  if (&own != &self || own.room == 0 || size > kMaxFreed || !tells_places) return;
+  const uint32_t room = own.room;
+  own.room = 0;
+  settle(own, ring, teller, room);
+  for (uint64_t at = (address + 7) & ~uint64_t{7}; at + 8 <= address + size; at += 8) {
+    Cell* const cell = cell_of(at);
+    Cell found = __atomic_load_n(cell, __ATOMIC_RELAXED);
+    if (found == 0 || (found & kPlaceMask) != place_of(at)) continue;
+    // Whoever comes between writes to another granule.
+    __atomic_compare_exchange_n(cell, &found, 0, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
+  }
+  own.room = kFull;
 }
 
 void forget_thread(void* thread) {
@@ -114,6 +145,7 @@ void forget_thread(void* thread) {
 constinit const format::MemoryClient kClient{.version = format::kMemoryVersion,
                                              .settle = settle_for_event,
                                              .wrote = write_for_event,
+                                             .freed = forget_freed,
                                              .forget = forget_thread};
 
 // The child has another recording, or none.
@@ -145,7 +177,7 @@ bool begin_thread(Thread& thread) {
   thread.owner = cell_owner(ring.number);
   thread.head = ring.head;
   thread.limit = ring.limit;
-  thread.first = own_cell(thread);
+  thread.first = without_place(own_cell(thread, 0));
   thread.stage = Stage::On;
   thread.room = kFull;
   return true;
@@ -221,7 +253,7 @@ void read_cell(Thread& thread, const Cell* cell) {
   if (is_news(thread, found)) tell(thread, found, nullptr, tell_by_call);
 }
 
-void take_cell(Thread& thread, Cell* cell) { take(thread, cell, nullptr, tell_by_call); }
+void take_cell(Thread& thread, uint64_t address) { take(thread, address, nullptr, tell_by_call); }
 
 void on_read_range(uint64_t address, uint64_t size) {
   if (size == 0) return;

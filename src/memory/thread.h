@@ -57,12 +57,15 @@ inline bool may_tell() {
 bool get_ready(Thread& thread);
 // Looks up the reads that wait. Only while `room` is 0; it was `room` before.
 void settle_reads(Thread& thread, uint32_t room);
-// Makes the cell the thread's, after whoever has it.
-void take_cell(Thread& thread, Cell* cell);
+// Makes the cell of the address the thread's, after whoever has it.
+void take_cell(Thread& thread, uint64_t address);
 // The thread has read what the cell stands for.
 void read_cell(Thread& thread, const Cell* cell);
 
-inline Cell own_cell(const Thread& thread) { return thread.owner | *thread.head >> 2; }
+// What the thread's next write there would leave. (Heads are in bytes, and multiples of 4.)
+inline Cell own_cell(const Thread& thread, uint64_t address) {
+  return (thread.owner + (*thread.head << (kPlaceBits - 2))) | place_of(address);
+}
 
 __attribute__((always_inline)) inline void compiler_fence() {
   // ORDER: against a signal handler of this thread only.
@@ -101,7 +104,8 @@ __attribute__((always_inline)) inline void on_write(uint64_t address) {
   if (room != kFull) settle_reads(thread, room);
   Cell* const cell = cell_of(address);
   // ORDER: relaxed: only this thread makes it its own.
-  if (__atomic_load_n(cell, __ATOMIC_RELAXED) != own_cell(thread)) take_cell(thread, cell);
+  if (__atomic_load_n(cell, __ATOMIC_RELAXED) != own_cell(thread, address))
+    take_cell(thread, address);
   compiler_fence();
   thread.room = kFull;
 }

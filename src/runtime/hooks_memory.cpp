@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Ends of memory: a lock in a block that is freed, moved or unmapped has ended, and the next lock
-// at its address is another one. std::mutex announces its end in no other way.
+// at its address is another one. std::mutex announces its end in no other way. And what was written
+// to the block orders nobody with whoever gets the memory next.
 #include "runtime/hook.h"
+#include "runtime/recording.h"
 
 #include <dlfcn.h>
 #include <sys/mman.h>
@@ -40,14 +42,17 @@ __attribute__((always_inline)) inline bool needs_care(const void* block) {
 __attribute__((noinline)) void note_freed(void* block, const CallSite& site) {
   if (HookScope log(site); log) {
     const uint64_t address = address_of(block);
-    locks_ended(address, address + size_of_block(block));
+    const uint64_t size = size_of_block(block);
+    if (needs_care(block)) locks_ended(address, address + size);
+    if (recorder.memory != nullptr) record_freed(*log.operator->(), address, size);
   }
 }
 
 // Before the real call: afterwards the block may be somebody else's.
 __attribute__((noinline)) void free_with_care(void* block, CallSite site) {
   ensure_started();
-  if (needs_care(block) && this_thread.card != nullptr) note_freed(block, site);
+  const bool matters = needs_care(block) || (recorder.memory != nullptr && block != nullptr);
+  if (matters && this_thread.card != nullptr) note_freed(block, site);
   real.free(block);
 }
 
@@ -59,7 +64,8 @@ void give_way_to_limit(int resource, const Limit* limit) {
 }  // namespace
 
 GORDIAN_HOOK void free(void* block) noexcept {
-  if (__builtin_expect(!is_alive() || needs_care(block), 0)) {
+  const uint32_t state = alive();
+  if (__builtin_expect(state == kNotAlive || state == kRecording || needs_care(block), 0)) {
     free_with_care(block, GORDIAN_CALL_SITE());
     return;
   }

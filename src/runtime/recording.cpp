@@ -671,6 +671,13 @@ format::MemoryTurn begin_memory_thread(ThreadState& thread, void* memory, format
   return format::MemoryTurn::Told;
 }
 
+void record_freed(ThreadState& thread, uint64_t address, uint64_t size) {
+  Ring* const ring = own_ring(thread);
+  if (ring == nullptr || ring->memory == 0) return;
+  recorder.memory->freed(reinterpret_cast<void*>(ring->memory), ring, tell_read_from, address,
+                         size);
+}
+
 bool record_read_from(ThreadState& thread, uint32_t from, uint64_t position) {
   Ring* const ring = own_ring(thread);
   return ring != nullptr && tell_read_from(ring, from, position);

@@ -94,6 +94,8 @@ bool begin_memory(const format::MemoryClient& client);
 format::MemoryTurn begin_memory_thread(ThreadState& thread, void* memory, format::MemoryRing& to);
 bool record_read_from(ThreadState& thread, uint32_t from, uint64_t position);
 void note_missed_memory(uint32_t why);
+// The thread is about to free a block.
+void record_freed(ThreadState& thread, uint64_t address, uint64_t size);
 // The object at `address` is no more. By the calling thread, if it has a ring.
 void record_end_of(uint64_t address);
 void record_module(const format::ModuleBody& module, const char* path);

@@ -252,6 +252,55 @@ def test_a_story_that_was_lucky(world):
         expect("reads and writes count" in result.out + result.err, twin + " tells all", result)
 
 
+# The second thread is made when the first is gone, and its state lies where that of the first one was. That keeps
+# nothing apart; what "handed" waits for does, though the one who waits frees it.
+FREED = r"""
+#include <atomic>
+#include <cstring>
+#include <mutex>
+#include <sched.h>
+#include <sys/syscall.h>
+#include <thread>
+#include <unistd.h>
+static std::mutex accounts, audit;
+static std::atomic<int> teller_id;
+int main(int argc, char** argv) {
+  const bool is_handed = argc > 1 && std::strcmp(argv[1], "handed") == 0;
+  volatile int* const handed = new int(0);
+  std::thread teller([=] {
+    teller_id = static_cast<int>(syscall(SYS_gettid));
+    {
+      const std::scoped_lock first(accounts);
+      const std::scoped_lock second(audit);
+    }
+    *handed = 1;
+  });
+  while (teller_id == 0 || syscall(SYS_tgkill, getpid(), teller_id.load(), 0) == 0) sched_yield();
+  std::thread auditor([=] {
+    if (is_handed) {
+      while (*handed == 0) sched_yield();
+      delete handed;
+    }
+    const std::scoped_lock first(audit);
+    const std::scoped_lock second(accounts);
+  });
+  teller.join();
+  auditor.join();
+}
+"""
+
+
+def test_memory_that_is_used_again_orders_nobody(world):
+    world.write("freed.cpp", FREED)
+    program = world.path("freed")
+    made = world.run(world.gordian, "c++", "-std=c++20", "-O1", "-g", "-pthread", "-o", program, world.path("freed.cpp"),
+                     timeout=SLOWEST_COMPILER)
+    expect(made.status == 0 and made.err == "", "compiled", made)
+    for how, expected in (("again", "proved"), ("handed", "refuted")):
+        found, result = verdicts(world, program, how)
+        expect(found == [expected], how, result)
+
+
 def test_what_libc_carries_from_thread_to_thread(world):
     """None of the ways of told_by_libc.inc is lost: each forbids a deadlock that would be proved otherwise."""
     folder = os.path.dirname(os.path.abspath(__file__))

@@ -41,6 +41,13 @@ report::SteeredAttempt attempt_of(const watch::SteeredRun& run, const std::strin
           .elapsed = run.outcome.elapsed};
 }
 
+// What the last run, which deadlocked, says of the finding: `is_it` if that is where it led.
+std::string outcome_of(const std::string& name, bool is_it, size_t run, uint64_t seed) {
+  const std::string number = std::to_string(seed);
+  return (is_it ? name + " confirmed" : "another deadlock than that of " + name + " came first,") +
+         " in run " + std::to_string(run) + ", seed " + number + "; again with --replay " + number;
+}
+
 // "runs 1, 3 to 5: no thread came to ...", in the order of the first of each.
 std::string divergences(const std::vector<report::SteeredAttempt>& attempts) {
   std::vector<std::string> reasons;
@@ -122,13 +129,9 @@ Result<int> confirm_findings(const std::vector<model::Finding>& findings, size_t
       }
       done.deadlock->fingerprint = report::fingerprint(*done.deadlock);
       say(report::to_text(*done.deadlock, text));
-      const std::string where = "in run " + std::to_string(attempts.size()) + ", seed " +
-                                std::to_string(seed) + "; again with --replay " +
-                                std::to_string(seed);
-      if (!report::share_a_function(findings[i], *done.deadlock)) {
-        note("another deadlock than that of " + name + " came first, " + where);
-      } else {
-        note(name + " confirmed " + where);
+      const bool is_it = report::share_a_function(findings[i], *done.deadlock);
+      note(outcome_of(name, is_it, attempts.size(), seed));
+      if (is_it) {
         if (!findings[i].fingerprint.empty() &&
             findings[i].fingerprint != done.deadlock->fingerprint) {
           note("its circle is not quite that of the finding (fingerprint " +

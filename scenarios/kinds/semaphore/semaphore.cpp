@@ -99,7 +99,7 @@ void self() {
 }
 
 void named() {
-  const std::string name = "/gordian-scenario-" + std::to_string(getpid());
+  const std::string name = "/semaphore-scenario-" + std::to_string(getpid());
   sem_t* a = sem_open((name + "-a").c_str(), O_CREAT | O_EXCL, 0600, 1);
   sem_t* b = sem_open((name + "-b").c_str(), O_CREAT | O_EXCL, 0600, 1);
   if (a == SEM_FAILED || b == SEM_FAILED) std::exit(1);
@@ -109,7 +109,7 @@ void named() {
 }
 
 void named_outside() {
-  const std::string name = "/gordian-scenario-" + std::to_string(getpid());
+  const std::string name = "/semaphore-scenario-" + std::to_string(getpid());
   const pid_t child = fork();
   if (child == 0) {
     sleep(1);  // longer than a judge needs

@@ -67,24 +67,25 @@ void settle(Thread& thread, void* ring, format::TellReadFrom teller, uint32_t ro
   thread.range_begin = thread.range_end = 0;
 }
 
-// With the reads of the thread looked up, if it is the calling one and not in the middle of it.
+// With the reads of the thread looked up. False: it is not the calling one, or in the middle of it.
 template <typename Action>
-void settle_and(void* thread, void* ring, format::TellReadFrom teller, Action then) {
+bool settle_and(void* thread, void* ring, format::TellReadFrom teller, Action then) {
   Thread& own = *static_cast<Thread*>(thread);
-  if (&own != &self) return;
+  if (&own != &self || own.room == 0) return false;
   const uint32_t room = own.room;
-  if (room == 0) {
-    if (own.stage == Stage::On) gordian_memory_missed(format::kMemoryNested);
-    return;
-  }
   own.room = 0;
   settle(own, ring, teller, room);
   then(own);
   own.room = kFull;
+  return true;
+}
+
+void note_unsettled(const void* thread) {
+  if (thread == &self && self.stage == Stage::On) gordian_memory_missed(format::kMemoryNested);
 }
 
 void settle_for_event(void* thread, void* ring, format::TellReadFrom teller) {
-  settle_and(thread, ring, teller, [](Thread&) {});
+  if (!settle_and(thread, ring, teller, [](Thread&) {})) note_unsettled(thread);
 }
 
 // First the order, which begins a new segment of the thread, then the cell: whoever finds the
@@ -108,7 +109,8 @@ void take(Thread& thread, uint64_t address, void* ring, format::TellReadFrom tel
 }
 
 void write_for_event(void* thread, void* ring, format::TellReadFrom teller, uint64_t address) {
-  settle_and(thread, ring, teller, [=](Thread& own) { take(own, address, ring, teller); });
+  if (!settle_and(thread, ring, teller, [=](Thread& own) { take(own, address, ring, teller); }))
+    note_unsettled(thread);
 }
 
 // What is larger is not emptied: that takes time, and all that is lost is that orders are too many.
@@ -118,21 +120,18 @@ constexpr uint64_t kMaxFreed = 1 << 20;
 // wrong.
 void forget_freed(void* thread, void* ring, format::TellReadFrom teller, uint64_t address,
                   uint64_t size) {
-  Thread& own = *static_cast<Thread*>(thread);
   // Of a smaller shadow a cell has more granules than places tell apart.
   const bool tells_places = shadow.mask >> (kShadowBits - 1) == 1;
-  if (&own != &self || own.room == 0 || size > kMaxFreed || !tells_places) return;
-  const uint32_t room = own.room;
-  own.room = 0;
-  settle(own, ring, teller, room);
-  for (uint64_t at = (address + 7) & ~uint64_t{7}; at + 8 <= address + size; at += 8) {
-    Cell* const cell = cell_of(at);
-    Cell found = __atomic_load_n(cell, __ATOMIC_RELAXED);
-    if (found == 0 || (found & kPlaceMask) != place_of(at)) continue;
-    // Whoever comes between writes to another granule.
-    __atomic_compare_exchange_n(cell, &found, 0, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
-  }
-  own.room = kFull;
+  if (size > kMaxFreed || !tells_places) return;
+  settle_and(thread, ring, teller, [=](Thread&) {
+    for (uint64_t at = (address + 7) & ~uint64_t{7}; at + 8 <= address + size; at += 8) {
+      Cell* const cell = cell_of(at);
+      Cell found = __atomic_load_n(cell, __ATOMIC_RELAXED);
+      if (found == 0 || (found & kPlaceMask) != place_of(at)) continue;
+      // Whoever comes between writes to another granule.
+      __atomic_compare_exchange_n(cell, &found, 0, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
+    }
+  });
 }
 
 void forget_thread(void* thread) {

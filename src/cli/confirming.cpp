@@ -131,13 +131,11 @@ Result<int> confirm_findings(const std::vector<model::Finding>& findings, size_t
       say(report::to_text(*done.deadlock, text));
       const bool is_it = report::share_a_function(findings[i], *done.deadlock);
       note(outcome_of(name, is_it, attempts.size(), seed));
-      if (is_it) {
-        if (!findings[i].fingerprint.empty() &&
-            findings[i].fingerprint != done.deadlock->fingerprint) {
-          note("its circle is not quite that of the finding (fingerprint " +
-               done.deadlock->fingerprint + " instead of " +
-               escape_for_terminal(findings[i].fingerprint) + ")");
-        }
+      if (is_it && !findings[i].fingerprint.empty() &&
+          findings[i].fingerprint != done.deadlock->fingerprint) {
+        note("its circle is not quite that of the finding (fingerprint " +
+             done.deadlock->fingerprint + " instead of " +
+             escape_for_terminal(findings[i].fingerprint) + ")");
       }
       report.findings.push_back(std::move(*done.deadlock));
     }

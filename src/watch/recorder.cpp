@@ -32,12 +32,20 @@ constexpr int kCompression = 1;
 // and it leaves more of the caches to the program that is recorded.
 constexpr int kCompressionTable = 12;
 constexpr milliseconds kTick{1};
-// How long to sleep after a pass, by the most that a ring had to give. A thread that does nothing
-// but lock fills its ring in about a millisecond.
-constexpr uint64_t kMuch = kRingBytes / 64;
-constexpr std::chrono::microseconds kSleepAfterMuch{100};
-constexpr milliseconds kSleepAfterLittle{2};
-constexpr milliseconds kSleepAfterNothing{4};
+// Each pass takes a core from the program, so they are as rare as what the fullest ring gets
+// allows: an eighth of it until the next. A thread that does nothing but lock fills its ring in
+// about a millisecond.
+constexpr uint64_t kBytesUntilNext = kRingBytes / 8;
+constexpr std::chrono::microseconds kShortestSleep{100};
+constexpr std::chrono::microseconds kLongestSleep{4000};
+
+// After a pass that found `bytes` of the last `time` in the fullest ring.
+std::chrono::microseconds sleep_after(uint64_t bytes, std::chrono::microseconds time) {
+  if (bytes == 0) return kLongestSleep;
+  const std::chrono::microseconds until_next(kBytesUntilNext * static_cast<uint64_t>(time.count()) /
+                                             bytes);
+  return std::clamp(until_next, kShortestSleep, kLongestSleep);
+}
 
 uint64_t now_ns(clockid_t clock) {
   timespec now{};
@@ -177,13 +185,13 @@ Result<void> Recorder::add(int pid, const std::string& exe, FileDescriptor rings
 }
 
 void Recorder::run() {
+  auto last = steady_clock::now();
   while (!stop_.load()) {
     const uint64_t bytes = pass();
-    if (bytes >= kMuch) {
-      std::this_thread::sleep_for(kSleepAfterMuch);
-    } else {
-      std::this_thread::sleep_for(bytes > 0 ? kSleepAfterLittle : kSleepAfterNothing);
-    }
+    const auto now = steady_clock::now();
+    const auto time = std::chrono::duration_cast<std::chrono::microseconds>(now - last);
+    last = now;
+    std::this_thread::sleep_for(sleep_after(bytes, time));
   }
 }
 

@@ -140,10 +140,11 @@ void fold_namespaces(std::string& name) {
 }
 
 constexpr std::string_view kPlumbingPrefixes[] = {
-    "std::",      "__gnu_cxx::", "__gthread", "__gnu_debug::",  "__cxxabiv1::",   "pthread_",
-    "__pthread_", "___pthread_", "__libc_",   "__lll_",         "__GI_",          "__cxa_",
-    "_dl_",       "__futex_",    "__clone",   "g_mutex_",       "g_rec_mutex_",   "g_rw_lock_",
-    "g_cond_",    "g_bit_",      "g_once_",   "g_async_queue_", "g_pointer_bit_",
+    "std::",    "__gnu_cxx::",    "__gthread",      "__gnu_debug::",    "__cxxabiv1::",
+    "pthread_", "__pthread_",     "___pthread_",    "__libc_",          "__lll_",
+    "__GI_",    "__cxa_",         "_dl_",           "__futex_",         "__clone",
+    "g_mutex_", "g_rec_mutex_",   "g_rw_lock_",     "g_cond_",          "g_bit_",
+    "g_once_",  "g_async_queue_", "g_pointer_bit_", "gordian::redis::",
 };
 
 // In statically linked programs the library does not tell.
@@ -153,9 +154,9 @@ constexpr std::string_view kPlumbingNames[] = {
 };
 
 constexpr std::string_view kPlumbingLibraries[] = {
-    "libgordian.so", "libc.so",  "libc-2",    "libpthread",   "ld-linux",    "ld-2",
-    "libstdc++.so",  "libgcc_s", "libc++.so", "libc++abi.so", "libglib-2.0", "libgthread-2.0",
-    "[vdso]",        "libm.so",  "librt.so",  "libtsan",      "libasan",
+    "libgordian.so",  "libgordian_",  "libc.so",  "libc-2",    "libpthread",   "ld-linux",
+    "ld-2",           "libstdc++.so", "libgcc_s", "libc++.so", "libc++abi.so", "libglib-2.0",
+    "libgthread-2.0", "[vdso]",       "libm.so",  "librt.so",  "libtsan",      "libasan",
 };
 
 }  // namespace

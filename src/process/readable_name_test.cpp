@@ -60,6 +60,8 @@ TEST(IsPlumbing, KnowsLibrariesAndPrefixes) {
   EXPECT_TRUE(is_plumbing("std::mutex::lock", "/usr/bin/server"));
   EXPECT_TRUE(is_plumbing("anything", "/opt/gordian/lib/libgordian.so"));
   EXPECT_TRUE(is_plumbing("", "/lib/x86_64-linux-gnu/libc.so.6"));
+  EXPECT_TRUE(is_plumbing("gordian::redis::lock_client::acquire", "/usr/bin/server"));
+  EXPECT_TRUE(is_plumbing("~", "/usr/lib/libgordian_redis.so.0.1.0"));
   EXPECT_FALSE(is_plumbing("configure", "/usr/lib/janus/plugins/libjanus_videoroom.so"));
   EXPECT_FALSE(is_plumbing("clone_room", "/usr/bin/server"));
 }

@@ -132,6 +132,8 @@ class ServerReading {
     const auto parts = parse_lock_key(prefix_, key);
     if (!parts && !incarnation) return {};
     GORDIAN_TRY(const Reply value, ask({"GET", key}));
+    if (parts && is_error(value.get()) && text_of(value.get()).starts_with("WRONGTYPE"))
+      result_.blocked.emplace(parts->name);
     if (value->type != REDIS_REPLY_STRING) return {};  // gone meanwhile, or something else
     if (parts) {
       GORDIAN_TRY(const Reply left, ask({"PTTL", key}));

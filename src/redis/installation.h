@@ -14,6 +14,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -40,6 +41,7 @@ struct Installation {
   std::vector<FoundServer> servers;    // that were read
   std::vector<MissingServer> missing;  // what is there is not below
   std::vector<InstalledLock> locks;    // by name
+  std::set<std::string> blocked;       // locks that nobody can take: the key is no string
   std::vector<InstalledWait> waits;
   std::map<uint64_t, ClientPlace> clients;  // by incarnation: those that are connected
   bool clients_known = false;               // the servers tell who is connected, and all were read

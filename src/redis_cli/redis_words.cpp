@@ -85,6 +85,9 @@ std::string redis_text(const RedisReport& report) {
     const auto doubt = report.suspicions.find(lock.value);
     if (doubt != report.suspicions.end()) text += "    suspicious: " + doubt->second + '\n';
   }
+  for (const std::string& name : all.blocked)
+    text +=
+        fmt::format("  {} cannot be taken: its key is no string; delete it\n", redis::quoted(name));
   if (all.left_out > 0) text += fmt::format("  ... and {} more keys\n", all.left_out);
   text += count_of(all.waits.size(), "wait") + " published\n";
   for (const InstalledWait& wait : all.waits) {
@@ -143,12 +146,15 @@ std::string redis_json(const RedisReport& report, std::string_view prefix) {
   for (const redis::MissingServer& server : all.missing)
     missing.push_back(
         {{"address", to_valid_utf8(server.label)}, {"why", to_valid_utf8(server.why)}});
+  json blocked = json::array();
+  for (const std::string& name : all.blocked) blocked.push_back(to_valid_utf8(name));
   const json whole = {{"schema", 1},
                       {"servers", std::move(servers)},
                       {"servers_not_read", std::move(missing)},
                       {"prefix", to_valid_utf8(prefix)},
                       {"locks", std::move(locks)},
                       {"waits", std::move(waits)},
+                      {"blocked", std::move(blocked)},
                       {"keys_left_out", all.left_out},
                       {"deadlocks", report.rings}};  // indices into "waits"
   return whole.dump(2) + '\n';

@@ -89,6 +89,18 @@ def test_holders_are_named_and_foreign_ones_are_told(world):
     stop_server(world, server, path)
 
 
+def test_a_lock_whose_key_is_no_string_is_told(world):
+    server, path = start_server(world)
+    made = subprocess.run(["redis-cli", "-s", path, "RPUSH", "rueidislock:0:list", "x"],
+                          capture_output=True, check=False)
+    expect(made.returncode == 0, "redis-cli")
+    result = look(world, path)
+    expect('"list" cannot be taken: its key is no string' in result.out, "a word", result)
+    expect("0 locks held" in result.out, "no lock", result)
+    expect(json.loads(look(world, path, "--json").out)["blocked"] == ["list"], "as data", result)
+    stop_server(world, server, path)
+
+
 def test_threads_that_wait_for_each_other_are_a_deadlock(world):
     server, path = start_server(world)
     world.start([world.kind("lease/lease"), "two-leases"], env={"SCENARIO_REDIS": f"unix://{path}"})

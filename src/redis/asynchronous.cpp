@@ -182,6 +182,7 @@ void ClientState::force_for(const std::shared_ptr<Request>& request) {
   try_keys(request->name, value, true, [this, request, value, asked_at](TryOutcome outcome) {
     drop_if_late(outcome, asked_at);
     if (outcome.kind != TryOutcome::Kind::Acquired) {
+      if (outcome.may_have_worked()) release_soon(request->name, value);
       fail(request, {errc::transport, outcome.failure, {}});
       return;
     }

@@ -442,7 +442,7 @@ std::shared_ptr<Hold> ClientState::acquire(std::string_view name, const wait_lim
   // What was learned goes with it; the gate stays claimed, by the I/O thread from now on.
   loop_.post([this, gate, outcome, value] {
     gate->contention.value = value;
-    gate->contention.ambiguous = outcome.kind == TryOutcome::Kind::Unknown;
+    gate->contention.ambiguous = outcome.may_have_worked();
     start_contending(gate, outcome);
   });
   if (is_over) return nullptr;
@@ -521,16 +521,28 @@ std::shared_ptr<Hold> ClientState::force(std::string_view name, const Waiter& wa
       forced->parker.unpark();
     });
   });
-  if (!forced->parker.park(Clock::now() + options_.command_timeout + options_.connect_timeout))
+  if (!forced->parker.park(Clock::now() + options_.command_timeout + options_.connect_timeout)) {
+    release_soon(name, value);
     raise({errc::transport, "no answer in time", {}}, name);
+  }
   drop_if_late(forced->outcome, forced->asked_at);
-  if (forced->outcome.kind != TryOutcome::Kind::Acquired)
+  if (forced->outcome.kind != TryOutcome::Kind::Acquired) {
+    if (forced->outcome.may_have_worked()) release_soon(name, value);
     raise({errc::transport, forced->outcome.failure, {}}, name);
+  }
   std::shared_ptr<Hold> hold =
       keep_forced(name, value, forced->outcome.token, forced->asked_at, waiter);
   if (!hold) raise({errc::closed, "the client is being destroyed", {}}, name);
   if (waiter.resource != nullptr) GORDIAN_TRIED_LEASE(waiter.resource, GORDIAN_EXCLUSIVE);
   return hold;
+}
+
+void ClientState::release_soon(std::string_view name, const Value& value) {
+  under_way_ += 1;
+  loop_.post([this, value, lock = std::string(name)] {
+    release_at_server(lock, value, Clock::now() + options_.validity,
+                      [this](Released) { under_way_ -= 1; });
+  });
 }
 
 std::shared_ptr<Hold> ClientState::keep_forced(std::string_view name, const Value& value,

@@ -36,6 +36,10 @@ struct TryOutcome {
   std::string holder;                         // Refused: the value that is there,
   std::chrono::milliseconds holder_left{-1};  // and how long; negative: for ever
   std::string failure;
+  bool is_partial = false;  // Error: in the middle of the script, and what it had done stays
+
+  // The key may have the value, though nobody was told that he holds the lock.
+  [[nodiscard]] bool may_have_worked() const { return kind == Kind::Unknown || is_partial; }
 };
 TryOutcome read_try(const redisReply* reply);
 
@@ -90,6 +94,8 @@ class ClientState : public std::enable_shared_from_this<ClientState> {
   TryOutcome ask_directly(std::string_view name, const Value& value, const Waiter& waiter,
                           bool can_stop);
   std::shared_ptr<Hold> force(std::string_view name, const Waiter& waiter);
+  // Any thread; nobody waits for it.
+  void release_soon(std::string_view name, const Value& value);
   // What was forced at the servers is this client's now. Null if the client ends.
   std::shared_ptr<Hold> keep_forced(std::string_view name, const Value& value, uint64_t token,
                                     TimePoint asked_at, const Waiter& waiter);

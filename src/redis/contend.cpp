@@ -28,6 +28,9 @@ TryOutcome read_try(const redisReply* reply) {
   outcome.kind = TryOutcome::Kind::Error;
   outcome.failure = is_error(reply) ? "the server says: " + std::string(text_of(reply))
                                     : "the server gave an answer of another kind";
+  // Redis and Valkey name the script's line; what fails before it does not.
+  outcome.is_partial =
+      is_error(reply) && text_of(reply).find("user_script") != std::string_view::npos;
   return outcome;
 }
 
@@ -132,6 +135,7 @@ void ClientState::key_answered(const std::shared_ptr<Try>& attempt, unsigned ind
       if (attempt->raising) return;
       attempt->failed += 1;
       attempt->outcome.failure = outcome.failure;
+      attempt->outcome.is_partial |= outcome.is_partial;
       if (attempt->failed > keys_ - majority_) {
         decide(attempt, outcome.kind);
         return;
@@ -261,9 +265,8 @@ void ClientState::contended(const std::shared_ptr<Gate>& gate, const Value& valu
       stop_if_unwanted(gate);
       return;
     case TryOutcome::Kind::Unknown:
-      contention.ambiguous = true;
-      break;
     case TryOutcome::Kind::Error:
+      contention.ambiguous |= outcome.may_have_worked();
       break;
   }
   failed(gate, outcome);

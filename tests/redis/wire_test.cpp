@@ -96,6 +96,25 @@ TEST(Wire, AFencingCounterIsBesideTheKeyAndExpires) {
   EXPECT_THROW((void)client.acquire("}{"), gordian::redis::misuse_error);
 }
 
+// A script that fails in its middle does not take back what it has done.
+TEST(Wire, AFencingCounterOfAnotherKindLeavesNothingTaken) {
+  RedisServer server;
+  client_options options = options_for(server);
+  options.fencing = true;
+  options.validity = 60s;
+  server.run({"RPUSH", "fence:{rueidislock:0:a}", "no number"});
+  lock_client client(options);
+  const auto wait_until_free = [&server] {
+    redis_test::wait_until([&] { return server.number({"EXISTS", "rueidislock:0:a"}) == 0; });
+  };
+  EXPECT_THROW((void)client.acquire("a"), gordian::redis::transport_error);
+  wait_until_free();
+  EXPECT_THROW((void)client.try_acquire("a"), gordian::redis::transport_error);
+  wait_until_free();
+  EXPECT_THROW((void)client.force_acquire("a"), gordian::redis::transport_error);
+  wait_until_free();
+}
+
 // Whoever forgot it: a flush, a restart without a file, a replica that takes over too early.
 TEST(Wire, AFencingTokenIsLargerAlsoAfterTheCounterWasForgotten) {
   RedisServer server;

@@ -172,7 +172,7 @@ struct client_options {
   // server's clock as they all are: only if that clock was set back may it be too small.
   std::chrono::milliseconds fencing_lifetime{std::chrono::hours(24 * 7)};
   // How often in a row a lock may go from thread to thread of this client before other processes
-  // are given a chance. 0: never without the server.
+  // are given a chance, at most 4096. 0: never without the server.
   unsigned handover_limit = 64;
 
   // Found are cycles of threads that wait without a limit for locks of others, also where a thread

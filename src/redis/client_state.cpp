@@ -81,6 +81,8 @@ void check(const client_options& options) {
     throw misuse_error("a timeout or interval is shorter than 1 ms");
   if (options.key_prefix.empty() || options.key_prefix.size() > kMaxNameSize)
     throw misuse_error("key_prefix is empty or too long");
+  if (options.handover_limit > kMostHandovers)
+    throw misuse_error("handover_limit is larger than " + std::to_string(kMostHandovers));
   if (options.majority > 50) throw misuse_error("majority is larger than 50");
   if (options.kind == topology::sentinel) {
     if (options.sentinel_master.empty() || options.sentinel_master.size() > kMaxNameSize)

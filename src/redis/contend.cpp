@@ -41,7 +41,6 @@ namespace {
 constexpr auto kLongestWait = std::chrono::milliseconds(1000);
 // Time for others to come first, after a row of handovers.
 constexpr auto kPoliteWait = std::chrono::microseconds(300);
-constexpr unsigned kMostHandovers = 4096;
 constexpr unsigned kLateAnswersInARow = 2;
 
 // The lock whose writer's key this is; any other key as it is.

@@ -100,6 +100,8 @@ struct Waiter {
 };
 
 // One lock this client has to do with now.
+inline constexpr unsigned kMostHandovers = 4096;
+
 struct Gate {
   Gate(std::string lock_name, bool for_readers) : name(std::move(lock_name)), shared(for_readers) {
     words.self = reinterpret_cast<uint64_t>(&words);

@@ -181,6 +181,7 @@ TEST(Lock, RefusesOptionsThatCannotWork) {
   EXPECT_TRUE(is_refused([](auto& options) { options.fencing_lifetime = 0ms; }));
   EXPECT_TRUE(is_refused([=](auto& options) { options.fencing_lifetime = kForEver; }));
   EXPECT_TRUE(is_refused([](auto& options) { options.deadlock_delay = 0ms; }));
+  EXPECT_TRUE(is_refused([](auto& options) { options.handover_limit = 4097; }));
   EXPECT_TRUE(is_refused([=](auto& options) { options.deadlock_delay = kForEver; }));
 }
 

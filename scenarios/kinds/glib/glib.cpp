@@ -33,6 +33,7 @@
 #include "support/cases.h"
 #include "support/steps.h"
 
+#include <atomic>
 #include <cstring>
 #include <glib.h>
 #include <mutex>
@@ -54,12 +55,15 @@ class Thread {
  public:
   template <typename Body>
   Thread(const char* name, Body body) {
+    if (scenario::one_by_one) scenario::wait_until([] { return running.load() == 0; });
+    running.fetch_add(1);
     thread_ = g_thread_new(
         name,
         [](gpointer data) -> gpointer {
           auto* run = static_cast<Body*>(data);
           (*run)();
           delete run;
+          running.fetch_sub(1);
           return nullptr;
         },
         new Body(body));
@@ -69,6 +73,8 @@ class Thread {
   Thread& operator=(const Thread&) = delete;
 
  private:
+  static inline std::atomic<int> running{0};
+
   GThread* thread_;
 };
 

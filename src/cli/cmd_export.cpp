@@ -154,7 +154,7 @@ void export_std(const ExportCommandLine& options, trace::RecordingRun& run, Outp
                "\n");
   const trace::RecordingFacts& facts = run.facts();
   for (size_t i = 0; i < facts.threads.size(); ++i)
-    output.write("# T" + std::to_string(i) + " is thread " +
+    output.write("# T" + std::to_string(i) + " is " +
                  escape_for_terminal(names.thread(model::ThreadId{static_cast<uint32_t>(i)})) +
                  "\n");
   for (uint32_t i = 0; i < facts.locks.size(); ++i)

@@ -261,19 +261,35 @@ std::string introduction(const Labels& labels) {
   return text;
 }
 
-// The schedule in words; programs read the whole of it in the JSON.
+// Threads beside the finding's own may share a name, also with those.
+std::string step_thread(const Labels& labels, const model::WitnessStep& step) {
+  if (labels.find_thread(step.thread) != nullptr) return labels.thread(step.thread);
+  const std::string name = "\"" + clean(step.thread_name, 64) + "\"";
+  const auto& steps = labels.finding().witness->steps;
+  const bool is_one_of_several = std::any_of(steps.begin(), steps.end(), [&](const auto& other) {
+    return other.thread != step.thread && other.thread_name == step.thread_name;
+  });
+  return is_one_of_several ? "another " + name : name;
+}
+
+// The schedule in words; programs read the whole of it in the JSON. A trace has lines; of a
+// recording, which is of a process, events are counted.
 std::string witness_text(const Labels& labels) {
   constexpr size_t kMaxSteps = 12;
   const model::Witness& witness = *labels.finding().witness;
-  std::string out = std::string("How it comes to this, by the lines of the trace") +
+  const bool is_recording = !labels.finding().processes.empty();
+  const std::string unit = is_recording ? "event " : "line ";
+  const std::string units = is_recording ? "events " : "lines ";
+  std::string out = "How it comes to this, by the " + units +
+                    (is_recording ? "of the recording" : "of the trace") +
                     (witness.in_recorded_order ? "" : ", with critical sections in another order") +
                     (witness.replayed ? " (replayed)" : "") + "\n";
   size_t number = 0;
   for (const model::WitnessStep& step : witness.steps) {
     if (++number > kMaxSteps) break;
-    out += "  " + std::to_string(number) + ". \"" + clean(step.thread_name, 64) + "\" runs " +
-           (step.from_line == step.to_line ? "line " + std::to_string(step.from_line)
-                                           : "its lines " + std::to_string(step.from_line) +
+    out += "  " + std::to_string(number) + ". " + step_thread(labels, step) + " runs " +
+           (step.from_line == step.to_line ? unit + std::to_string(step.from_line)
+                                           : "its " + units + std::to_string(step.from_line) +
                                                  " to " + std::to_string(step.to_line)) +
            "\n";
   }
@@ -281,7 +297,7 @@ std::string witness_text(const Labels& labels) {
     out += "  ... and " + count_of(witness.steps.size() - kMaxSteps, "more step") + "\n";
   std::vector<std::string> stops;
   for (const model::WitnessStop& stop : witness.stops)
-    stops.push_back(labels.thread(stop.thread) + " before line " + std::to_string(stop.line));
+    stops.push_back(labels.thread(stop.thread) + " before " + unit + std::to_string(stop.line));
   return out + wrapped("Then each waits for the next: " + join_words(stops), "  ", "  ");
 }
 

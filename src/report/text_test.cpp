@@ -52,6 +52,43 @@ TEST(Headline, CountsThreadsOfOneName) {
             "POSSIBLE DEADLOCK: 3 threads, 3 locks: 3 x \"teller\" (pid 4711, bank)\n");
 }
 
+model::Witness witness_of(const model::Finding& finding) {
+  const model::ThreadId first = finding.threads[0].id, second = finding.threads[1].id;
+  const auto main = model::ThreadId{1000};
+  return {.steps = {{main, "main", 1, 2}, {first, "worker", 3, 3}, {second, "worker", 7, 9}},
+          .stops = {{first, 4}, {second, 10}}};
+}
+
+TEST(Text, TellsAScheduleByTheEventsOfARecording) {
+  model::Finding finding = sample::videoroom();
+  finding.witness = witness_of(finding);
+  EXPECT_THAT(to_text(finding), HasSubstr("How it comes to this, by the events of the recording\n"
+                                          "  1. \"main\" runs its events 1 to 2\n"
+                                          "  2. \"http-worker\" runs event 3\n"
+                                          "  3. \"admin\" runs its events 7 to 9\n"
+                                          "  Then each waits for the next: \"http-worker\" before "
+                                          "event 4 and \"admin\" before event 10\n"));
+}
+
+TEST(Text, TellsAScheduleByTheLinesOfATrace) {
+  model::Finding finding = sample::videoroom();
+  finding.witness = witness_of(finding);
+  finding.processes.clear();
+  EXPECT_THAT(to_text(finding), HasSubstr("How it comes to this, by the lines of the trace\n"
+                                          "  1. \"main\" runs its lines 1 to 2\n"
+                                          "  2. \"http-worker\" runs line 3\n"));
+}
+
+TEST(Text, TellsThreadsOfOneNameApartInASchedule) {
+  model::Finding finding = sample::videoroom();
+  finding.witness = witness_of(finding);
+  for (model::FindingThread& thread : finding.threads) thread.name = "worker";
+  for (model::WitnessStep& step : finding.witness->steps) step.thread_name = "worker";
+  EXPECT_THAT(to_text(finding), HasSubstr("  1. another \"worker\" runs its events 1 to 2\n"
+                                          "  2. \"worker\" (T1) runs event 3\n"
+                                          "  3. \"worker\" (T2) runs its events 7 to 9\n"));
+}
+
 TEST(Headline, NeedsNeitherNamesNorStacks) {
   model::Finding finding = sample::videoroom();
   for (auto& thread : finding.threads) {

@@ -28,6 +28,7 @@ UsableSize* find_usable_size() {
   return reinterpret_cast<UsableSize*>(size);
 }
 
+// Not in a HookScope: an allocator that a thread first meets here takes locks, through our hooks.
 size_t size_of_block(void* block) {
   if (usable_size == nullptr) usable_size = find_usable_size();
   return usable_size(block);
@@ -40,9 +41,9 @@ __attribute__((always_inline)) inline bool needs_care(const void* block) {
 }
 
 __attribute__((noinline)) void note_freed(void* block, const CallSite& site) {
+  const uint64_t address = address_of(block);
+  const uint64_t size = size_of_block(block);
   if (HookScope log(site); log) {
-    const uint64_t address = address_of(block);
-    const uint64_t size = size_of_block(block);
     if (needs_care(block)) locks_ended(address, address + size);
     if (recorder.memory != nullptr) record_freed(*log.operator->(), address, size);
   }

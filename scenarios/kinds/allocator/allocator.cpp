@@ -12,6 +12,15 @@
 // EXIT(*-busy): 0
 // JSON(*-busy): findings=0
 //
+// What the allocator does when a thread first comes to it is no gap in the thread's record.
+// RUN(jemalloc-first, tcmalloc-first, first): gordian run -- %program first
+// ENV(jemalloc-first): LD_PRELOAD=libjemalloc.so.2
+// ENV(tcmalloc-first): LD_PRELOAD=libtcmalloc_minimal.so.4
+// EXIT(*first): 66
+// JSON(*first): findings=1
+// JSON(*first): verdict=deadlock kind=lock-order knot=left,right locks=shelf,basket
+// REJECT(*first): not recorded
+//
 // Preloaded beside us, in either order, without a judge.
 // RUN(jemalloc-before): env LD_PRELOAD=libjemalloc.so.2:%lib %program busy
 // RUN(jemalloc-after): env LD_PRELOAD=%lib:libjemalloc.so.2 %program busy
@@ -24,6 +33,7 @@
 
 #include <cstdlib>
 #include <mutex>
+#include <new>
 #include <vector>
 
 std::mutex shelf, basket;
@@ -77,8 +87,29 @@ void cycle() {
   Thread right("right", [&] { body(basket, shelf); });
 }
 
+// Each thread first meets the allocator when it frees a block that has been a lock's home.
+void first() {
+  auto home = [] {
+    auto* item = new (std::malloc(sizeof(Item))) Item;
+    std::lock_guard hold(shelf);
+    std::lock_guard want(item->mutex);
+    return item;
+  };
+  Steps both_hold_one;
+  auto body = [&](Item* item, std::mutex& one, std::mutex& other) {
+    std::free(item);
+    std::lock_guard hold(one);
+    both_hold_one.meet(2);
+    std::lock_guard want(other);
+  };
+  Item* const of_left = home();
+  Item* const of_right = home();
+  Thread left("left", [&] { body(of_left, shelf, basket); });
+  Thread right("right", [&] { body(of_right, basket, shelf); });
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
-  return scenario::run_case(argc, argv, {{"busy", busy}, {"cycle", cycle}});
+  return scenario::run_case(argc, argv, {{"busy", busy}, {"cycle", cycle}, {"first", first}});
 }

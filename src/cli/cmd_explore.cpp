@@ -142,7 +142,19 @@ class Exploration {
 
   [[nodiscard]] const report::Report& report() const { return report_; }
 
+  // Runs that all had to be ended say nothing about deadlocks.
+  [[nodiscard]] Result<void> check_that_one_ended() const {
+    if (!none_ended()) return {};
+    const std::string runs = report_.attempts.size() == 1
+                                 ? "the run did not come"
+                                 : "none of the " + count_of(too_long_, "run") + " came";
+    return Error(runs + " to its end within " + to_text(options_.limit),
+                 "--limit gives them longer; the program must end by itself");
+  }
+
  private:
+  [[nodiscard]] bool none_ended() const { return too_long_ == report_.attempts.size(); }
+
   void note(const std::string& line) const {
     if (!options_.quiet) say("gordian: " + line + "\n");
   }
@@ -170,6 +182,7 @@ class Exploration {
            count_of(attempt.new_nestings, "new lock order") +
            (is_new ? "" : ", a schedule seen before") + (done.over_limit ? ", too long" : ""));
     }
+    too_long_ += done.over_limit && !done.deadlock ? 1 : 0;
     if (!end.empty()) {
       if (failed_ == 0) note(name + ": " + end);
       failed_ += 1;
@@ -187,12 +200,18 @@ class Exploration {
     report_.attempts.push_back(std::move(attempt));
   }
 
+  [[nodiscard]] std::string found() const {
+    if (deadlocks_ == 0) return "no deadlock";
+    return count_of(deadlocks_, "deadlock") +
+           (deadlocks_ > 1 ? ", " + std::to_string(told_.size()) + " different" : "");
+  }
+
   void close() const {
     note(count_of(report_.attempts.size(), "run") + " from seed " + std::to_string(options_.seed) +
          ", " + count_of(schedules_.size(), "different schedule") + ", " +
-         count_of(nestings_.size(), "lock order") + ": " +
-         (deadlocks_ == 0 ? "no deadlock" : count_of(deadlocks_, "deadlock")) +
-         (deadlocks_ > 1 ? ", " + std::to_string(told_.size()) + " different" : ""));
+         count_of(nestings_.size(), "lock order") + (none_ended() ? "" : ": " + found()));
+    if (too_long_ > 0 && !none_ended())
+      note(count_of(too_long_, "run") + " ran too long and had to be ended");
     if (failed_ > 0) note(count_of(failed_, "run") + " ended with an error of the program");
     if (gave_up_ > 0)
       note(count_of(gave_up_, "time") +
@@ -209,6 +228,7 @@ class Exploration {
   uint64_t deadlocks_ = 0;
   uint64_t gave_up_ = 0;
   uint64_t failed_ = 0;
+  uint64_t too_long_ = 0;  // without a deadlock
   int signal_ = 0;
 };
 
@@ -227,6 +247,7 @@ Result<int> run_explore(const Args& args) {
     GORDIAN_TRY(, write_file(options.json, report::to_json(exploration.report())));
   }
   if (signal != 0) watch::die_by(signal);
+  GORDIAN_TRY(, exploration.check_that_one_ended());
   return static_cast<int>(exploration.report().findings.empty() ? Exit::Clean : Exit::Found);
 }
 

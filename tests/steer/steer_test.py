@@ -212,6 +212,26 @@ def test_explore_tells_that_the_program_failed(world):
     expect(["exit status 1" in attempt["diverged"] for attempt in world.report()["attempts"]] == [True, True], "each", result)
 
 
+# A program that never ends has shown nothing, neither a deadlock nor that there is none.
+def test_explore_tells_that_no_run_came_to_its_end(world):
+    options = ("--seed=1", "--runs=2", "--limit=300ms", "--json", world.path("report.json"))
+    result = world.run(world.gordian, "explore", *options, "sleep", "600")
+    expect(result.status == 2, f"exit {result.status}, not 2", result)
+    expect("none of the 2 runs came to its end within 300 ms" in result.err and "--limit" in result.err, "said", result)
+    expect("no deadlock" not in result.err, "nothing else is said", result)
+    expect(["too long" in attempt["diverged"] for attempt in world.report()["attempts"]] == [True, True], "each", result)
+    quiet = world.run(world.gordian, "explore", "--quiet", "--seed=1", "--runs=1", "--limit=300ms", "sleep", "600")
+    expect(quiet.status == 2 and "the run did not come to its end within 300 ms" in quiet.err, "also then", quiet)
+
+
+# One that ends now and then has: it says how often it did not.
+def test_explore_tells_how_many_runs_were_too_long(world):
+    program = world.write("every_other", f"#!/bin/sh\nmkdir {world.path('first')} 2>/dev/null && exec sleep 600\nexit 0\n", 0o755)
+    result = world.run(world.gordian, "explore", "--seed=1", "--runs=2", "--limit=5s", program)
+    expect(result.status == 0 and "no deadlock" in result.err, "no deadlock", result)
+    expect("1 run ran too long and had to be ended" in result.err, "how many", result)
+
+
 # The gates open when the judge is gone: the program ends by itself.
 def test_survives_the_judge(world):
     judge = world.start([world.gordian, "explore", "--runs=1", "--seed=1",

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstring>
 #include <optional>
+#include <utility>
 
 namespace gordian::trace {
 
@@ -231,14 +232,7 @@ RecordingMerge::Step RecordingMerge::acquire(uint32_t id, const RingRecord& reco
   }
   if (!is_free(object, ring.thread, shared)) {
     const uint32_t holder = object.writer != kNone ? object.writer : object.readers.front();
-    if (ended_[holder] != 0 && object.writer == holder && (object.born.type & kRobustMutex) != 0) {
-      // The kernel gave it back when its owner died.
-      if (!facts_.unruly.contains(record.slot))
-        put({.thread = ThreadId{holder},
-             .object = lock_of(object, record.slot),
-             .op = TraceOp::Release});
-      object.writer = kNone;
-    } else if (ended_[holder] != 0) {
+    if (ended_[holder] != 0) {
       free_by_force(object, record.slot);
     } else {
       object.waits_free = id;
@@ -267,6 +261,10 @@ RecordingMerge::Step RecordingMerge::acquire(uint32_t id, const RingRecord& reco
     object.readers.push_back(ring.thread);
   } else {
     object.writer = ring.thread;
+    if (object.born.kind == static_cast<uint8_t>(format::Kind::Mutex) &&
+        (object.born.type & kRobustMutex) != 0) {
+      ring.robust.insert(record.slot);
+    }
   }
   if (!facts_.met_by_try.empty()) {
     const uint64_t met = static_cast<uint64_t>(record.slot) << 32 | ticket;
@@ -471,9 +469,24 @@ RecordingMerge::Step RecordingMerge::join(uint32_t id, const RingRecord& record)
 void RecordingMerge::end_of_thread(Ring& ring, const RingRecord& record) {
   facts_.threads[ring.thread].name = name_in(record.body.subspan(1));
   ended_[ring.thread] = 1;
+  give_back_robust(ring);
   if (const auto waiting = waits_join_.find(ring.thread); waiting != waits_join_.end()) {
     for (const uint32_t joiner : waiting->second) queue(joiner);
     waits_join_.erase(waiting);
+  }
+}
+
+// The kernel does, when their owner dies and before anybody has joined it.
+void RecordingMerge::give_back_robust(Ring& ring) {
+  for (const uint32_t slot : std::exchange(ring.robust, {})) {
+    Object& object = object_of(slot);
+    if (object.writer != ring.thread) continue;
+    if (!facts_.unruly.contains(slot))
+      put({.thread = ThreadId{ring.thread},
+           .object = lock_of(object, slot),
+           .op = TraceOp::Release});
+    object.writer = kNone;
+    wake_free(object);
   }
 }
 
@@ -672,6 +685,7 @@ bool RecordingMerge::resolve() {
       const uint32_t child = ring.waits_join;
       if (child >= ring_of_.size() || !is_exhausted(ring_of_[child])) continue;
       ended_[child] = 1;
+      give_back_robust(rings_[ring_of_[child]]);
       queue(id);
       changed = true;
     } else if (ring.waits_done != 0) {
@@ -687,8 +701,8 @@ void RecordingMerge::finish() {
   run();
   while (resolve()) run();
   for (Ring& ring : rings_) {
-    if (!ring.closed && ring.asks != 0 && ring.thread != kNone && ring.at == ring.words.size() &&
-        !facts_.unruly.contains(ring.asks)) {
+    if (!ring.closed && ring.asks != 0 && ring.thread != kNone && ended_[ring.thread] == 0 &&
+        ring.at == ring.words.size() && !facts_.unruly.contains(ring.asks)) {
       Object& object = object_of(ring.asks);
       const bool is_lock = object.writer != kNone || !object.readers.empty();
       if (is_lock)

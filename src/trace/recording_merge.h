@@ -23,6 +23,7 @@
 #include <cstdint>
 #include <deque>
 #include <optional>
+#include <set>
 #include <span>
 #include <unordered_map>
 #include <utility>
@@ -65,7 +66,8 @@ class RecordingMerge {
     // What keeps it, for the end of the input.
     uint32_t waits_free = 0;  // slot
     uint32_t waits_join = kNone;
-    uint32_t waits_done = 0;  // slot
+    uint32_t waits_done = 0;    // slot
+    std::set<uint32_t> robust;  // slots of robust mutexes that it took
   };
   // A synchronisation object, by slot.
   struct Object {
@@ -103,6 +105,7 @@ class RecordingMerge {
   Step begin(uint32_t id, const RingRecord& record);
   Step join(uint32_t id, const RingRecord& record);
   void end_of_thread(Ring& ring, const RingRecord& record);
+  void give_back_robust(Ring& ring);
   void born(Object& object, const RingRecord& record);
   void annotate(const RingRecord& record);
   void add_stack(const RingRecord& record);

@@ -294,6 +294,36 @@ TEST(RecordingReader, ARobustMutexIsFreeOnceItsOwnerHasEnded) {
   EXPECT_THAT(read({owner, next}).texts, ElementsAre("0acq0", "0rel0", "1acq0"));
 }
 
+// The kernel gives it back before whoever joins the thread goes on.
+TEST(RecordingReader, ARobustMutexIsFreeBeforeItsOwnerIsJoined) {
+  SampleRing owner, joiner;
+  owner.begin(2, 1)
+      .body(Event::Born, kA,
+            format::BornBody{.ticket = 1,
+                             .kind = static_cast<uint8_t>(format::Kind::Mutex),
+                             .flags = format::kLockBornByInit,
+                             .type = 16,
+                             .address = 0x1000,
+                             .birth_site = 0,
+                             .creator_uid = 2,
+                             .reserved = 0})
+      .acquire(kA, 2)
+      .end(2);
+  joiner.begin(1).record(Event::Fork, 0, {2, 0}).record(Event::Join, 0, {2, 0}).acquire(kA, 3);
+
+  EXPECT_THAT(read({owner, joiner}).texts,
+              ElementsAre("1fork0", "0acq0", "0rel0", "1join0", "1acq0"));
+}
+
+// It left its wait in a way that no hook saw, as by pthread_exit in a signal handler.
+TEST(RecordingReader, AThreadThatHasEndedAsksForNothing) {
+  SampleRing holder, asker;
+  holder.begin(1).acquire(kA, 1).record(Event::Fork, 0, {2, 0}).record(Event::Join, 0, {2, 0});
+  asker.begin(2, 1).record(Event::Request, kA, {0}).end(2);
+
+  EXPECT_THAT(read({holder, asker}).texts, ElementsAre("0acq0", "0fork1", "0join1"));
+}
+
 TEST(RecordingReader, NothingBehindALossIsUsedNorWhatDependsOnIt) {
   SampleRing losing, other;
   losing.begin(1).acquire(kA, 1).release(kA).record(Event::Lost, 0, {1, 0, 1}).acquire(kA, 3);

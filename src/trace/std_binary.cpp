@@ -9,6 +9,7 @@
 #include "base/text.h"
 #include "trace/event_writer.h"
 #include "trace/std_reader.h"
+#include "trace/thread_rules.h"
 
 #include <array>
 #include <cstring>
@@ -44,6 +45,8 @@ enum class Code : uint8_t {
   Request,
   Branch
 };
+
+bool is_act(Code code) { return code <= Code::Join || code == Code::Request; }
 
 }  // namespace
 
@@ -100,6 +103,8 @@ class StdReader::Binary {
     reader_.acted_[actor] = 1;
     if (detail_ != Detail::Locks) event.site = named(reader_.sites_, "", word >> 48 & 0x7fff);
     const auto code = static_cast<Code>(word >> 10 & 15);
+    if (is_act(code) && !threads_.act(actor))
+      return "thread " + reader_.thread_name(event.thread) + " acts after it was joined";
     switch (code) {
       case Code::Read:
       case Code::Write:
@@ -118,6 +123,11 @@ class StdReader::Binary {
         event.object = thread(argument);
         if (event.object == static_cast<uint32_t>(event.thread))
           return "thread T" + std::to_string(argument) + " forks or joins itself";
+        if (code == Code::Join) {
+          threads_.join(event.object);
+        } else if (threads_.is_acting(event.object)) {
+          return "thread T" + std::to_string(argument) + " is forked after it has acted";
+        }
         break;
       case Code::End:
         break;
@@ -150,6 +160,7 @@ class StdReader::Binary {
   StdReader& reader_;
   Detail detail_;
   EventWriter out_;
+  ThreadRules threads_;
 };
 
 Result<void> StdReader::read_binary(Detail detail, const EventSink& sink,

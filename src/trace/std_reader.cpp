@@ -3,6 +3,7 @@
 
 #include "base/text.h"
 #include "trace/event_writer.h"
+#include "trace/thread_rules.h"
 
 #include <algorithm>
 #include <cstring>
@@ -119,14 +120,26 @@ class StdReader::Text {
     return token.key | NameTable::key_of('T', 0);
   }
 
-  uint32_t acting_thread(const Token& token) {
-    const uint32_t id = reader_.threads_.id_of(thread_key(token), token.text);
+  void thread_into_event(const Token& name) {
+    event_.thread = ThreadId{reader_.threads_.id_of(thread_key(name), name.text)};
+  }
+
+  bool acting_thread_into_event(const Token& name) {
+    thread_into_event(name);
+    return threads_.is_acting(static_cast<uint32_t>(event_.thread)) || first_act(name);
+  }
+
+  [[gnu::cold]] bool first_act(const Token& name) {
+    note_event_of_thread(name);
+    if (threads_.act(static_cast<uint32_t>(event_.thread))) return true;
+    return fail("thread " + thread_text(event_.thread) + " acts after it was joined",
+                "a thread is joined after its last event");
+  }
+
+  void note_event_of_thread(const Token& name) {
+    const auto id = static_cast<uint32_t>(event_.thread);
     if (id >= reader_.acted_.size()) reader_.acted_.resize(id + 1 + id / 2);
-    if (reader_.acted_[id] == 0) [[unlikely]] {
-      reader_.acted_[id] = 1;
-      reader_.threads_.rename(id, token.text);
-    }
-    return id;
+    if (std::exchange(reader_.acted_[id], 1) == 0) reader_.threads_.rename(id, name.text);
   }
 
   bool lines(const char* p, const char* const end) {
@@ -163,12 +176,12 @@ class StdReader::Text {
     uint32_t word = 0;
     std::memcpy(&word, p, sizeof(word));
     if ((word & 0xffff) == kRead || (word & 0xffff) == kWrite) {
-      acting_thread_into_event(name);
+      if (!acting_thread_into_event(name)) return false;
       p += 2;
       return memory(begin, p, (word & 0xff) == 'w');
     }
     if (word == kAcquire || word == kRelease || word == kRequest) {
-      acting_thread_into_event(name);
+      if (!acting_thread_into_event(name)) return false;
       p += 4;
       if (!lock_and_site(begin, p)) return false;
       if (word == kAcquire) return acquire(TraceOp::Acquire);
@@ -178,10 +191,6 @@ class StdReader::Text {
       return true;
     }
     return rare_event(begin, p, name);
-  }
-
-  void acting_thread_into_event(const Token& name) {
-    event_.thread = ThreadId{acting_thread(name)};
   }
 
   bool memory(const char* begin, const char*& p, bool is_write) {
@@ -263,19 +272,17 @@ class StdReader::Text {
     const std::string_view word(word_begin, static_cast<size_t>(p - word_begin));
     ++p;
     if (word == "fork" || word == "join") {
-      acting_thread_into_event(name);
+      if (!acting_thread_into_event(name)) return false;
       return fork_or_join(begin, p, word == "fork");
     }
     if (word == "racq" || word == "rrel" || word == "tacq") {
-      acting_thread_into_event(name);
-      if (!lock_and_site(begin, p)) return false;
+      if (!acting_thread_into_event(name) || !lock_and_site(begin, p)) return false;
       event_.mode = word == "tacq" ? Mode::Exclusive : Mode::Shared;
       event_.by_try = word == "tacq";
       return word == "rrel" ? release() : acquire(TraceOp::Acquire);
     }
     if (word == "wait" || word == "notify" || word == "notifyAll") {
-      acting_thread_into_event(name);
-      if (!lock_and_site(begin, p)) return false;
+      if (!acting_thread_into_event(name) || !lock_and_site(begin, p)) return false;
       event_.op = word == "wait"     ? TraceOp::Wait
                   : word == "notify" ? TraceOp::Notify
                                      : TraceOp::NotifyAll;
@@ -287,7 +294,8 @@ class StdReader::Text {
       return true;
     }
     if (word == "begin" || word == "end" || word == "branch") {
-      acting_thread_into_event(name);
+      thread_into_event(name);
+      note_event_of_thread(name);
       Token ignored;
       if (!token(p, ')', ignored)) return not_an_event(begin);
       p += 2;
@@ -312,6 +320,12 @@ class StdReader::Text {
           "thread " + thread_text(event_.thread) + (is_fork ? " forks" : " joins") + " itself",
           "a thread is created and awaited by another one");
     }
+    if (is_fork && threads_.is_acting(event_.object)) {
+      return fail(
+          "thread " + thread_text(ThreadId{event_.object}) + " is forked after it has acted",
+          "a thread is created before its first event but begin, end and branch");
+    }
+    if (!is_fork) threads_.join(event_.object);
     out_.put(event_);
     return true;
   }
@@ -338,6 +352,7 @@ class StdReader::Text {
   StdReader& reader_;
   const ProgressSink& progress_;
   EventWriter out_;
+  ThreadRules threads_;
   TraceEvent event_;
   Error fault_{""};
   uint64_t line_ = 0;

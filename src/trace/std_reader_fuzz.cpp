@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Recorded runs, as text and in the binary form.
-// Reads: std_binary name_table lock_rules
+// Reads: std_binary name_table lock_rules thread_rules
 #include "trace/std_reader.h"
 
 #include <cstdint>

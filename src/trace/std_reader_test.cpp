@@ -107,7 +107,10 @@ TEST(StdReader, AcceptsLegalOddities) {
        {"", "\n\n", "# only a comment", "T|acq(a)|1", "T|req(a)|1\n",
         "T|begin(0)|0\nT|begin(0)|0\n", "T|acq(a)|1\r\nT|rel(a)|2\r\n",
         "T|fork(U)|1\nT|join(U)|2\n", "T|end(0)|0\nT|acq(a)|1\n", "# x\n\nT|acq(a)|\n",
-        "T|acq(a)|1\nT|wait(a)|1\nU|acq(a)|1\nU|rel(a)|1\nT|acq(a)|1\n"})
+        "T|acq(a)|1\nT|wait(a)|1\nU|acq(a)|1\nU|rel(a)|1\nT|acq(a)|1\n",
+        "U|begin(0)|0\nU|branch(0)|0\nT|fork(U)|1\nU|acq(a)|1\n",
+        "U|acq(a)|1\nT|join(U)|1\nU|branch(0)|0\nU|end(0)|0\nV|join(U)|1\n",
+        "T|fork(U)|1\nV|w(x)|1\nT|join(U)|1\nV|w(x)|1\n"})
     EXPECT_EQ(read(text).fault, "") << text;
 }
 
@@ -124,6 +127,16 @@ TEST(StdReader, NamesLineAndRuleOfWhatIsMalformed) {
       {"T|grab(a)|1\n", "x.std:1: unknown operation \"grab\""},
       {"T|fork(T)|1\n", "x.std:1: thread T forks itself"},
       {"T7|join(7)|1\n", "x.std:1: thread T7 joins itself"},
+      {"T|join(U)|1\n# x\nU|acq(a)|2\n", "x.std:3: thread U acts after it was joined"},
+      {"U|w(a)|1\nT|join(U)|1\nU|w(a)|2\n", "x.std:3: thread U acts after it was joined"},
+      {"T|join(U)|1\nU|fork(V)|2\n", "x.std:2: thread U acts after it was joined"},
+      {"T|join(U)|1\nU|tacq(a)|2\n", "x.std:2: thread U acts after it was joined"},
+      {"T|join(U)|1\nU|notify(a)|2\n", "x.std:2: thread U acts after it was joined"},
+      {"T|join(7)|1\nT7|r(a)|2\n", "x.std:2: thread T7 acts after it was joined"},
+      {"T|fork(U)|1\nU|w(a)|1\nT|join(U)|1\nT|fork(U)|1\nU|w(a)|1\n",
+       "x.std:5: thread U acts after it was joined"},
+      {"U|req(a)|1\nT|fork(U)|2\n", "x.std:2: thread U is forked after it has acted"},
+      {"T7|racq(a)|1\nT|fork(7)|2\n", "x.std:2: thread T7 is forked after it has acted"},
       {"T|w(a)*|1\n", "x.std:1: not an event"},
       {"# fine\nnonsense\n", "x.std:2: not an event: \"nonsense\""},
       {"T|acq(a)\n", "x.std:1: not an event"},
@@ -162,6 +175,12 @@ TEST(StdReader, IdsAreTheSameInEveryReading) {
   EXPECT_EQ(first.events[1].object, second.events[2].object);
   EXPECT_EQ(reader.site_name(second.events[2].site), "7");
   EXPECT_TRUE(first.size.has_memory);
+}
+
+TEST(StdReader, JudgesThreadsAnewInEveryReading) {
+  StdReader reader = StdReader::over("T|fork(U)|1\nU|w(x)|2\nT|join(U)|3\n", "x.std");
+  EXPECT_EQ(read(reader, Detail::Locks).fault, "");
+  EXPECT_EQ(read(reader, Detail::Memory).fault, "");
 }
 
 std::string number(uint64_t value, int bytes) {
@@ -203,6 +222,10 @@ TEST(StdReader, RefusesAMalformedBinaryForm) {
   EXPECT_THAT(read(binary({{1, 5, 0, 1}, {1, 5, 0, 2}})).fault,
               HasSubstr("x.std:2: lock L5 is acquired by T2 while T1 holds it"));
   EXPECT_THAT(read(binary({{1, 5, 1, 1}})).fault, HasSubstr("x.std:1: lock L5 is released by T1"));
+  EXPECT_THAT(read(binary({{1, 1, 5, 0}, {1, 0, 7, 1}, {1, 5, 0, 1}})).fault,
+              HasSubstr("x.std:3: thread T1 acts after it was joined"));
+  EXPECT_THAT(read(binary({{1, 0, 6, 1}, {1, 0, 8, 1}, {1, 1, 4, 0}})).fault,
+              HasSubstr("x.std:3: thread T1 is forked after it has acted"));
 }
 
 }  // namespace

@@ -97,7 +97,9 @@ def test_malformed(world):
     for text, line, rule in (("T1|acq(A)|1\nT2|rel(A)|2\n", 2, "does not hold it"),
                              ("T1|acq(A)|1\n\n# x\nT2|acq(A)|2\n", 4, "while T1 holds it"),
                              ("T1|acq(A)|1\nT1|grab(A)|2\n", 2, "unknown operation"),
-                             ("T1|w(A)*|1\n", 1, "not an event")):
+                             ("T1|w(A)*|1\n", 1, "not an event"),
+                             (READ.replace("T1|acq(A)", "T0|join(T1)|9\nT1|acq(A)"), 6, "after it was joined"),
+                             (READ + "T0|fork(T2)|30\n", 13, "after it has acted")):
         result, report = predict(world, text)
         expect(result.status == 2 and report is None, "refused", result)
         expect(f"trace.std:{line}: " in result.err and rule in result.err, "file, line and rule", result)

@@ -221,15 +221,7 @@ TEST(RecordingReader, TheSecondTakeOfASemaphoreComesBehindTheSecondPost) {
 TEST(RecordingReader, TakesUpToTheFirstValueNeedNoPost) {
   SampleRing ring;
   ring.begin(1)
-      .body(Event::Born, kA,
-            format::BornBody{.ticket = 1,
-                             .kind = static_cast<uint8_t>(format::Kind::Semaphore),
-                             .flags = format::kLockBornByInit,
-                             .type = 1,
-                             .address = 0x1000,
-                             .birth_site = 0,
-                             .creator_uid = 1,
-                             .reserved = 0})
+      .born(kA, format::Kind::Semaphore, 1, 1)
       .record(Event::Take, kA, {2, 0})
       .record(Event::Post, kA, {3, 0})
       .record(Event::Take, kA, {4, 0});
@@ -240,15 +232,7 @@ TEST(RecordingReader, TakesUpToTheFirstValueNeedNoPost) {
 TEST(RecordingReader, WhoLeavesABarrierComesBehindAllWhoArrived) {
   SampleRing first, second;
   first.begin(1)
-      .body(Event::Born, kA,
-            format::BornBody{.ticket = 1,
-                             .kind = static_cast<uint8_t>(format::Kind::Barrier),
-                             .flags = format::kLockBornByInit,
-                             .type = 2,
-                             .address = 0x1000,
-                             .birth_site = 0,
-                             .creator_uid = 1,
-                             .reserved = 0})
+      .born(kA, format::Kind::Barrier, 2, 1)
       .record(Event::Arrive, kA, {2, 0})
       .record(Event::Depart, kA, {4, 0});
   second.begin(2).record(Event::Arrive, kA, {3, 0}).record(Event::Depart, kA, {5, 0});
@@ -277,18 +261,7 @@ TEST(RecordingReader, ALockReleasedByAnotherThreadIsHeldByNobody) {
 
 TEST(RecordingReader, ARobustMutexIsFreeOnceItsOwnerHasEnded) {
   SampleRing owner, next;
-  owner.begin(1)
-      .body(Event::Born, kA,
-            format::BornBody{.ticket = 1,
-                             .kind = static_cast<uint8_t>(format::Kind::Mutex),
-                             .flags = format::kLockBornByInit,
-                             .type = 16,
-                             .address = 0x1000,
-                             .birth_site = 0,
-                             .creator_uid = 1,
-                             .reserved = 0})
-      .acquire(kA, 2)
-      .end(1);
+  owner.begin(1).born(kA, format::Kind::Mutex, 16, 1).acquire(kA, 2).end(1);
   next.begin(2).acquire(kA, 3);
 
   EXPECT_THAT(read({owner, next}).texts, ElementsAre("0acq0", "0rel0", "1acq0"));
@@ -297,18 +270,7 @@ TEST(RecordingReader, ARobustMutexIsFreeOnceItsOwnerHasEnded) {
 // The kernel gives it back before whoever joins the thread goes on.
 TEST(RecordingReader, ARobustMutexIsFreeBeforeItsOwnerIsJoined) {
   SampleRing owner, joiner;
-  owner.begin(2, 1)
-      .body(Event::Born, kA,
-            format::BornBody{.ticket = 1,
-                             .kind = static_cast<uint8_t>(format::Kind::Mutex),
-                             .flags = format::kLockBornByInit,
-                             .type = 16,
-                             .address = 0x1000,
-                             .birth_site = 0,
-                             .creator_uid = 2,
-                             .reserved = 0})
-      .acquire(kA, 2)
-      .end(2);
+  owner.begin(2, 1).born(kA, format::Kind::Mutex, 16, 2).acquire(kA, 2).end(2);
   joiner.begin(1).record(Event::Fork, 0, {2, 0}).record(Event::Join, 0, {2, 0}).acquire(kA, 3);
 
   EXPECT_THAT(read({owner, joiner}).texts,

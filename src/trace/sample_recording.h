@@ -55,6 +55,18 @@ class SampleRing {
   SampleRing& end(uint32_t uid) {
     return record(Event::ThreadEnd, 0, {uid, 0x74616874, 0, 0, 0});  // "that"
   }
+  // By its initialisation, with ticket 1.
+  SampleRing& born(uint32_t slot, format::Kind kind, uint16_t type, uint32_t creator) {
+    return body(Event::Born, slot,
+                format::BornBody{.ticket = 1,
+                                 .kind = static_cast<uint8_t>(kind),
+                                 .flags = format::kLockBornByInit,
+                                 .type = type,
+                                 .address = 0x1000,
+                                 .birth_site = 0,
+                                 .creator_uid = creator,
+                                 .reserved = 0});
+  }
   SampleRing& acquire(uint32_t slot, uint32_t ticket, uint32_t stack = 0, uint32_t flags = 0) {
     return record(Event::Acquire, slot, {ticket, stack}, flags);
   }

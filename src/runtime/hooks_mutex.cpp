@@ -89,7 +89,7 @@ __attribute__((noinline)) int lock_by_libc(pthread_mutex_t* mutex, CallSite site
 // each store less is a store less for the next atomic operation to wait for. For the same reason
 // the way straight through makes no call but the last one: it then needs no frame.
 
-// In the scope of lock_recorded, with the hold on the card.
+// In the scope of a recorded lock, with the hold on the card.
 __attribute__((noinline)) int record_late(pthread_mutex_t* mutex, CallSite site) {
   ThreadState& thread = this_thread;
   record_acquired(thread, {.address = address_of(mutex), .kind = Kind::Mutex}, site);
@@ -98,20 +98,28 @@ __attribute__((noinline)) int record_late(pthread_mutex_t* mutex, CallSite site)
   return 0;
 }
 
-// What is recorded for the first time, or after a while.
+// What is recorded for the first time, after a while, or after what the program told of its memory.
 __attribute__((noinline)) int lock_recorded_slowly(pthread_mutex_t* mutex, CallSite site) {
   ThreadState& thread = this_thread;
   if (thread.scope != 0 || !is_default_kind(mutex)) return lock_by_libc(mutex, site);
   const QuickHold quick = prepare_hold(address_of(mutex), site.pc);
   if (quick.card == nullptr) return lock_by_libc(mutex, site);
+  gordian::format::Ring* const ring = ring_of(*quick.card);
   thread.scope = site.frame;
   __atomic_signal_fence(__ATOMIC_SEQ_CST);
+  settle_what_was_read(ring);
   if (!take_plain_mutex(mutex, quick.card->tid)) {
     thread.scope = 0;
     return lock_by_libc(mutex, site);
   }
   finish_hold(quick, address_of(mutex), Kind::Mutex, 0, site);
-  return record_late(mutex, site);
+  if (ring == nullptr || !has_room(*ring) ||
+      !record_acquired_quickly(*ring, *quick.card, address_of(mutex), site)) {
+    return record_late(mutex, site);
+  }
+  __atomic_signal_fence(__ATOMIC_SEQ_CST);
+  thread.scope = 0;
+  return 0;
 }
 
 __attribute__((noinline)) int lock_recorded(pthread_mutex_t* mutex, CallSite site) {
@@ -128,7 +136,7 @@ __attribute__((noinline)) int lock_recorded(pthread_mutex_t* mutex, CallSite sit
   }
   thread.scope = site.frame;
   __atomic_signal_fence(__ATOMIC_SEQ_CST);
-  if (__builtin_expect(!makes_room(*ring) || !take_plain_mutex(mutex, card->tid), 0)) {
+  if (__builtin_expect(!has_room(*ring) || !take_plain_mutex(mutex, card->tid), 0)) {
     thread.scope = 0;
     return lock_recorded_slowly(mutex, site);
   }
@@ -141,15 +149,24 @@ __attribute__((noinline)) int lock_recorded(pthread_mutex_t* mutex, CallSite sit
   return 0;
 }
 
-__attribute__((noinline)) int lock_otherwise(pthread_mutex_t* mutex, CallSite site) {
-  if (alive() == kRecording) return lock_recorded(mutex, site);
-  if (alive() != kAlone || !is_default_kind(mutex)) return lock_by_libc(mutex, site);
+// A lock or a place that the caches do not know, or a process of one thread.
+__attribute__((noinline)) int lock_unrecorded(pthread_mutex_t* mutex, CallSite site) {
+  const auto state = alive();
+  if ((state != kQuick && state != kAlone) || !is_default_kind(mutex)) {
+    return lock_by_libc(mutex, site);
+  }
   const QuickHold quick = prepare_hold(address_of(mutex), site.pc);
-  if (quick.card == nullptr || !take_plain_mutex_alone(mutex, quick.card->tid)) {
+  if (quick.card == nullptr ||
+      !(state == kQuick ? take_plain_mutex(mutex, quick.card->tid)
+                        : take_plain_mutex_alone(mutex, quick.card->tid))) {
     return lock_by_libc(mutex, site);
   }
   finish_hold(quick, address_of(mutex), Kind::Mutex, 0, site);
   return 0;
+}
+
+__attribute__((noinline)) int lock_otherwise(pthread_mutex_t* mutex, CallSite site) {
+  return alive() == kRecording ? lock_recorded(mutex, site) : lock_unrecorded(mutex, site);
 }
 
 // Recursive, errorcheck and robust mutexes refuse a thread that does not own them: then nothing was
@@ -178,7 +195,11 @@ __attribute__((noinline)) int unlock_generally(pthread_mutex_t* mutex, CallSite 
 // As lock_recorded.
 __attribute__((noinline)) int unlock_recorded_slowly(pthread_mutex_t* mutex) {
   ThreadState& thread = this_thread;
-  record_released(thread, {.address = address_of(mutex), .kind = Kind::Mutex});
+  gordian::format::Ring* const ring = ring_of(*thread.card);
+  settle_what_was_read(ring);
+  if (ring == nullptr || !record_released_quickly(*ring, address_of(mutex))) {
+    record_released(thread, {.address = address_of(mutex), .kind = Kind::Mutex});
+  }
   __atomic_signal_fence(__ATOMIC_SEQ_CST);
   thread.scope = 0;
   return real.pthread_mutex_unlock(mutex);
@@ -201,7 +222,6 @@ __attribute__((noinline)) int unlock_recorded(pthread_mutex_t* mutex, CallSite s
     thread.scope = 0;
     return unlock_generally(mutex, site);
   }
-  if (ring != nullptr && ring->memory != 0 && !has_room(*ring)) settle_and_make_room(*ring);
   if (__builtin_expect(ring == nullptr || !record_released_quickly(*ring, address_of(mutex)), 0)) {
     return unlock_recorded_slowly(mutex);
   }
@@ -219,10 +239,11 @@ __attribute__((noinline)) int unlock_otherwise(pthread_mutex_t* mutex, CallSite 
 // Only a thread that is about to block pays for publishing its wait: an uncontended lock costs one
 // compare-and-swap and one record.
 GORDIAN_HOOK int pthread_mutex_lock(pthread_mutex_t* mutex) noexcept {
-  if (__builtin_expect(alive() == kQuick && is_default_kind(mutex), 1)) {
+  gordian::format::Card* const card = this_thread.quick;
+  if (__builtin_expect(alive() == kQuick && is_default_kind(mutex) && card != nullptr, 1)) {
     const QuickHold quick =
-        prepare_hold(address_of(mutex), address_of(__builtin_return_address(0)));
-    if (quick.card != nullptr && take_plain_mutex(mutex, quick.card->tid)) {
+        find_known_hold(*card, address_of(mutex), address_of(__builtin_return_address(0)));
+    if (quick.card != nullptr && take_plain_mutex(mutex, card->tid)) {
       finish_hold(quick, address_of(mutex), Kind::Mutex, 0, GORDIAN_CALL_SITE());
       return 0;
     }

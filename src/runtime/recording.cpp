@@ -394,10 +394,9 @@ class OwnScope {
 
 }  // namespace
 
-bool settle_and_make_room(Ring& ring) {
+void settle(Ring& ring) {
   settle_memory(ring);
   set_limit(ring, load_tail(ring));
-  return has_room(ring);
 }
 
 void record_acquired(ThreadState& thread, const Request& request, const CallSite& site) {

@@ -139,11 +139,10 @@ inline bool has_room(const format::Ring& ring) {
   return ring.head < ring.limit && ring.clock == recorder.header->clock;
 }
 
-// The same where the program tells what it reads: that goes first, and then there is room.
-bool settle_and_make_room(format::Ring& ring);
-__attribute__((always_inline)) inline bool makes_room(format::Ring& ring) {
-  if (__builtin_expect(has_room(ring), 1)) return true;
-  return ring.memory != 0 && settle_and_make_room(ring);
+// Where the program tells what it reads: that goes first, and then there may be room.
+void settle(format::Ring& ring);
+inline void settle_what_was_read(format::Ring* ring) {
+  if (ring != nullptr && ring->memory != 0) settle(*ring);
 }
 
 // Acquire of a lock held exclusively, into a ring that has room. False: nothing was written, since

@@ -135,6 +135,7 @@ static_assert(sizeof(ModuleBody) == 56, "wire layout: bump kRecordingVersion");
 inline constexpr uint64_t kRingsMagic = 0x31474e49'52445247;  // "GRDRING1"
 inline constexpr char kRingsName[] = "gordian-recording";     // memfd name
 inline constexpr uint32_t kRingBytes = 512 << 10;             // a power of two
+inline constexpr uint32_t kWakeBytes = kRingBytes / 4;        // in a ring: the judge is woken
 
 // `head` and `tail` are bytes since the beginning. The thread owns `head`, the judge `tail`.
 struct alignas(64) Ring {
@@ -167,6 +168,9 @@ struct RingsHeader {
   uint64_t parent_pid;
   // Written by the judge.
   alignas(64) uint64_t beats;  // counts up with each pass
+  // A futex of the judge. It sets it to 1 before it empties the rings and sleeps on it afterwards;
+  // a thread whose ring has kWakeBytes then makes it 0 and wakes it. 0: it asks for no waking.
+  uint32_t sleeps;
   // Changes when the time should be recorded anew. Every recorded event reads it: a line of its
   // own.
   alignas(64) uint32_t clock;

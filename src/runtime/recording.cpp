@@ -8,8 +8,10 @@
 #include "runtime/pages.h"
 #include "runtime/system_calls.h"
 
+#include <linux/futex.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/single_threaded.h>
 #include <time.h>
 
 namespace gordian::runtime {
@@ -17,6 +19,7 @@ namespace gordian::runtime {
 using format::Event;
 using format::event_head;
 using format::kRingBytes;
+using format::kWakeBytes;
 using format::Ring;
 
 constinit Recorder recorder{};
@@ -42,6 +45,18 @@ Ring* own_ring(const ThreadState& thread) {
 uint64_t load_tail(const Ring& ring) {
   // ORDER: pairs with the judge's release: what it has taken out may be overwritten.
   return __atomic_load_n(&ring.tail, __ATOMIC_ACQUIRE);
+}
+
+// There is something for the judge to take, should it sleep. A program of several threads may
+// always wake: its own locks do. One of a single thread may have put itself behind a filter
+// without.
+void wake_judge() {
+  uint32_t& sleeps = recorder.header->sleeps;
+  if (__atomic_load_n(&sleeps, __ATOMIC_RELAXED) == 0 || __libc_single_threaded != 0) return;
+  // ORDER: pairs with the judge's store of 1: it looks at the heads after that. One thread wakes
+  // it.
+  if (__atomic_exchange_n(&sleeps, 0, __ATOMIC_SEQ_CST) == 0) return;
+  raw_call(SYS_futex, reinterpret_cast<long>(&sleeps), FUTEX_WAKE, 1);
 }
 
 // Waits until `end` bytes fit. False: not now.
@@ -73,11 +88,16 @@ void note_used(uint32_t index) {
   }
 }
 
-// Up to where records may be written without asking: the end of the ring or of what is free.
+// Up to where records may be written without asking: the end of the ring or of what is free, or
+// where the judge is to be woken. What it has taken meanwhile is seen there, so that is never far.
 void set_limit(Ring& ring, uint64_t tail) {
   const uint64_t free_end = tail + kRingBytes;
   const uint64_t ring_end = (ring.head & ~uint64_t{kRingBytes - 1}) + kRingBytes;
-  ring.limit = (free_end < ring_end ? free_end : ring_end) - kRoom + sizeof(uint32_t);
+  const uint64_t wake_at = tail + kWakeBytes;
+  const uint64_t next_look = ring.head < wake_at ? wake_at : ring.head + kWakeBytes;
+  uint64_t end = free_end < ring_end ? free_end : ring_end;
+  if (next_look < end) end = next_look;
+  ring.limit = end - kRoom + sizeof(uint32_t);
 }
 
 uint32_t* words_at(const Ring& ring, uint64_t position) {
@@ -96,6 +116,7 @@ uint32_t* find_room(Ring& ring, uint64_t bytes) {
     const bool must_wrap = bytes > to_end;
     const uint64_t end = ring.head + (must_wrap ? to_end + bytes : bytes);
     const uint64_t tail = load_tail(ring);
+    if (end > tail + kWakeBytes) wake_judge();
     if (end > tail + kRingBytes) {
       if (!wait_for_room(ring, end)) return nullptr;
       continue;

@@ -6,6 +6,7 @@
 #include <cstring>
 #include <ctime>
 #include <fcntl.h>
+#include <linux/futex.h>
 #include <poll.h>
 #include <span>
 #include <sys/mman.h>
@@ -22,7 +23,9 @@ using format::ChunkType;
 using format::kRingBytes;
 using format::Ring;
 using format::RingsHeader;
+using std::chrono::microseconds;
 using std::chrono::milliseconds;
+using std::chrono::nanoseconds;
 using std::chrono::steady_clock;
 
 constexpr size_t kChunkBytes = 1 << 20;
@@ -32,19 +35,30 @@ constexpr int kCompression = 1;
 // and it leaves more of the caches to the program that is recorded.
 constexpr int kCompressionTable = 12;
 constexpr milliseconds kTick{1};
-// Each pass takes a core from the program, so they are as rare as what the fullest ring gets
-// allows: an eighth of it until the next. A thread that does nothing but lock fills its ring in
-// about a millisecond.
+// Each pass takes a core from the program, so they are as rare as can be: a ring that fills wakes
+// us. Only one process can, for its futex is what we sleep on; with more of them it is as rare as
+// what the fullest ring got allows, an eighth of it until the next. A thread that does nothing but
+// lock fills its ring in about a millisecond.
 constexpr uint64_t kBytesUntilNext = kRingBytes / 8;
-constexpr std::chrono::microseconds kShortestSleep{100};
-constexpr std::chrono::microseconds kLongestSleep{4000};
+constexpr microseconds kShortestSleep{100};
+constexpr microseconds kLongestSleep{8000};
+constexpr microseconds kLongestUnwakened{4000};
 
 // After a pass that found `bytes` of the last `time` in the fullest ring.
-std::chrono::microseconds sleep_after(uint64_t bytes, std::chrono::microseconds time) {
-  if (bytes == 0) return kLongestSleep;
-  const std::chrono::microseconds until_next(kBytesUntilNext * static_cast<uint64_t>(time.count()) /
-                                             bytes);
-  return std::clamp(until_next, kShortestSleep, kLongestSleep);
+microseconds sleep_after(uint64_t bytes, microseconds time) {
+  if (bytes == 0) return kLongestUnwakened;
+  const microseconds until_next(kBytesUntilNext * static_cast<uint64_t>(time.count()) / bytes);
+  return std::clamp(until_next, kShortestSleep, kLongestUnwakened);
+}
+
+void sleep_until_woken(RingsHeader& rings) {
+  const timespec longest{.tv_sec = 0, .tv_nsec = nanoseconds(kLongestSleep).count()};
+  syscall(SYS_futex, &rings.sleeps, FUTEX_WAIT, 1, &longest, nullptr, 0);
+}
+
+void wake(RingsHeader& rings) {
+  __atomic_store_n(&rings.sleeps, 0, __ATOMIC_SEQ_CST);
+  syscall(SYS_futex, &rings.sleeps, FUTEX_WAKE, 1, nullptr, nullptr, 0);
 }
 
 uint64_t now_ns(clockid_t clock) {
@@ -84,6 +98,7 @@ struct Recorder::Process {
   }
 
   uint32_t number = 0;
+  int pid = 0;
   FileDescriptor pidfd;  // none: not known when it ends
   std::byte* memory = nullptr;
   size_t size = 0;
@@ -93,6 +108,7 @@ struct Recorder::Process {
   uint64_t data_offset = 0;
   std::vector<uint64_t> tails;  // our own: the shared ones could be altered
   bool broken = false;
+  bool replaced = false;
   std::vector<std::byte> raw;
   steady_clock::time_point raw_since;
   steady_clock::time_point clock_since;
@@ -166,9 +182,12 @@ Result<void> Recorder::add(int pid, const std::string& exe, FileDescriptor rings
   process->rings = reinterpret_cast<Ring*>(process->memory + header.rings_offset);
   process->data_offset = header.data_offset;
   process->capacity = header.capacity;
+  process->pid = pid;
   process->pidfd = FileDescriptor(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
 
   const std::scoped_lock guard(lock_);
+  // A process that became another program writes into its old rings no more.
+  for (const std::unique_ptr<Process>& before : processes_) before->replaced |= before->pid == pid;
   process->number = next_process_++;
   std::vector<std::byte> about;
   append(about, format::ProcessBody{.pid = static_cast<uint32_t>(pid),
@@ -180,6 +199,8 @@ Result<void> Recorder::add(int pid, const std::string& exe, FileDescriptor rings
   const auto path = std::as_bytes(std::span(exe));
   about.insert(about.end(), path.begin(), path.end());
   write_chunk(ChunkType::Process, process->number, about);
+  // Whoever is the only one must not be slept for alone any more.
+  if (processes_.size() == 1) wake(*processes_[0]->header);
   processes_.push_back(std::move(process));
   return {};
 }
@@ -187,11 +208,16 @@ Result<void> Recorder::add(int pid, const std::string& exe, FileDescriptor rings
 void Recorder::run() {
   auto last = steady_clock::now();
   while (!stop_.load()) {
-    const uint64_t bytes = pass();
+    const Pass done = pass();
     const auto now = steady_clock::now();
-    const auto time = std::chrono::duration_cast<std::chrono::microseconds>(now - last);
+    const auto time = std::chrono::duration_cast<microseconds>(now - last);
     last = now;
-    std::this_thread::sleep_for(sleep_after(bytes, time));
+    if (done.wakes == nullptr) {
+      std::this_thread::sleep_for(sleep_after(done.most, time));
+    } else {
+      sleep_until_woken(*done.wakes);
+      std::this_thread::sleep_until(now + kShortestSleep);
+    }
   }
 }
 
@@ -199,21 +225,28 @@ void Recorder::run() {
 void Recorder::drop_ended() {
   const auto now = steady_clock::now();
   std::erase_if(processes_, [&](const std::unique_ptr<Process>& process) {
-    if (!process->pidfd || now - process->looked_since < kFlushAfter) return false;
-    process->looked_since = now;
-    pollfd ended{.fd = process->pidfd.get(), .events = POLLIN, .revents = 0};
-    if (poll(&ended, 1, 0) <= 0) return false;
+    if (!process->replaced) {
+      if (!process->pidfd || now - process->looked_since < kFlushAfter) return false;
+      process->looked_since = now;
+      pollfd ended{.fd = process->pidfd.get(), .events = POLLIN, .revents = 0};
+      if (poll(&ended, 1, 0) <= 0) return false;
+    }
     end(*process);
     return true;
   });
 }
 
-// The most that a ring had to give.
-uint64_t Recorder::pass() {
+Recorder::Pass Recorder::pass() {
   const std::scoped_lock guard(lock_);
-  uint64_t most = 0;
+  Pass done;
+  if (processes_.size() == 1) {
+    done.wakes = processes_[0]->header;
+    // ORDER: before the heads are read; a thread that still misses it wakes us at its next chance,
+    // or waits for the end of our sleep.
+    __atomic_store_n(&done.wakes->sleeps, 1, __ATOMIC_SEQ_CST);
+  }
   for (const std::unique_ptr<Process>& process : processes_) {
-    most = std::max(most, drain(*process));
+    done.most = std::max(done.most, drain(*process));
     const auto now = steady_clock::now();
     if (!process->raw.empty() && now - process->raw_since >= kFlushAfter) flush(*process);
     // Seldom: every recorded lock reads that cache line.
@@ -225,7 +258,8 @@ uint64_t Recorder::pass() {
     }
   }
   drop_ended();
-  return most;
+  if (processes_.empty()) done.wakes = nullptr;
+  return done;
 }
 
 uint64_t Recorder::drain(Process& process) {
@@ -327,7 +361,7 @@ void Recorder::end(Process& process) {
 
 Recorder::Totals Recorder::finish() {
   stop_.store(true);
-  if (thread_.joinable()) thread_.join();
+  if (thread_.joinable()) thread_.join();  // no longer than it sleeps
   if (file_) {
     const std::scoped_lock guard(lock_);
     for (const std::unique_ptr<Process>& process : processes_) end(*process);

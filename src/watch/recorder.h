@@ -63,10 +63,14 @@ class Recorder {
 
  private:
   struct Process;
+  struct Pass {
+    uint64_t most = 0;                     // bytes that a ring had
+    format::RingsHeader* wakes = nullptr;  // of the only process, which wakes us; null: none does
+  };
 
   Recorder(FileDescriptor file, uint64_t limit);
   void run();
-  uint64_t pass();
+  Pass pass();
   void drop_ended();
   uint64_t drain(Process& process);
   void take(Process& process, uint32_t ring, uint64_t from, uint64_t to);

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "runtime/recording.h"
+
+#include "runtime/board.h"
+
+#include <gtest/gtest.h>
+#include <semaphore>
+#include <sys/single_threaded.h>
+#include <thread>
+#include <unistd.h>
+
+namespace gordian::runtime {
+namespace {
+
+constexpr CallSite kSite{.pc = 100, .frame = 0};
+constexpr Request kLock{.address = 0x70000, .kind = format::Kind::Mutex};
+
+class Recording : public testing::Test {
+ protected:
+  void SetUp() override {
+    ensure_started();
+    memfd_ = make_recording(false, 0);
+    ASSERT_GE(memfd_, 0);
+  }
+  void TearDown() override {
+    leave_recording();
+    close(memfd_);
+  }
+
+  int memfd_ = -1;
+};
+
+// The process has more threads than one.
+class OtherThread {
+ public:
+  ~OtherThread() { done_.release(); }
+
+ private:
+  std::binary_semaphore done_{0};
+  std::jthread thread_{[this] { done_.acquire(); }};
+};
+
+// As the hooks do: the long way only where the short one does not go.
+void lock_and_unlock(ThreadState& thread, format::Ring& ring) {
+  if (!has_room(ring) || !record_acquired_quickly(ring, *thread.card, kLock.address, kSite)) {
+    record_acquired(thread, kLock, kSite);
+  }
+  if (!record_released_quickly(ring, kLock.address)) record_released(thread, kLock);
+}
+
+TEST_F(Recording, ARingThatFillsWakesTheJudge) {
+  const OtherThread other;
+  HookScope scope(kSite);
+  ASSERT_TRUE(scope);
+  ThreadState& thread = *scope.operator->();
+  format::Ring& ring = *ring_of(*thread.card);
+  uint32_t& sleeps = recorder.header->sleeps;
+  for (uint64_t turn = 0; turn < 100; ++turn) {
+    // Wherever in the ring it stands.
+    for (uint64_t i = 0; i < turn * turn; ++i) lock_and_unlock(thread, ring);
+    ring.tail = ring.head;
+    sleeps = 1;
+    const uint64_t taken = ring.tail;
+    uint64_t before = ring.head;
+    while (sleeps == 1 && ring.head < taken + format::kRingBytes) {
+      before = ring.head;
+      lock_and_unlock(thread, ring);
+    }
+    EXPECT_EQ(sleeps, 0U);
+    // Not before, and not much later: what was taken is seen only now and then.
+    EXPECT_GE(before + 100, taken + format::kWakeBytes);
+    EXPECT_LE(before, taken + 2 * format::kWakeBytes);
+  }
+  EXPECT_EQ(ring.lost, 0U);
+}
+
+// It may stand behind a filter that ends it for a futex.
+TEST_F(Recording, AProgramOfOneThreadWakesNobody) {
+  if (__libc_single_threaded == 0) GTEST_SKIP() << "a test before it had threads";
+  HookScope scope(kSite);
+  ASSERT_TRUE(scope);
+  ThreadState& thread = *scope.operator->();
+  recorder.header->sleeps = 1;
+  while (ring_of(*thread.card)->lost == 0) lock_and_unlock(thread, *ring_of(*thread.card));
+  EXPECT_EQ(recorder.header->sleeps, 1U);
+}
+
+TEST_F(Recording, AJudgeThatDoesNotSleepIsLeftAlone) {
+  const OtherThread other;
+  HookScope scope(kSite);
+  ASSERT_TRUE(scope);
+  ThreadState& thread = *scope.operator->();
+  format::Ring& ring = *ring_of(*thread.card);
+  while (ring.lost == 0) lock_and_unlock(thread, ring);
+  EXPECT_EQ(recorder.header->sleeps, 0U);
+  EXPECT_GT(ring.head, format::kRingBytes - 100U);
+}
+
+}  // namespace
+}  // namespace gordian::runtime

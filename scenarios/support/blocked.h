@@ -40,15 +40,14 @@ inline void wait_until_blocked(pid_t tid) {
 }
 
 // A head start by the kernel's word alone: returns when the thread `tid` of ours has ended, or
-// after a second of our own processor time: on a busy machine `tid` waits for its turns as we do,
-// and whoever holds it up for good (a steered run) is to see us go on. Nothing that `tid` writes
-// says so, so no order is seen in the program's memory.
+// after so many naps: whoever holds it up for good (a steered run) is to see us go on. On a busy
+// machine a nap ends when `tid` had its turn too; to yield instead would give our own turns away,
+// for seconds. Nothing that `tid` writes says so, so no order is seen in the program's memory.
 inline void let_end(pid_t tid) {
-  constexpr time_t kLongest = 1;
-  timespec used{};
-  while (used.tv_sec < kLongest && syscall(SYS_tgkill, getpid(), tid, 0) == 0) {
-    sched_yield();
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);
+  constexpr int kNaps = 500;
+  constexpr timespec kNap{.tv_sec = 0, .tv_nsec = 1'000'000};
+  for (int i = 0; i < kNaps && syscall(SYS_tgkill, getpid(), tid, 0) == 0; ++i) {
+    nanosleep(&kNap, nullptr);
   }
 }
 

@@ -417,7 +417,8 @@ class OwnScope {
 
 void settle(Ring& ring) {
   settle_memory(ring);
-  set_limit(ring, load_tail(ring));
+  // Else a record would come before the one that says what was lost.
+  if (ring.lost == ring.lost_told) set_limit(ring, load_tail(ring));
 }
 
 void record_acquired(ThreadState& thread, const Request& request, const CallSite& site) {

@@ -96,5 +96,33 @@ TEST_F(Recording, AJudgeThatDoesNotSleepIsLeftAlone) {
   EXPECT_GT(ring.head, format::kRingBytes - 100U);
 }
 
+TEST_F(Recording, WhatWasLostIsToldBeforeWhatFollowsAlsoWhereMemoryIsTold) {
+  HookScope scope(kSite);
+  ASSERT_TRUE(scope);
+  ThreadState& thread = *scope.operator->();
+  format::Ring& ring = *ring_of(*thread.card);
+  const format::MemoryClient client{.version = format::kMemoryVersion,
+                                    .settle = [](void*, void*, format::TellReadFrom) {},
+                                    .wrote = nullptr,
+                                    .freed = nullptr,
+                                    .forget = nullptr};
+  // It is full in its middle: there nothing has to be filled up first.
+  while (ring.head < format::kRingBytes / 2) lock_and_unlock(thread, ring);
+  ring.tail = ring.head;
+  while (ring.lost == 0) lock_and_unlock(thread, ring);
+  recorder.memory = &client;
+  ring.memory = 1;
+  ring.tail = ring.head;
+  const uint64_t behind = ring.head;
+
+  settle_what_was_read(&ring);
+  lock_and_unlock(thread, ring);
+
+  EXPECT_EQ(*reinterpret_cast<uint32_t*>(ring.data + (behind & (format::kRingBytes - 1))),
+            format::event_head(format::Event::Lost, 4));
+  EXPECT_EQ(ring.lost, ring.lost_told);
+  ring.memory = 0;
+}
+
 }  // namespace
 }  // namespace gordian::runtime

@@ -212,9 +212,11 @@ void start() {
   __atomic_store_n(&state, kOff, __ATOMIC_RELEASE);
   if (gordian_memory_begin != nullptr && gordian_memory_thread != nullptr &&
       gordian_memory_read_from != nullptr && gordian_memory_missed != nullptr) {
+    const bool is_recorded = gordian_memory_begin(&kClient);
+    // Behind the recorder's own, whom that has started: in a child it has to begin anew first.
     if (!watches_forks) __register_atfork(nullptr, nullptr, after_fork_in_child, nullptr);
     watches_forks = true;
-    if (gordian_memory_begin(&kClient)) {
+    if (is_recorded) {
       now = kOn;
       if (shadow.base == 0 && !map_shadow()) {
         gordian_memory_missed(format::kMemoryNoShadow);

@@ -62,9 +62,9 @@ GORDIAN_OUTSIDE_AS(char*, print_fields, "asctime_r", (const tm* time, char* to),
 GORDIAN_OUTSIDE_AS(int, ask_usage, "getrusage", (int who, rusage* usage), (who, usage),
                    answer(usage, sizeof *usage), GORDIAN_NOTHING)
 GORDIAN_OUTSIDE_AS(int, ask_limit, "getrlimit", (int what, rlimit* limit), (what, limit),
-                   answer(limit, sizeof *limit), GORDIAN_NOTHING)
+                   answer(limit, sizeof *limit), hear_outside())
 GORDIAN_OUTSIDE_AS(int, ask_limit_64, "getrlimit64", (int what, rlimit* limit), (what, limit),
-                   answer(limit, sizeof *limit), GORDIAN_NOTHING)
+                   answer(limit, sizeof *limit), hear_outside())
 GORDIAN_OUTSIDE_AS(int, ask_system_name, "uname", (utsname * name), (name),
                    answer(name, sizeof *name), GORDIAN_NOTHING)
 GORDIAN_OUTSIDE_AS(int, ask_system, "sysinfo", (struct sysinfo * about), (about),
@@ -72,7 +72,8 @@ GORDIAN_OUTSIDE_AS(int, ask_system, "sysinfo", (struct sysinfo * about), (about)
 GORDIAN_OUTSIDE_AS(int, ask_host_name, "gethostname", (char* to, size_t size), (to, size),
                    answer(to, size), GORDIAN_NOTHING)
 GORDIAN_OUTSIDE_AS(char*, ask_folder, "getcwd", (char* to, size_t size), (to, size),
-                   answer(to, size), (to == nullptr ? wrote_text(result) : GORDIAN_NOTHING))
+                   answer(to, size),
+                   (to == nullptr ? wrote_text(result) : GORDIAN_NOTHING, hear_outside()))
 GORDIAN_OUTSIDE_AS(char*, real_path, "realpath", (const char* path, char* to), (path, to),
                    read_text(path), (wrote_text(result), hear_outside()))
 GORDIAN_OUTSIDE_AS(int, ask_file_system, "statfs", (const char* path, struct statfs* about),
@@ -105,15 +106,16 @@ GORDIAN_OUTSIDE_AS(int, mask_thread_signals, "pthread_sigmask",
                    answer(before, sizeof *before), GORDIAN_NOTHING)
 GORDIAN_OUTSIDE_AS(int, handle_signal, "sigaction",
                    (int signal, const void* action, struct sigaction* before),
-                   (signal, action, before), answer(before, sizeof *before), GORDIAN_NOTHING)
+                   (signal, action, before), (answer(before, sizeof *before), tell_outside()),
+                   hear_outside())
 GORDIAN_OUTSIDE_AS(int, ask_processors, "sched_getaffinity", (pid_t task, size_t size, void* set),
-                   (task, size, set), answer(set, size), GORDIAN_NOTHING)
+                   (task, size, set), answer(set, size), hear_outside())
 GORDIAN_OUTSIDE_AS(int, ask_callers, "backtrace", (void** to, int count), (to, count),
                    answer(to, count > 0 ? static_cast<size_t>(count) * sizeof *to : 0),
                    GORDIAN_NOTHING)
 GORDIAN_OUTSIDE_AS(int, ask_thread_processors, "pthread_getaffinity_np",
                    (pthread_t thread, size_t size, void* set), (thread, size, set),
-                   answer(set, size), GORDIAN_NOTHING)
+                   answer(set, size), hear_outside())
 GORDIAN_OUTSIDE_AS(int, start_timer, "timerfd_settime",
                    (int file, int flags, const void* time, itimerspec* before),
                    (file, flags, time, before), (answer(before, sizeof *before), tell_outside()),
@@ -129,7 +131,7 @@ GORDIAN_OUTSIDE_AS(int, join_thread, "pthread_join", (pthread_t thread, void** r
                    (thread, result_at), answer(result_at, sizeof *result_at), GORDIAN_NOTHING)
 GORDIAN_OUTSIDE_AS(int, name_of_thread, "pthread_getname_np",
                    (pthread_t thread, char* to, size_t size), (thread, to, size), answer(to, size),
-                   GORDIAN_NOTHING)
+                   hear_outside())
 GORDIAN_OUTSIDE_AS(int, value_of_semaphore, "sem_getvalue", (void* semaphore, int* value),
                    (semaphore, value), answer(value, sizeof *value), hear_outside())
 

@@ -226,7 +226,7 @@ GORDIAN_OUTSIDE_AS(int, change_epoll, "epoll_ctl",
 GORDIAN_OUTSIDE(int, eventfd_read, (int file, eventfd_t* value), (file, value),
                 answer(value, sizeof(eventfd_t)), hear_outside())
 GORDIAN_OUTSIDE(pid_t, waitpid, (pid_t child, int* status, int flags), (child, status, flags),
-                answer(status, sizeof *status), hear_outside())
+                (answer(status, sizeof *status), tell_outside()), hear_outside())
 GORDIAN_OUTSIDE_AS(pid_t, wait_for_any, "wait", (int* status), (status),
                    answer(status, sizeof *status), hear_outside())
 GORDIAN_OUTSIDE_AS(pid_t, wait_for_usage, "wait4",
@@ -347,7 +347,7 @@ GORDIAN_OUTSIDE_AS(int, make_timer, "timer_create", (clockid_t clock, void* even
                    (answer(timer, sizeof *timer), miss(gordian::format::kMemoryUnseenCause)),
                    GORDIAN_NOTHING)
 GORDIAN_OUTSIDE(int, kill, (pid_t process, int signal) noexcept, (process, signal),
-                if (signal != 0) miss(gordian::format::kMemoryUnseenCause), GORDIAN_NOTHING)
+                if (signal != 0) miss(gordian::format::kMemoryUnseenCause), hear_outside())
 GORDIAN_OUTSIDE(int, pthread_kill, (pthread_t thread, int signal) noexcept, (thread, signal),
                 if (signal != 0) miss(gordian::format::kMemoryUnseenCause), GORDIAN_NOTHING)
 GORDIAN_OUTSIDE(int, sigqueue, (pid_t process, int signal, const sigval value) noexcept,

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "memory/thread.h"
 
+#include "memory/outside.h"
+
 #include <dlfcn.h>
 
 // libgordian.so's, if it is there.
@@ -147,6 +149,9 @@ constinit const format::MemoryClient kClient{.version = format::kMemoryVersion,
                                              .freed = forget_freed,
                                              .forget = forget_thread};
 
+// What the child does comes after what this thread did.
+void tell_of_fork() { tell_outside(); }
+
 // The child has another recording, or none.
 void after_fork_in_child() {
   self.room = 0;
@@ -214,7 +219,7 @@ void start() {
       gordian_memory_read_from != nullptr && gordian_memory_missed != nullptr) {
     const bool is_recorded = gordian_memory_begin(&kClient);
     // Behind the recorder's own, whom that has started: in a child it has to begin anew first.
-    if (!watches_forks) __register_atfork(nullptr, nullptr, after_fork_in_child, nullptr);
+    if (!watches_forks) __register_atfork(tell_of_fork, nullptr, after_fork_in_child, nullptr);
     watches_forks = true;
     if (is_recorded) {
       now = kOn;

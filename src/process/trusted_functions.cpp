@@ -16,34 +16,34 @@ namespace {
 
 // Words. Old and new names of one function stand together; those of mathematics also with f and l.
 constexpr std::string_view kTrusted = R"(
-  abort exit _exit _Exit quick_exit atexit at_quick_exit __cxa_atexit __cxa_finalize
+  abort exit _exit _Exit quick_exit __cxa_finalize
   __cxa_thread_atexit_impl __libc_start_main __libc_csu_init __gmon_start__ __stack_chk_fail
   __assert_fail __assert __assert_perror_fail __errno_location __h_errno_location
   __libc_single_threaded __register_atfork __tls_get_addr _dl_find_object dl_iterate_phdr gnu_get_libc_version
   backtrace_symbols backtrace_symbols_fd __fdelt_chk
 
-  malloc calloc realloc reallocarray free cfree aligned_alloc memalign valloc pvalloc
+  malloc calloc free cfree aligned_alloc memalign valloc pvalloc
   malloc_usable_size malloc_trim mallopt sbrk brk
-  munmap mprotect madvise posix_madvise mlock munlock msync mremap
+  munmap mprotect posix_madvise mlock munlock msync
 
   setjmp _setjmp __sigsetjmp longjmp _longjmp siglongjmp __longjmp_chk
-  signal __sysv_signal sigemptyset sigfillset sigaddset sigdelset sigismember
-  sigaltstack siginterrupt raise strsignal psignal
+  sigemptyset sigfillset sigaddset sigdelset sigismember
+  sigaltstack raise strsignal psignal
 
-  getpid getppid gettid getuid geteuid getgid getegid setuid setgid seteuid setegid setreuid setregid
-  setsid getsid setpgid getpgid getpgrp setpgrp tcgetpgrp tcsetpgrp setgroups initgroups getdtablesize getpagesize
-  getauxval sysconf __sysconf pathconf fpathconf umask chdir fchdir chroot nice getpriority
-  setpriority setrlimit setrlimit64 prctl personality isatty ttyname sleep usleep pause
-  sched_yield sched_getcpu getcpu sched_setaffinity sched_setscheduler
-  sched_getscheduler sched_get_priority_min sched_get_priority_max __sched_cpucount __sched_cpualloc
+  getpid getppid gettid
+  getdtablesize getpagesize
+  getauxval sysconf __sysconf pathconf fpathconf
+  isatty ttyname sleep usleep pause
+  sched_yield sched_getcpu getcpu
+  sched_get_priority_min sched_get_priority_max __sched_cpucount __sched_cpualloc
   __sched_cpufree get_nprocs get_nprocs_conf
   dlopen dlsym dlvsym dlclose dlerror dladdr dladdr1 dlinfo
 
   pthread_create pthread_join pthread_tryjoin_np pthread_timedjoin_np pthread_clockjoin_np
-  pthread_detach pthread_exit pthread_self pthread_equal pthread_cancel pthread_testcancel
+  pthread_detach pthread_exit pthread_self pthread_equal pthread_testcancel
   pthread_setcancelstate pthread_setcanceltype pthread_once pthread_key_create __pthread_key_create
-  pthread_key_delete pthread_getspecific pthread_setspecific pthread_atfork pthread_setname_np
-  pthread_setschedparam pthread_setschedprio pthread_setaffinity_np
+  pthread_key_delete pthread_getspecific pthread_setspecific pthread_atfork
+
   pthread_setconcurrency
   pthread_attr_init pthread_attr_destroy pthread_attr_setdetachstate
   pthread_attr_setstacksize pthread_attr_setstack
@@ -66,30 +66,30 @@ constexpr std::string_view kTrusted = R"(
   pthread_spin_init pthread_spin_destroy pthread_spin_lock pthread_spin_trylock pthread_spin_unlock
   pthread_barrier_init pthread_barrier_destroy pthread_barrier_wait
   pthread_barrierattr_init pthread_barrierattr_destroy pthread_barrierattr_setpshared
-  sem_init sem_destroy sem_wait sem_trywait sem_timedwait sem_clockwait sem_post sem_open sem_close
-  sem_unlink thrd_create thrd_join thrd_detach thrd_exit thrd_current thrd_equal thrd_yield
+  sem_init sem_destroy sem_wait sem_trywait sem_timedwait sem_clockwait sem_post sem_close
+  thrd_create thrd_join thrd_detach thrd_exit thrd_current thrd_equal thrd_yield
   thrd_sleep mtx_init mtx_destroy mtx_lock mtx_trylock mtx_timedlock mtx_unlock cnd_init cnd_destroy
   cnd_wait cnd_timedwait cnd_signal cnd_broadcast call_once tss_create tss_delete tss_get tss_set
 
-  fork vfork _Fork execv execve execvp execvpe execl execle execlp fexecve posix_spawn posix_spawnp
+  fork execv execve execvp execvpe execl execle execlp fexecve
   posix_spawn_file_actions_init posix_spawn_file_actions_destroy posix_spawn_file_actions_addclose
   posix_spawn_file_actions_adddup2 posix_spawn_file_actions_addopen posix_spawnattr_init
   posix_spawnattr_destroy posix_spawnattr_setflags posix_spawnattr_setsigdefault
   posix_spawnattr_setsigmask posix_spawnattr_setpgroup daemon
-  socket setsockopt dup eventfd timerfd_create epoll_create epoll_create1 inotify_init inotify_init1
-  inotify_add_watch inotify_rm_watch memfd_create fsync fdatasync sync syncfs sync_file_range
-  posix_fadvise posix_fadvise64 posix_fallocate posix_fallocate64 fallocate fallocate64 readahead
-  chmod fchmod fchmodat chown fchown lchown fchownat utime utimes utimensat futimens futimes
-  faccessat mkfifo mknod opendir fdopendir closedir rewinddir dirfd
+  socket eventfd timerfd_create epoll_create epoll_create1 inotify_init inotify_init1
+  inotify_rm_watch memfd_create fsync fdatasync sync syncfs sync_file_range
+  posix_fadvise posix_fadvise64 readahead
+
+  closedir rewinddir dirfd
   freeaddrinfo gai_strerror getifaddrs freeifaddrs if_nametoindex htons htonl ntohs ntohl in6addr_any in6addr_loopback
   getprotobyname getservbyname inet_ntoa inet_addr
 
   stdin stdout stderr fileno fileno_unlocked fdopen setbuf setvbuf setlinebuf tmpfile tmpfile64
   clearerr clearerr_unlocked flockfile funlockfile ftrylockfile __freading __fwriting __fpending
   __fsetlocking perror psiginfo err errx warn warnx verr verrx vwarn vwarnx error
-  syslog vsyslog openlog closelog setlogmask __syslog_chk __vsyslog_chk
+  syslog vsyslog openlog closelog __syslog_chk __vsyslog_chk
 
-  setlocale localeconv nl_langinfo newlocale freelocale duplocale uselocale gettext dgettext dcgettext
+  newlocale freelocale duplocale uselocale gettext dgettext dcgettext
   ngettext dngettext dcngettext textdomain bindtextdomain bind_textdomain_codeset
   __ctype_b_loc __ctype_tolower_loc __ctype_toupper_loc __ctype_get_mb_cur_max
   isalnum isalpha isblank iscntrl isdigit isgraph islower isprint ispunct isspace isupper isxdigit

@@ -318,6 +318,25 @@ def test_what_libc_carries_from_thread_to_thread(world):
     expect(len(findings) == len(ways), "each once", result)
 
 
+def test_what_the_process_keeps_for_its_threads(world):
+    """None of the ways of told_by_process.inc is lost; nothing else tells the one thread of the other."""
+    folder = os.path.dirname(os.path.abspath(__file__))
+    with open(os.path.join(folder, "told_by_process.inc"), encoding="utf-8") as file:
+        ways = re.findall(r"^WAY\((\w+),", file.read(), re.MULTILINE)
+    program = world.path("told")
+    made = world.run(world.gordian, "c++", "-std=c++17", "-O2", "-mcx16", "-pthread", '-DWAYS="told_by_process.inc"',
+                     "-o", program, os.path.join(folder, "told_by_libc.cpp"), timeout=SLOWEST_COMPILER)
+    expect(made.status == 0, "compiled", made)
+    for way in ways:
+        own = world.path(way)
+        os.mkdir(own)
+        findings, result = recorded_findings(world, program, way, own)
+        verdicts_of_way = [finding["verdict"] for finding in findings
+                           if finding["resources"][0]["name"] in (way + "one", way + "two")]
+        expect(verdicts_of_way == ["refuted"], way, result)
+        expect("reads and writes count" in result.out + result.err, way + ": nothing is missing", result)
+
+
 def test_as_a_compiler_of_builds(world):
     world.write("plain.c", PLAIN)
     world.write("crossed.c", CROSSED)

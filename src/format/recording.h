@@ -78,6 +78,8 @@ inline constexpr uint32_t kEventShared = 1;  // Acquire, Release, Request, TryFa
 inline constexpr uint32_t kEventAll = 1;     // Notify
 inline constexpr uint32_t kEventTry = 2;     // Acquire, Take, Join: by a try
 inline constexpr uint32_t kEventTimed = 4;   // the call would have given up; CondWake: it did
+// Acquire, Request, Join: whoever asks so waits for nobody for ever.
+inline constexpr uint32_t kEventGivesUp = kEventTry | kEventTimed;
 
 constexpr uint32_t event_head(Event type, uint32_t words, uint32_t flags = 0, uint32_t slot = 0) {
   return static_cast<uint32_t>(type) | words << kEventSizeShift | flags << kEventFlagShift |

@@ -255,7 +255,7 @@ RecordingMerge::Step RecordingMerge::acquire(uint32_t id, const RingRecord& reco
          .site = stack,
          .op = TraceOp::Acquire,
          .mode = shared ? Mode::Shared : Mode::Exclusive,
-         .by_try = (record.flags & format::kEventTry) != 0});
+         .by_try = (record.flags & format::kEventGivesUp) != 0});
   }
   if (shared) {
     object.readers.push_back(ring.thread);
@@ -462,7 +462,7 @@ RecordingMerge::Step RecordingMerge::join(uint32_t id, const RingRecord& record)
          .object = child,
          .site = record.body[1],
          .op = TraceOp::Join,
-         .by_try = (record.flags & format::kEventTry) != 0});
+         .by_try = (record.flags & format::kEventGivesUp) != 0});
   return Step::Done;
 }
 
@@ -573,7 +573,7 @@ RecordingMerge::Step RecordingMerge::step(uint32_t id, const RingRecord& record)
     case Event::Release:
       return release(ring, record);
     case Event::Request:
-      ring.asks = record.slot;
+      ring.asks = (record.flags & format::kEventGivesUp) != 0 ? 0 : record.slot;
       ring.asks_flags = record.flags;
       ring.asks_stack = record.body[0];
       return Step::Done;

@@ -249,6 +249,23 @@ TEST(RecordingReader, AFailedTryComesBehindTheAcquisitionItMet) {
   EXPECT_THAT(run.texts, ElementsAre("0acq0", "0w0", "0rel0", "0acq0", "0rel0", "1r0"));
 }
 
+TEST(RecordingReader, WhatWouldHaveGivenUpIsATry) {
+  SampleRing ring, asking;
+  ring.begin(1).acquire(kA, 1, 0, format::kEventTimed).release(kA);
+  ring.record(Event::Fork, 0, {2, 0}).record(Event::Join, 0, {2, 0}, format::kEventTimed);
+  ring.acquire(kB, 1);
+  asking.begin(2, 1).end(2);
+  SampleRing waiting;
+  waiting.begin(3).record(Event::Request, kB, {0}, format::kEventTimed);
+
+  const Read run = read({ring, asking, waiting});
+  for (const TraceEvent& event : run.events) {
+    const bool waits = (event.op == TraceOp::Acquire && event.object == 0) ||
+                       event.op == TraceOp::Join || event.op == TraceOp::Request;
+    EXPECT_TRUE(!waits || event.by_try);
+  }
+}
+
 TEST(RecordingReader, ALockReleasedByAnotherThreadIsHeldByNobody) {
   SampleRing taker, giver;
   taker.begin(1).acquire(kA, 1).acquire(kB, 1).release(kB);

@@ -51,7 +51,7 @@ bool RecordingScan::scan(Ring& ring, std::span<const uint32_t> words) {
     } else if ((type == Event::AcquireNext && size == 2) || (type == Event::Acquire && size == 3)) {
       if (!ring.has_thread || words.size() - at < size) return false;
       ++out_.events;
-      if (!acquire(ring, slot, (head >> format::kEventFlagShift & format::kEventTry) != 0))
+      if (!acquire(ring, slot, (head >> format::kEventFlagShift & format::kEventGivesUp) != 0))
         return false;
     } else if (!other(ring, words.subspan(at), begin + at * 4, size)) {
       return false;
@@ -67,7 +67,7 @@ uint32_t& RecordingScan::use_of(uint32_t slot) {
   return used_[slot];
 }
 
-bool RecordingScan::acquire(Ring& ring, uint32_t slot, bool by_try) {
+bool RecordingScan::acquire(Ring& ring, uint32_t slot, bool gives_up) {
   use_of(slot) |= kUsed;
   ++out_.acquisitions;
   if (ring.held_count > 0) {
@@ -75,7 +75,7 @@ bool RecordingScan::acquire(Ring& ring, uint32_t slot, bool by_try) {
     for (uint32_t i = 0; i < ring.held_count; ++i)
       if (ring.held[i] == slot) return false;
     ++out_.nested;
-    if (!by_try) nest(ring, slot);
+    if (!gives_up) nest(ring, slot);
   }
   ring.held[ring.held_count++] = slot;
   return true;
@@ -122,12 +122,12 @@ bool RecordingScan::other(Ring& ring, std::span<const uint32_t> words, uint64_t 
     case Event::AcquireNext:
       ++out_.events;
       return ring.has_thread &&
-             acquire(ring, record->slot, (record->flags & format::kEventTry) != 0);
+             acquire(ring, record->slot, (record->flags & format::kEventGivesUp) != 0);
     case Event::Release:
       ++out_.events;
       return release(ring, record->slot);
     case Event::Request:
-      ring.asks = record->slot;
+      ring.asks = (record->flags & format::kEventGivesUp) != 0 ? 0 : record->slot;
       return true;
     case Event::WaitEnd:
       ring.asks = 0;

@@ -54,7 +54,7 @@ class RecordingScan {
 
   bool scan(Ring& ring, std::span<const uint32_t> words);
   uint32_t& use_of(uint32_t slot);
-  bool acquire(Ring& ring, uint32_t slot, bool by_try);
+  bool acquire(Ring& ring, uint32_t slot, bool gives_up);
   static bool release(Ring& ring, uint32_t slot);
   bool other(Ring& ring, std::span<const uint32_t> words, uint64_t position, size_t& size);
   void nest(const Ring& ring, uint32_t wanted);

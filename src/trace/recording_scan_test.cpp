@@ -56,6 +56,14 @@ TEST(RecordingScan, ATryAsksForNothing) {
   EXPECT_THAT(SketchedRun({ring}).sketch().nestings, IsEmpty());
 }
 
+TEST(RecordingScan, NorDoesWhatWouldHaveGivenUp) {
+  SampleRing granted, asking;
+  granted.begin(1).acquire(kOuter, 1).acquire(kInner, 1, 0, format::kEventTimed).release(kInner);
+  asking.begin(2).acquire(kInner, 2).record(Event::Request, kOuter, {0}, format::kEventTimed);
+
+  EXPECT_THAT(SketchedRun({granted, asking}).sketch().nestings, IsEmpty());
+}
+
 TEST(RecordingScan, ARequestThatWasNeverGrantedCounts) {
   SampleRing one, other;
   one.begin(1).acquire(kOuter, 1).record(Event::Request, kInner, {0});

@@ -226,7 +226,7 @@ void TraceIndex::release(uint32_t id, Thread& thread, const TraceEvent& event) {
 }
 
 void TraceIndex::join(uint32_t id, Thread& thread, const TraceEvent& event) {
-  if (candidates_.joins_while_holding) {
+  if (candidates_.joins_while_holding && !event.by_try) {
     ask(id, thread, event);
     // The step that has to stay out of the prefix, also when the child's end is known already.
     step(id, {TraceStep::kEdge | static_cast<uint32_t>(OrderKind::Join) << TraceStep::kKindShift |

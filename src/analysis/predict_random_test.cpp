@@ -173,7 +173,7 @@ class NaivePredictor {
     const TraceOp op = step->event.op;
     const bool asks = at_end
                           ? op == TraceOp::Request
-                          : (op == TraceOp::Acquire && !step->event.by_try) || op == TraceOp::Join;
+                          : (op == TraceOp::Acquire || op == TraceOp::Join) && !step->event.by_try;
     if (!asks) return {};
     return blockers(state, id, step->event, step->needs);
   }
@@ -464,7 +464,7 @@ class Generator {
         return;
       }
       if (other > id && threads_[other].ended) {
-        emit(id, TraceOp::Join, other);
+        emit(id, TraceOp::Join, other, Mode::Exclusive, chance(20));
         return;
       }
     }

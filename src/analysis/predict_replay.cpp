@@ -184,12 +184,12 @@ std::string Replay::check_stop(const Stop& stop, const Stop& other) const {
     if (thread.fork < stop.event && !is_done(thread.fork)) return "a thread is not created";
     if (!is_awake(stop.event)) return "a thread is not woken";
   }
+  if (event.by_try) return "a try does not wait";
   if (event.op == TraceOp::Join) {
     if (event.object != other.thread) return "it joins another thread";
     return {};
   }
   if (event.op != TraceOp::Acquire && event.op != TraceOp::Request) return "no request";
-  if (event.by_try) return "a try does not wait";
   const Lock& lock = locks_[event.object];
   const bool reads =
       std::find(lock.readers.begin(), lock.readers.end(), other.thread) != lock.readers.end();

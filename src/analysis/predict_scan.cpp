@@ -101,7 +101,7 @@ void LockOrderScan::add(std::span<const TraceEvent> events) {
         mark_held(threads_[event.object]);  // odd: it acts already
         break;
       case TraceOp::Join:
-        joins_while_holding_ = joins_while_holding_ || !thread.held.empty();
+        joins_while_holding_ = joins_while_holding_ || (!event.by_try && !thread.held.empty());
         break;
       case TraceOp::Wait:
         waits_while_holding_ = waits_while_holding_ || !thread.held.empty();

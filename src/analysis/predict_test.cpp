@@ -238,6 +238,19 @@ TEST(Predict, AJoinIsARequest) {
   EXPECT_EQ(proved(joined_free), 0U);
 }
 
+TEST(Predict, AJoinThatWouldHaveGivenUpIsNone) {
+  TestTrace trace;
+  trace.fork(kMain, 1).acquire(1, kA).release(1, kA).acquire(kMain, kA);
+  trace.add(kMain, Op::Join, 1, 7, model::Mode::Exclusive, true).release(kMain, kA);
+  EXPECT_EQ(trace.predict().findings.size(), 0U);
+  // It comes after the other's end all the same, also where another join waits.
+  trace.fork(kMain, 2).acquire(2, kB).release(2, kB).acquire(kMain, kB).join(kMain, 2);
+  const Prediction prediction = trace.predict();
+  ASSERT_EQ(count(prediction, Verdict::Proved), 1U);
+  EXPECT_NE(prediction.findings[0].threads[0].wants->site, 7U);
+  EXPECT_NE(prediction.findings[0].threads[1].wants->site, 7U);
+}
+
 TEST(Predict, AChildThatWantsWhatItsJoinerHolds) {
   TestTrace trace;
   trace.fork(kMain, 1).acquire(1, kA).release(1, kA);

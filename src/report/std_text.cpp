@@ -20,7 +20,7 @@ Word word_of(const TraceEvent& event) {
     case TraceOp::Request:
       return {"req", 'L'};
     case TraceOp::Acquire:
-      return {shared ? "racq" : event.by_try ? "tacq" : "acq", 'L'};
+      return {event.by_try ? (shared ? "tracq" : "tacq") : (shared ? "racq" : "acq"), 'L'};
     case TraceOp::Release:
       return {shared ? "rrel" : "rel", 'L'};
     case TraceOp::Read:
@@ -30,7 +30,7 @@ Word word_of(const TraceEvent& event) {
     case TraceOp::Fork:
       return {"fork", 'T'};
     case TraceOp::Join:
-      return {"join", 'T'};
+      return {event.by_try ? "tjoin" : "join", 'T'};
     case TraceOp::Wait:
       return {"wait", 'L'};
     case TraceOp::Notify:

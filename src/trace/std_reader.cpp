@@ -271,14 +271,15 @@ class StdReader::Text {
     if (*p != '(') return not_an_event(begin);
     const std::string_view word(word_begin, static_cast<size_t>(p - word_begin));
     ++p;
-    if (word == "fork" || word == "join") {
+    if (word == "fork" || word == "join" || word == "tjoin") {
       if (!acting_thread_into_event(name)) return false;
+      event_.by_try = word == "tjoin";
       return fork_or_join(begin, p, word == "fork");
     }
-    if (word == "racq" || word == "rrel" || word == "tacq") {
+    if (word == "racq" || word == "rrel" || word == "tacq" || word == "tracq") {
       if (!acting_thread_into_event(name) || !lock_and_site(begin, p)) return false;
       event_.mode = word == "tacq" ? Mode::Exclusive : Mode::Shared;
-      event_.by_try = word == "tacq";
+      event_.by_try = word == "tacq" || word == "tracq";
       return word == "rrel" ? release() : acquire(TraceOp::Acquire);
     }
     if (word == "wait" || word == "notify" || word == "notifyAll") {

@@ -94,6 +94,23 @@ TEST(StdReader, LeavesOutWhatIsReentrant) {
   EXPECT_EQ(reading.events[1].line, 4U);
 }
 
+TEST(StdReader, TriesOfReadersAndJoinersAreTries) {
+  const Reading reading = read(
+      "T|fork(U)|1\nT|tracq(a)|2\nU|racq(a)|3\nT|rrel(a)|4\nU|rrel(a)|5\nT|tjoin(U)|6\nT|fork(V)|"
+      "7\n"
+      "T|join(V)|8\n");
+
+  ASSERT_EQ(reading.fault, "");
+  ASSERT_EQ(reading.events.size(), 8U);
+  EXPECT_EQ(reading.events[1].mode, Mode::Shared);
+  EXPECT_TRUE(reading.events[1].by_try);
+  EXPECT_FALSE(reading.events[2].by_try);
+  EXPECT_EQ(reading.events[5].op, TraceOp::Join);
+  EXPECT_TRUE(reading.events[5].by_try);
+  EXPECT_FALSE(reading.events[6].by_try);
+  EXPECT_FALSE(reading.events[7].by_try);
+}
+
 TEST(StdReader, ReadersShareAndAnUpgradeIsTwoEvents) {
   EXPECT_EQ(read("T|racq(a)|1\nU|racq(a)|2\nT|rrel(a)|3\nU|rel(a)|4\n").fault, "");
   const Reading upgrade = read("T|racq(a)|1\nT|acq(a)|2\nT|rel(a)|3\nU|racq(a)|4\nT|rrel(a)|5\n");

@@ -64,6 +64,7 @@ GORDIAN_HOOK int mtx_timedlock(mtx_t* __restrict mutex, const timespec* __restri
   const Request request = mutex_request(mutex, kTimed);
   const int result = wait_for(request, site, [&] { return real.mtx_timedlock(mutex, until); });
   if (result == thrd_success) note_acquired(request, site);
+  if (result == thrd_timedout) note_try_failed(request, site);
   return result;
 }
 

@@ -267,6 +267,7 @@ GORDIAN_HOOK int pthread_mutex_timedlock(pthread_mutex_t* mutex, const timespec*
   const int result =
       wait_for(request, site, [&] { return real.pthread_mutex_timedlock(mutex, until); });
   if (is_taken(result)) note_acquired(request, site);
+  if (result == ETIMEDOUT) note_try_failed(request, site);
   return result;
 }
 
@@ -278,6 +279,7 @@ GORDIAN_HOOK int pthread_mutex_clocklock(pthread_mutex_t* mutex, clockid_t clock
   const int result =
       wait_for(request, site, [&] { return real.pthread_mutex_clocklock(mutex, clock, until); });
   if (is_taken(result)) note_acquired(request, site);
+  if (result == ETIMEDOUT) note_try_failed(request, site);
   return result;
 }
 

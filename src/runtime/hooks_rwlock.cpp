@@ -113,6 +113,7 @@ GORDIAN_HOOK int pthread_rwlock_timedrdlock(pthread_rwlock_t* lock,
   const int result =
       wait_for(request, site, [&] { return real.pthread_rwlock_timedrdlock(lock, until); });
   if (result == 0) note_read(request, site);
+  if (result == ETIMEDOUT) note_try_failed(request, site);
   return result;
 }
 
@@ -124,6 +125,7 @@ GORDIAN_HOOK int pthread_rwlock_clockrdlock(pthread_rwlock_t* lock, clockid_t cl
   const int result =
       wait_for(request, site, [&] { return real.pthread_rwlock_clockrdlock(lock, clock, until); });
   if (result == 0) note_read(request, site);
+  if (result == ETIMEDOUT) note_try_failed(request, site);
   return result;
 }
 
@@ -154,6 +156,7 @@ GORDIAN_HOOK int pthread_rwlock_timedwrlock(pthread_rwlock_t* lock,
   const int result =
       wait_for(request, site, [&] { return real.pthread_rwlock_timedwrlock(lock, until); });
   if (result == 0) note_acquired(request, site);
+  if (result == ETIMEDOUT) note_try_failed(request, site);
   return result;
 }
 
@@ -165,6 +168,7 @@ GORDIAN_HOOK int pthread_rwlock_clockwrlock(pthread_rwlock_t* lock, clockid_t cl
   const int result =
       wait_for(request, site, [&] { return real.pthread_rwlock_clockwrlock(lock, clock, until); });
   if (result == 0) note_acquired(request, site);
+  if (result == ETIMEDOUT) note_try_failed(request, site);
   return result;
 }
 

@@ -23,6 +23,11 @@ void note_taken(const Request& request, const CallSite& site) {
   note_acquired(request, site);
 }
 
+// Errors and signals are nothing that another thread has caused.
+void note_found_empty(const Request& request, const CallSite& site) {
+  if (errno == EAGAIN || errno == ETIMEDOUT) note_try_failed(request, site);
+}
+
 }  // namespace
 
 // The wait is a cancellation point even if it need not block; sem_trywait is none. And a failed
@@ -48,6 +53,7 @@ GORDIAN_HOOK int sem_trywait(sem_t* semaphore) noexcept {
   ensure_started();
   const int result = real.sem_trywait(semaphore);
   if (result == 0) note_taken(request_of(semaphore, kTry), site);
+  if (result != 0) note_found_empty(request_of(semaphore, kTry), site);
   return result;
 }
 
@@ -57,6 +63,7 @@ GORDIAN_HOOK int sem_timedwait(sem_t* semaphore, const timespec* until) {
   const Request request = request_of(semaphore, kTimed);
   const int result = wait_for(request, site, [&] { return real.sem_timedwait(semaphore, until); });
   if (result == 0) note_taken(request, site);
+  if (result != 0) note_found_empty(request, site);
   return result;
 }
 
@@ -67,6 +74,7 @@ GORDIAN_HOOK int sem_clockwait(sem_t* semaphore, clockid_t clock, const timespec
   const int result =
       wait_for(request, site, [&] { return real.sem_clockwait(semaphore, clock, until); });
   if (result == 0) note_taken(request, site);
+  if (result != 0) note_found_empty(request, site);
   return result;
 }
 

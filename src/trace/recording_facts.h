@@ -74,7 +74,7 @@ struct RecordingFacts {
   // Slots of locks that were released by others than their holders, or unseen: they order what
   // happens, but are never held.
   std::unordered_set<uint32_t> unruly;
-  // Acquisitions that a failed try met, as slot << 32 | ticket.
+  // Acquisitions that a failed try met, as slot << 32 | ticket; of a semaphore all, as ticket 0.
   std::unordered_set<uint64_t> met_by_try;
   std::vector<ReadPositions> read_from;  // by ring
   bool knows_read_from = false;          // the first reading is done

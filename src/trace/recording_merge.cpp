@@ -24,6 +24,9 @@ constexpr size_t kMaxName = 255;
 // Does a and b's distance, across the wrap, say that a is behind b?
 bool is_before(uint32_t a, uint32_t b) { return static_cast<int32_t>(a - b) < 0; }
 
+// In RecordingFacts::met_by_try: no event of a semaphore has ticket 0.
+uint64_t any_take_of(uint32_t slot) { return static_cast<uint64_t>(slot) << 32; }
+
 constexpr uint16_t kRobustMutex = 16;  // in a mutex's kind word, as glibc has it
 
 bool is_once(uint8_t kind) {
@@ -341,6 +344,10 @@ RecordingMerge::Step RecordingMerge::semaphore_take(uint32_t id, const RingRecor
   // First in, first out: whoever counts so needs no post more than there were.
   if (take >= at_first && take - at_first < object.tokens.size())
     read_token(rings_[id], object.tokens[take - at_first], record.body[1]);
+  if (facts_.met_by_try.contains(any_take_of(record.slot))) {
+    read_token(rings_[id], object.last_take, record.body[1]);
+    object.last_take = write_token(rings_[id], record.body[1]);
+  }
   return Step::Done;
 }
 
@@ -362,6 +369,12 @@ RecordingMerge::Step RecordingMerge::try_failed(uint32_t id, const RingRecord& r
   if (!is_before(seen, object.next)) {
     object.waits_ticket.emplace_back(seen + 1, id);
     return Step::Blocked;
+  }
+  if (object.born.kind == static_cast<uint8_t>(format::Kind::Semaphore)) {
+    // It was empty because all of them had taken one.
+    facts_.met_by_try.insert(any_take_of(record.slot));
+    read_token(rings_[id], object.last_take, record.body[1]);
+    return Step::Done;
   }
   const uint64_t met = static_cast<uint64_t>(record.slot) << 32 | seen;
   facts_.met_by_try.insert(met);
@@ -617,6 +630,7 @@ RecordingMerge::Step RecordingMerge::step(uint32_t id, const RingRecord& record)
       object.released = kNone;
       object.tokens.clear();
       object.taken = 0;
+      object.last_take = kNone;
       object.born_at = object.next;
       object.name.clear();
       object.what = format::Described::Lock;

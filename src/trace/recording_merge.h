@@ -83,7 +83,8 @@ class RecordingMerge {
     uint32_t released = kNone;                                // variable of the last release
     std::vector<uint32_t> tokens;  // variables of notifications, posts, arrivals
     size_t taken = 0;
-    uint32_t born_at = 0;  // ticket: annotations from before are another object's
+    uint32_t last_take = kNone;  // its token, where a try failed
+    uint32_t born_at = 0;        // ticket: annotations from before are another object's
     std::string name;
     format::Described what = format::Described::Lock;
     int32_t level = -1;

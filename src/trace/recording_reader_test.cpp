@@ -249,6 +249,15 @@ TEST(RecordingReader, AFailedTryComesBehindTheAcquisitionItMet) {
   EXPECT_THAT(run.texts, ElementsAre("0acq0", "0w0", "0rel0", "0acq0", "0rel0", "1r0"));
 }
 
+TEST(RecordingReader, AFailedTryOfASemaphoreComesBehindAllWhoTookOne) {
+  SampleRing first, second, tries;
+  first.begin(1).born(kA, format::Kind::Semaphore, 2, 1).record(Event::Take, kA, {2, 0});
+  second.begin(2).record(Event::Take, kA, {3, 0});
+  tries.begin(3).record(Event::TryFailed, kA, {3, 0}, format::kEventTry);
+
+  EXPECT_THAT(read({first, second, tries}).texts, ElementsAre("0w0", "1r0", "1w1", "2r1"));
+}
+
 TEST(RecordingReader, WhatWouldHaveGivenUpIsATry) {
   SampleRing ring, asking;
   ring.begin(1).acquire(kA, 1, 0, format::kEventTimed).release(kA);

@@ -37,6 +37,7 @@
 #include <sys/utsname.h>
 #include <sys/wait.h>
 #include <syslog.h>
+#include <threads.h>
 #include <unistd.h>
 
 #ifndef WAYS
@@ -89,6 +90,10 @@ struct alignas(64) Slot {
   timespec epochs[2];
   struct sigaction ignore;
   cpu_set_t first;
+  alignas(64) pthread_mutex_t lock;
+  pthread_rwlock_t rwlock;
+  mtx_t c11_lock;
+  sem_t semaphore;
 };
 
 static int compare(const void* one, const void* other) {
@@ -125,6 +130,34 @@ static void set_unseen(Slot* s) { asm volatile("movl $1, %0" : "=m"(s->unseen));
 static void await_unseen(Slot* s) {
   for (int seen = 0; seen == 0; sched_yield())
     asm volatile("movl %1, %0" : "=r"(seen) : "m"(s->unseen));
+}
+
+static timespec soon(clockid_t clock) {
+  timespec time{};
+  clock_gettime(clock, &time);
+  time.tv_nsec += 2'000'000;
+  if (time.tv_nsec >= 1'000'000'000) time = {time.tv_sec + 1, 0};
+  return time;
+}
+static void give_back(pthread_mutex_t* lock) { pthread_mutex_unlock(lock); }
+static void give_back(pthread_rwlock_t* lock) { pthread_rwlock_unlock(lock); }
+static void give_back(mtx_t* lock) { mtx_unlock(lock); }
+static void give_back(sem_t* semaphore) { sem_post(semaphore); }
+constexpr struct Realtime {
+} REALTIME;
+template <typename Lock, typename Ask>
+static bool gives_up(Lock& lock, Ask ask, Realtime) {
+  const timespec until = soon(CLOCK_REALTIME);
+  if (ask(&lock, &until) != 0) return true;
+  give_back(&lock);
+  return false;
+}
+template <typename Lock, typename Ask>
+static bool gives_up(Lock& lock, Ask ask, clockid_t clock) {
+  const timespec until = soon(clock);
+  if (ask(&lock, clock, &until) != 0) return true;
+  give_back(&lock);
+  return false;
 }
 
 static pthread_t main_thread;
@@ -239,6 +272,8 @@ static void prepare(Slot* s) {
   s->notifier = inotify_init();
   s->ignore.sa_handler = SIG_IGN;
   CPU_SET(0, &s->first);
+  sem_init(&s->semaphore, 0, 1);
+  mtx_init(&s->c11_lock, mtx_timed);
   s->waited = fork();
   if (s->waited == 0) _exit(0);
 }

@@ -100,6 +100,7 @@ Result<std::vector<model::Finding>> predict_recording(trace::RecordingFile file,
                                                       report::TraceTotals& totals,
                                                       const ShowProgress& show) {
   const std::string path = file.path();
+  totals.ends_early = totals.ends_early || !file.damage().empty();
   std::vector<model::Finding> all;
   for (trace::RecordingRun& run : trace::runs_of(std::move(file))) {
     const auto read = [&](trace::Detail detail, const trace::EventSink& sink,

@@ -324,6 +324,11 @@ def test_cut_anywhere(world):
             file.write(whole[:size])
         result = world.run(world.gordian, "predict", "-q", world.path("cut.grec"))
         expect(result.status == (2 if size < 80 else 0), f"cut at {size} of {len(whole)}", result)
+    # In the middle of the first chunk: no process is known then.
+    with open(world.path("cut.grec"), "wb") as file:
+        file.write(whole[:100])
+    result = world.run(world.gordian, "predict", world.path("cut.grec"))
+    expect("damaged, or ends before its program did" in result.out, "said", result)
 
 
 def kill_at_random(world, whom):

@@ -38,6 +38,15 @@ Place line_of(Dwfl_Module* module, uint64_t pc) {
   return place;
 }
 
+// The same where a compiler wrote no table of address ranges, by which libdwfl goes.
+Place line_of(Scopes& scopes, uint64_t pc) {
+  Place place;
+  Dwarf_Line* const line = dwarf_getsrc_die(&scopes.unit, pc - scopes.bias);
+  if (line == nullptr || dwarf_lineno(line, &place.line) != 0) return {};
+  place.file = text_of(dwarf_linesrc(line, nullptr, nullptr));
+  return place;
+}
+
 // Where an inlined function was called from.
 Place call_place(Dwarf_Die& unit, Dwarf_Die& inlined) {
   Place place;
@@ -98,6 +107,7 @@ std::vector<model::Frame> Symbols::resolve(uint64_t pc, bool is_return_address) 
   if (words_matter) {
     place = line_of(info_->find_dwfl(at), at);
     scopes = info_->find_scopes(at);
+    if (place.file.empty() && scopes) place = line_of(*scopes, at);
   }
   // A line without a function around it is one of assembly, or a wrong one.
   if (!scopes || (scopes->dies.empty() && dwarf_srclang(&scopes->unit) != DW_LANG_Mips_Assembler))

@@ -181,6 +181,15 @@ def names_of(finding):
     return {resource["name"] for resource in finding["resources"]}
 
 
+def test_lines_without_a_table_of_addresses(world):
+    """clang writes no .debug_aranges."""
+    program = world.build("crossed", CROSSED, "-pthread", "-g", "-DFREE")
+    made = world.run("objcopy", "--remove-section", ".debug_aranges", program)
+    expect(made.status == 0, "objcopy", made)
+    result = world.run(world.gordian, "run", "--", program)
+    expect(len(re.findall(r"teller +\S*crossed\.c:\d+", result.err)) >= 2, "lines", result)
+
+
 def test_announced_names(world):
     program = world.build("named", NAMED, "-pthread", "-I" + os.path.join(TESTS, "..", "include"))
     result, path = record(world, program)

@@ -6,6 +6,7 @@
 #include "cli/recorded_run.h"
 #include "cli/run_options.h"
 #include "cli/run_reporter.h"
+#include "watch/input_position.h"
 #include "watch/run.h"
 
 #include <cstdio>
@@ -37,6 +38,7 @@ Result<int> run_run(const Args& args) {
   if (options.confirm) {
     GORDIAN_TRY(recording =, record_in_passing(run));
   }
+  const watch::InputPosition input;
   GORDIAN_TRY(watch::RunOutcome outcome, watch::run(run, reporter));
   // A deadlock needs no confirmation, and a user who ended the program wants to see it ended.
   const bool confirms = options.confirm && !outcome.ended_by_judge && outcome.asked_to_end == 0;
@@ -44,6 +46,7 @@ Result<int> run_run(const Args& args) {
   recording.reset();
   std::optional<int> status = reporter.finish(outcome);
   if (confirms) {
+    input.restore();
     GORDIAN_TRY(status =, reporter.confirm());
   }
   return end_as(outcome, status);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "watch/confirm.h"
 
+#include "watch/input_position.h"
 #include "watch/role_watch.h"
 #include "watch/scheduler.h"
 
@@ -146,7 +147,9 @@ Result<SteeredRun> run_steered(RunOptions options, uint64_t seed) {
   options.silent = true;
   Witness witness;
   SteeredRun result{.seed = seed};
+  const InputPosition input;
   GORDIAN_TRY(result.outcome =, run(options, witness));
+  input.restore();
   result.deadlock = std::move(witness.deadlock);
   result.over_limit = result.outcome.over_limit;
   result.was_steered = result.outcome.steered.has_value();

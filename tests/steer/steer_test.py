@@ -212,6 +212,16 @@ def test_explore_tells_that_the_program_failed(world):
     expect(["exit status 1" in attempt["diverged"] for attempt in world.report()["attempts"]] == [True, True], "each", result)
 
 
+def test_each_run_reads_the_same_file(world):
+    with open(world.write("input", "go\n"), "rb") as file:
+        result = world.run(world.gordian, "explore", "--seed=1", "--runs=3", "sh", "-c", 'test "$(cat)" = go', stdin=file)
+        expect(result.status == 0 and "ended with" not in result.err, "none of them failed", result)
+    program = world.write("reads", f"#!/bin/sh\nread go && exec {world.kind('mutex/lock_order')} cycle lucky\n", 0o755)
+    with open(world.path("input"), "rb") as file:
+        result = world.watch(program, options=("--confirm",), stdin=file, timeout=120)
+        expect(result.status == 66 and "DEADLOCK CONFIRMED" in result.err, "also those behind the recorded one", result)
+
+
 # A program that never ends has shown nothing, neither a deadlock nor that there is none.
 def test_explore_tells_that_no_run_came_to_its_end(world):
     options = ("--seed=1", "--runs=2", "--limit=300ms", "--json", world.path("report.json"))

@@ -39,8 +39,8 @@ std::string way_of_confirming(uint64_t seed);
 std::function<std::unique_ptr<Strategy>()> exploring(uint64_t seed, uint32_t depth);
 std::string way_of_exploring(uint64_t seed);
 
-// One run. `options.steering` is set; the program is ended at its first deadlock. The next run reads
-// the same input, if that is a file.
+// One run. `options.steering` is set; the program is ended at its first deadlock. The next run
+// reads the same input, if that is a file.
 Result<SteeredRun> run_steered(RunOptions options, uint64_t seed);
 
 }  // namespace gordian::watch

@@ -36,9 +36,10 @@ constexpr int kCompression = 1;
 constexpr int kCompressionTable = 12;
 constexpr milliseconds kTick{1};
 // Each pass takes a core from the program, so they are as rare as can be: a ring that fills wakes
-// us. Only one process can, for its futex is what we sleep on; with more of them it is as rare as
-// what the fullest ring got allows, an eighth of it until the next. A thread that does nothing but
-// lock fills its ring in about a millisecond.
+// us. Only one process can, for its futex is what we sleep on, and only one of several threads
+// does (wake_judge in runtime/recording.cpp). Else they are as rare as what the fullest ring got
+// allows, an eighth of it until the next. A thread that does nothing but lock fills its ring in
+// about a millisecond.
 constexpr uint64_t kBytesUntilNext = kRingBytes / 8;
 constexpr microseconds kShortestSleep{100};
 constexpr microseconds kLongestSleep{8000};
@@ -239,7 +240,7 @@ void Recorder::drop_ended() {
 Recorder::Pass Recorder::pass() {
   const std::scoped_lock guard(lock_);
   Pass done;
-  if (processes_.size() == 1) {
+  if (processes_.size() == 1 && processes_[0]->tails.size() > 1) {
     done.wakes = processes_[0]->header;
     // ORDER: before the heads are read; a thread that still misses it wakes us at its next chance,
     // or waits for the end of our sleep.

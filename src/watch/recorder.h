@@ -65,7 +65,7 @@ class Recorder {
   struct Process;
   struct Pass {
     uint64_t most = 0;                     // bytes that a ring had
-    format::RingsHeader* wakes = nullptr;  // of the only process, which wakes us; null: none does
+    format::RingsHeader* wakes = nullptr;  // of the only process, if it wakes us
   };
 
   Recorder(FileDescriptor file, uint64_t limit);

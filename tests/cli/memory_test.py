@@ -327,6 +327,11 @@ def test_what_the_process_keeps_for_its_threads(world):
     made = world.run(world.gordian, "c++", "-std=c++17", "-O2", "-mcx16", "-pthread", '-DWAYS="told_by_process.inc"',
                      "-o", program, os.path.join(folder, "told_by_libc.cpp"), timeout=SLOWEST_COMPILER)
     expect(made.status == 0, "compiled", made)
+    # What is so already, nobody has to tell.
+    if len(os.sched_getaffinity(0)) == 1:
+        ways.remove("sched_setaffinity_")
+    if os.nice(0) == 19:
+        ways.remove("setpriority_")
     for way in ways:
         own = world.path(way)
         os.mkdir(own)

@@ -90,6 +90,8 @@ struct alignas(64) Slot {
   timespec epochs[2];
   struct sigaction ignore;
   cpu_set_t first;
+  rlimit lower;
+  int nicer;
   alignas(64) pthread_mutex_t lock;
   pthread_rwlock_t rwlock;
   mtx_t c11_lock;
@@ -271,7 +273,15 @@ static void prepare(Slot* s) {
   s->mapped[0] = 1;
   s->notifier = inotify_init();
   s->ignore.sa_handler = SIG_IGN;
-  CPU_SET(0, &s->first);
+  // None of these is so already.
+  getrlimit(RLIMIT_NOFILE, &s->lower);
+  s->lower.rlim_cur -= 1;
+  s->nicer = getpriority(PRIO_PROCESS, 0) + 1;
+  cpu_set_t all;
+  if (sched_getaffinity(0, sizeof all, &all) != 0) abort();
+  int first = 0;
+  while (!CPU_ISSET(first, &all)) ++first;
+  CPU_SET(first, &s->first);
   sem_init(&s->semaphore, 0, 1);
   mtx_init(&s->c11_lock, mtx_timed);
   s->waited = fork();

@@ -43,7 +43,6 @@ constexpr std::string_view kTrusted = R"(
   pthread_detach pthread_exit pthread_self pthread_equal pthread_testcancel
   pthread_setcancelstate pthread_setcanceltype pthread_once pthread_key_create __pthread_key_create
   pthread_key_delete pthread_getspecific pthread_setspecific pthread_atfork
-
   pthread_setconcurrency
   pthread_attr_init pthread_attr_destroy pthread_attr_setdetachstate
   pthread_attr_setstacksize pthread_attr_setstack
@@ -79,7 +78,6 @@ constexpr std::string_view kTrusted = R"(
   socket eventfd timerfd_create epoll_create epoll_create1 inotify_init inotify_init1
   inotify_rm_watch memfd_create fsync fdatasync sync syncfs sync_file_range
   posix_fadvise posix_fadvise64 readahead
-
   closedir rewinddir dirfd
   freeaddrinfo gai_strerror getifaddrs freeifaddrs if_nametoindex htons htonl ntohs ntohl in6addr_any in6addr_loopback
   getprotobyname getservbyname inet_ntoa inet_addr

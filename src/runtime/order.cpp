@@ -84,12 +84,7 @@ void log_signal(ThreadState& thread, const Request& request, format::LockEntry* 
 void note_joined(const Request& request, const CallSite& site) {
   HookScope scope(site);
   if (!scope || request.object == 0) return;
-  if (is_recording()) {
-    record_thread(*scope.operator->(), format::Event::Join, static_cast<uint32_t>(request.object),
-                  site,
-                  ((request.flags & format::kTry) != 0 ? format::kEventTry : 0) |
-                      ((request.flags & format::kTimed) != 0 ? format::kEventTimed : 0));
-  }
+  if (is_recording()) record_thread(*scope.operator->(), format::Event::Join, request, site);
   log_sync(*scope.operator->(), static_cast<uint32_t>(request.object), kWholeLife,
            format::Kind::Join, 0);
 }

@@ -557,12 +557,12 @@ void record_passed(ThreadState& thread, const Request& request, const CallSite& 
   advance(*ring, 8);
 }
 
-void record_thread(ThreadState& thread, Event event, uint32_t uid, const CallSite& site,
-                   uint32_t flags) {
+void record_thread(ThreadState& thread, Event event, const Request& request, const CallSite& site) {
   Ring* const ring = own_ring(thread);
+  const auto uid = static_cast<uint32_t>(request.object);
   if (ring == nullptr || uid == 0) return;
   const uint32_t stack = stack_of(*ring, *thread.card, site, 0);
-  write(*ring, event_head(event, 3, flags), uid, stack);
+  write(*ring, event_head(event, 3, flags_of(request)), uid, stack);
 }
 
 void record_begin(ThreadState& thread) {

@@ -79,9 +79,9 @@ void record_condition_wake(ThreadState& thread, const Request& request, const Ca
 void record_signal(ThreadState& thread, format::Event event, const Request& request,
                    const CallSite& site, uint32_t flags = 0);
 void record_passed(ThreadState& thread, const Request& request, const CallSite& site);
-// Fork, Join.
-void record_thread(ThreadState& thread, format::Event event, uint32_t uid, const CallSite& site,
-                   uint32_t flags = 0);
+// Fork, Join: of the thread that is the request's object.
+void record_thread(ThreadState& thread, format::Event event, const Request& request,
+                   const CallSite& site);
 void record_begin(ThreadState& thread);
 void record_thread_end(ThreadState& thread, const char* name);
 void record_name(ThreadState& thread, const char* name);

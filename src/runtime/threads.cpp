@@ -410,7 +410,7 @@ void* run_thread(void* value) {
 
 void child_created(uint32_t uid, pthread_t thread, const CallSite& site) {
   if (is_recording() && this_thread.card != nullptr) {
-    record_thread(this_thread, format::Event::Fork, uid, site);
+    record_thread(this_thread, format::Event::Fork, {.object = uid}, site);
   }
   Newborn& newborn = newborn_slot(static_cast<uint64_t>(thread));
   newborn.pthread = 0;

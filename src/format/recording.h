@@ -53,6 +53,8 @@ enum class Event : uint8_t {
   // slot; stack. As Acquire, with the ticket after the last one: this ring took that as well. What
   // one thread does again and again is then the same bytes again and again.
   AcquireNext = 27,
+  // slot. As AcquireNext, with that acquisition's stack.
+  AcquireAgain = 30,
   // ring, u64 position. The thread read what that ring's thread had written when `position` bytes
   // of it were recorded: all before came before. It may be its own ring, in the life of a thread
   // before it. Only of programs built with gordian cc

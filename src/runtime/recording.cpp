@@ -435,16 +435,20 @@ void record_acquired(ThreadState& thread, const Request& request, const CallSite
     return;
   }
   const uint32_t ticket = slot.ticket += 1;
-  if (slot.last == number_of(ring)) {
-    uint32_t* const words = begin(*ring, 8);
-    if (words == nullptr) return;
-    words[0] = event_head(Event::AcquireNext, 2, flags_of(request), index);
-    words[1] = stack;
-    advance(*ring, 8);
+  const uint32_t last = slot.last;
+  slot.last = taker(ring, stack);
+  if (!is_same_ring(last, slot.last)) {
+    write(*ring, event_head(Event::Acquire, 3, flags_of(request), index), ticket, stack);
     return;
   }
-  slot.last = number_of(ring);
-  write(*ring, event_head(Event::Acquire, 3, flags_of(request), index), ticket, stack);
+  const bool is_same_stack = last == slot.last;
+  const uint32_t size = is_same_stack ? 1 : 2;
+  uint32_t* const words = begin(*ring, size * 4);
+  if (words == nullptr) return;
+  words[0] = event_head(is_same_stack ? Event::AcquireAgain : Event::AcquireNext, size,
+                        flags_of(request), index);
+  if (!is_same_stack) words[1] = stack;
+  advance(*ring, size * 4);
 }
 
 void record_released(ThreadState& thread, const Request& request) {
@@ -711,6 +715,7 @@ void note_missed_memory(uint32_t why) {
 
 int make_recording(bool blocks, uint64_t size_limit) {
   uint32_t capacity = board.header->card_capacity;
+  if (capacity > kMaxRings) capacity = kMaxRings;
   const auto rings_offset = kPage;
   const auto size_of = [](uint64_t rings) {
     return kPage + page_up(rings * sizeof(Ring)) + rings * kRingBytes;

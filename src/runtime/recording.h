@@ -21,8 +21,7 @@ namespace gordian::runtime {
 struct ObjectSlot {
   uint64_t address;  // kEndedObject set: the object has ended, the slot waits for the next there
   uint32_t ticket;
-  uint32_t last;  // number_of() the ring of who took that ticket for an exclusive hold; 0: somebody
-                  // else's
+  uint32_t last;  // taker() of that ticket, for an exclusive hold; 0: somebody else's
 };
 inline constexpr uint64_t kEndedObject = uint64_t{1} << 63;
 
@@ -57,9 +56,17 @@ inline format::Ring* ring_of(const format::Card& card) {
                                                       : nullptr;
 }
 
-// Not 0, and another for each ring: they lie 128 bytes apart in less than 2^38.
-inline uint32_t number_of(const format::Ring* ring) {
-  return static_cast<uint32_t>(reinterpret_cast<uint64_t>(ring) >> 6) | 1;
+// Who took a lock where: another number for each ring and stack, and not 0. The rings lie side by
+// side, so the low bits of where they lie tell them apart.
+inline constexpr uint32_t kMaxRings = 1U << 15;
+inline constexpr uint32_t kStackBits = 16;
+inline uint32_t taker(const format::Ring* ring, uint32_t stack) {
+  static_assert(sizeof(format::Ring) == 1 << 7);
+  return kMaxRings << kStackBits |
+         static_cast<uint32_t>(reinterpret_cast<uint64_t>(ring) >> 7) << kStackBits | stack;
+}
+inline bool is_same_ring(uint32_t taker, uint32_t other) {
+  return (taker ^ other) >> kStackBits == 0;
 }
 
 // ---- events, by whom they are called for
@@ -102,7 +109,7 @@ void record_module(const format::ModuleBody& module, const char* path);
 
 // ---- the hot path
 
-inline constexpr uint32_t kStackSlots = 1U << 16;
+inline constexpr uint32_t kStackSlots = 1U << kStackBits;
 inline constexpr uint32_t kRoom = 16;  // bytes that are there if `head` is below `limit`
 
 // The judge's processor has read the lines that are about to be written anew. Fetching them back
@@ -150,7 +157,8 @@ inline void settle_what_was_read(format::Ring* ring) {
 __attribute__((always_inline)) inline bool record_acquired_quickly(format::Ring& ring,
                                                                    const format::Card& card,
                                                                    uint64_t address,
-                                                                   const CallSite& site) {
+                                                                   const CallSite& site,
+                                                                   uint32_t flags = 0) {
   const uint64_t key = stack_key(card, site);
   const uint32_t stack = stack_index(key);
   const uint32_t slot = object_index(address);
@@ -162,20 +170,27 @@ __attribute__((always_inline)) inline bool record_acquired_quickly(format::Ring&
   fetch_ahead(ring, head);
   char* const to = reinterpret_cast<char*>(ring.data + (head & (format::kRingBytes - 1)));
   const uint32_t ticket = object.ticket + 1;
-  const uint32_t self = number_of(&ring);
+  const uint32_t self = taker(&ring, stack);
+  const uint32_t last = object.last;
   object.ticket = ticket;
   using Word [[gnu::may_alias, gnu::aligned(4)]] = uint32_t;
   using Words [[gnu::may_alias, gnu::aligned(4)]] = uint64_t;
-  if (__builtin_expect(object.last == self, 1)) {
-    *reinterpret_cast<Words*>(to) =
-        format::event_head(format::Event::AcquireNext, 2, 0, slot) | uint64_t{stack} << 32;
+  if (__builtin_expect(last == self, 1)) {
+    *reinterpret_cast<Word*>(to) = format::event_head(format::Event::AcquireAgain, 1, flags, slot);
     // ORDER: who sees the head sees the record; pairs with the judge's acquire.
-    __atomic_store_n(&ring.head, head + 8, __ATOMIC_RELEASE);
+    __atomic_store_n(&ring.head, head + 4, __ATOMIC_RELEASE);
     return true;
   }
   object.last = self;
+  if (is_same_ring(last, self)) {
+    *reinterpret_cast<Words*>(to) =
+        format::event_head(format::Event::AcquireNext, 2, flags, slot) | uint64_t{stack} << 32;
+    // ORDER: as above.
+    __atomic_store_n(&ring.head, head + 8, __ATOMIC_RELEASE);
+    return true;
+  }
   *reinterpret_cast<Words*>(to) =
-      format::event_head(format::Event::Acquire, 3, 0, slot) | uint64_t{ticket} << 32;
+      format::event_head(format::Event::Acquire, 3, flags, slot) | uint64_t{ticket} << 32;
   reinterpret_cast<Word*>(to)[2] = stack;
   // ORDER: as above.
   __atomic_store_n(&ring.head, head + 12, __ATOMIC_RELEASE);

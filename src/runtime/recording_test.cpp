@@ -8,6 +8,7 @@
 #include <sys/single_threaded.h>
 #include <thread>
 #include <unistd.h>
+#include <vector>
 
 namespace gordian::runtime {
 namespace {
@@ -46,6 +47,54 @@ void lock_and_unlock(ThreadState& thread, format::Ring& ring) {
     record_acquired(thread, kLock, kSite);
   }
   if (!record_released_quickly(ring, kLock.address)) record_released(thread, kLock);
+}
+
+// First words of what the ring has behind `from`, without slots.
+std::vector<uint32_t> heads_from(const format::Ring& ring, uint64_t from) {
+  std::vector<uint32_t> heads;
+  while (from < ring.head) {
+    const uint32_t head =
+        *reinterpret_cast<uint32_t*>(ring.data + (from & (format::kRingBytes - 1)));
+    heads.push_back(head & ((1U << format::kEventSlotShift) - 1));
+    from += 4 * uint64_t{head >> format::kEventSizeShift & 7};
+  }
+  return heads;
+}
+
+// What is the same as at the last acquisition of a lock is not said again, on both roads.
+TEST_F(Recording, AnAcquisitionSaysWhatIsNotThatOfTheLast) {
+  using format::Event;
+  using format::event_head;
+  constexpr CallSite kElsewhere{.pc = 200, .frame = 0};
+  HookScope scope(kSite);
+  ASSERT_TRUE(scope);
+  ThreadState& thread = *scope.operator->();
+  format::Ring& ring = *ring_of(*thread.card);
+  for (const CallSite& site : {kSite, kElsewhere}) {  // both are known, the clock is told
+    record_acquired(thread, kLock, site);
+    record_released(thread, kLock);
+  }
+  using Road = void (*)(ThreadState&, const CallSite&);
+  const Road short_way = [](ThreadState& self, const CallSite& site) {
+    format::Ring& own = *ring_of(*self.card);
+    ASSERT_TRUE(record_acquired_quickly(own, *self.card, kLock.address, site));
+    ASSERT_TRUE(record_released_quickly(own, kLock.address));
+  };
+  const Road long_way = [](ThreadState& self, const CallSite& site) {
+    record_acquired(self, kLock, site);
+    record_released(self, kLock);
+  };
+  const uint32_t release = event_head(Event::Release, 1);
+  for (const Road road : {short_way, long_way}) {
+    recorder.slots[object_index(kLock.address)].last = 0;  // somebody else was there
+    const uint64_t from = ring.head;
+    for (const CallSite& site : {kSite, kSite, kElsewhere, kElsewhere}) road(thread, site);
+
+    EXPECT_EQ(heads_from(ring, from), (std::vector{event_head(Event::Acquire, 3), release,
+                                                   event_head(Event::AcquireAgain, 1), release,
+                                                   event_head(Event::AcquireNext, 2), release,
+                                                   event_head(Event::AcquireAgain, 1), release}));
+  }
 }
 
 TEST_F(Recording, ARingThatFillsWakesTheJudge) {

@@ -225,9 +225,11 @@ void RecordingMerge::read_token(const Ring& ring, uint32_t token, uint32_t stack
 RecordingMerge::Step RecordingMerge::acquire(uint32_t id, const RingRecord& record) {
   Ring& ring = rings_[id];
   Object& object = object_of(record.slot);
-  const bool is_next = record.type == Event::AcquireNext;
-  const uint32_t ticket = is_next ? object.next : record.body[0];
-  const uint32_t stack = record.body[is_next ? 0 : 1];
+  const bool is_named = record.type == Event::Acquire;
+  const uint32_t ticket = is_named ? record.body[0] : object.next;
+  const uint32_t stack = is_named                            ? record.body[1]
+                         : record.type == Event::AcquireNext ? record.body[0]
+                                                             : object.last_stack;
   const bool shared = (record.flags & format::kEventShared) != 0;
   if (is_before(object.next, ticket)) {
     object.waits_ticket.emplace_back(ticket, id);
@@ -244,6 +246,7 @@ RecordingMerge::Step RecordingMerge::acquire(uint32_t id, const RingRecord& reco
     }
   }
   takes_turn(id, record.slot, ticket);
+  object.last_stack = stack;
   const bool is_held =
       object.writer == ring.thread ||
       std::find(object.readers.begin(), object.readers.end(), ring.thread) != object.readers.end();
@@ -582,6 +585,7 @@ RecordingMerge::Step RecordingMerge::step(uint32_t id, const RingRecord& record)
   switch (record.type) {
     case Event::Acquire:
     case Event::AcquireNext:
+    case Event::AcquireAgain:
       return acquire(id, record);
     case Event::Release:
       return release(ring, record);

@@ -75,6 +75,7 @@ class RecordingMerge {
     uint32_t instance = 0;
     uint32_t lock = kNone;  // id of this instance
     format::BornBody born{};
+    uint32_t last_stack = 0;  // of the last acquisition
     uint32_t writer = kNone;  // threads
     std::vector<uint32_t> readers;
     uint32_t waits_free = kNone;                              // ring

@@ -107,6 +107,20 @@ TEST(RecordingReader, AnAcquisitionWithoutTicketComesBehindTheLastOfItsRing) {
               ElementsAre("1acq0", "1rel0", "0acq0", "0rel0", "0acq0", "0rel0", "1acq0"));
 }
 
+TEST(RecordingReader, AnAcquisitionWithoutStackHasThatOfTheLastOne) {
+  SampleRing again, other;
+  again.begin(1).acquire(kA, 2, 7).release(kA).record(Event::AcquireAgain, kA, {}).release(kA);
+  again.record(Event::AcquireNext, kA, {5}).release(kA).record(Event::AcquireAgain, kA, {});
+  other.begin(2).acquire(kA, 1, 9).release(kA);
+  const Read run = read({again, other});
+
+  EXPECT_THAT(run.texts, ElementsAre("1acq0", "1rel0", "0acq0", "0rel0", "0acq0", "0rel0", "0acq0",
+                                     "0rel0", "0acq0"));
+  EXPECT_THAT((std::vector{run.events[0].site, run.events[2].site, run.events[4].site,
+                           run.events[6].site, run.events[8].site}),
+              ElementsAre(9, 7, 7, 5, 5));
+}
+
 TEST(RecordingReader, AWriterComesBehindAllReadersBeforeIt) {
   SampleRing writer, reader, other;
   writer.begin(1).acquire(kA, 3).release(kA);

@@ -48,7 +48,8 @@ bool RecordingScan::scan(Ring& ring, std::span<const uint32_t> words) {
     if (type == Event::Release && size == 1) {
       ++out_.events;
       if (!release(ring, slot)) return false;
-    } else if ((type == Event::AcquireNext && size == 2) || (type == Event::Acquire && size == 3)) {
+    } else if ((type == Event::AcquireAgain && size == 1) ||
+               (type == Event::AcquireNext && size == 2) || (type == Event::Acquire && size == 3)) {
       if (!ring.has_thread || words.size() - at < size) return false;
       ++out_.events;
       if (!acquire(ring, slot, (head >> format::kEventFlagShift & format::kEventGivesUp) != 0))
@@ -120,6 +121,7 @@ bool RecordingScan::other(Ring& ring, std::span<const uint32_t> words, uint64_t 
     }
     case Event::Acquire:
     case Event::AcquireNext:
+    case Event::AcquireAgain:
       ++out_.events;
       return ring.has_thread &&
              acquire(ring, record->slot, (record->flags & format::kEventGivesUp) != 0);

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <optional>
 #include <span>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -57,7 +58,8 @@ class Timeline {
     uint32_t uid = 0;
     uint64_t time_ns = 0;
     std::vector<TimedEvent> untimed;
-    size_t reached = 0;  // of its read positions
+    size_t reached = 0;                               // of its read positions
+    std::unordered_map<uint32_t, uint32_t> taken_at;  // by slot: the stack of its last acquisition
   };
 
   static uint64_t flow_of(uint32_t ring, uint64_t position) {
@@ -102,6 +104,11 @@ class Timeline {
                             .shared = (record.flags & format::kEventShared) != 0});
   }
 
+  void take(Ring& ring, const RingRecord& record, uint32_t stack) {
+    ring.taken_at[record.slot] = stack;
+    put(ring, TimedOp::Acquire, record, stack);
+  }
+
   void add(Ring& ring, const RingRecord& record) {
     switch (record.type) {
       case Event::Begin: {
@@ -117,12 +124,16 @@ class Timeline {
         break;
       case Event::Lost:
         ring.uid = record.body[2];
+        ring.taken_at.clear();
         break;
       case Event::Acquire:
-        put(ring, TimedOp::Acquire, record, record.body[1]);
+        take(ring, record, record.body[1]);
         break;
       case Event::AcquireNext:
-        put(ring, TimedOp::Acquire, record, record.body[0]);
+        take(ring, record, record.body[0]);
+        break;
+      case Event::AcquireAgain:
+        take(ring, record, ring.taken_at[record.slot]);
         break;
       case Event::Release:
         put(ring, TimedOp::Release, record, 0);

@@ -89,10 +89,12 @@ __attribute__((noinline)) int lock_by_libc(pthread_mutex_t* mutex, CallSite site
 // each store less is a store less for the next atomic operation to wait for. For the same reason
 // the way straight through makes no call but the last one: it then needs no frame.
 
-// In the scope of a recorded lock, with the hold on the card.
-__attribute__((noinline)) int record_late(pthread_mutex_t* mutex, CallSite site) {
+// In the scope of a recorded lock, with the hold on the card. `flags`: kTry or none.
+__attribute__((noinline)) int record_late(pthread_mutex_t* mutex, CallSite site,
+                                          uint8_t flags = 0) {
   ThreadState& thread = this_thread;
-  record_acquired(thread, {.address = address_of(mutex), .kind = Kind::Mutex}, site);
+  record_acquired(thread, {.address = address_of(mutex), .kind = Kind::Mutex, .flags = flags},
+                  site);
   __atomic_signal_fence(__ATOMIC_SEQ_CST);
   thread.scope = 0;
   return 0;
@@ -167,6 +169,44 @@ __attribute__((noinline)) int lock_unrecorded(pthread_mutex_t* mutex, CallSite s
 
 __attribute__((noinline)) int lock_otherwise(pthread_mutex_t* mutex, CallSite site) {
   return alive() == kRecording ? lock_recorded(mutex, site) : lock_unrecorded(mutex, site);
+}
+
+__attribute__((noinline)) int try_generally(pthread_mutex_t* mutex, CallSite site) {
+  ensure_started();
+  const int result = real.pthread_mutex_trylock(mutex);
+  if (is_taken(result)) note_acquired(request_of(mutex, kTry), site);
+  if (result == EBUSY) note_try_failed(request_of(mutex, kTry), site);
+  return result;
+}
+
+// As lock_recorded.
+__attribute__((noinline)) int try_recorded(pthread_mutex_t* mutex, CallSite site) {
+  ThreadState& thread = this_thread;
+  gordian::format::Card* const card = thread.quick;
+  fetch_slot(address_of(mutex));
+  if (__builtin_expect(card == nullptr || thread.scope != 0 || !is_default_kind(mutex), 0)) {
+    return try_generally(mutex, site);
+  }
+  gordian::format::Ring* const ring = ring_of(*card);
+  const QuickHold quick = find_known_hold(*card, address_of(mutex), site.pc, kTry);
+  if (__builtin_expect(quick.card == nullptr || ring == nullptr, 0)) {
+    return try_generally(mutex, site);
+  }
+  thread.scope = site.frame;
+  __atomic_signal_fence(__ATOMIC_SEQ_CST);
+  if (__builtin_expect(!has_room(*ring) || !take_plain_mutex(mutex, card->tid), 0)) {
+    thread.scope = 0;
+    return try_generally(mutex, site);
+  }
+  finish_hold(quick, address_of(mutex), Kind::Mutex, kTry, site);
+  if (__builtin_expect(!record_acquired_quickly(*ring, *card, address_of(mutex), site,
+                                                gordian::format::kEventTry),
+                       0)) {
+    return record_late(mutex, site, kTry);
+  }
+  __atomic_signal_fence(__ATOMIC_SEQ_CST);
+  thread.scope = 0;
+  return 0;
 }
 
 // Recursive, errorcheck and robust mutexes refuse a thread that does not own them: then nothing was
@@ -253,11 +293,17 @@ GORDIAN_HOOK int pthread_mutex_lock(pthread_mutex_t* mutex) noexcept {
 
 GORDIAN_HOOK int pthread_mutex_trylock(pthread_mutex_t* mutex) noexcept {
   const CallSite site = GORDIAN_CALL_SITE();
-  ensure_started();
-  const int result = real.pthread_mutex_trylock(mutex);
-  if (is_taken(result)) note_acquired(request_of(mutex, kTry), site);
-  if (result == EBUSY) note_try_failed(request_of(mutex, kTry), site);
-  return result;
+  const auto state = alive();
+  if (state == kRecording) return try_recorded(mutex, site);
+  gordian::format::Card* const card = this_thread.quick;
+  if (__builtin_expect(state == kQuick && is_default_kind(mutex) && card != nullptr, 1)) {
+    const QuickHold quick = find_known_hold(*card, address_of(mutex), site.pc, kTry);
+    if (quick.card != nullptr && take_plain_mutex(mutex, card->tid)) {
+      finish_hold(quick, address_of(mutex), Kind::Mutex, kTry, site);
+      return 0;
+    }
+  }
+  return try_generally(mutex, site);
 }
 
 GORDIAN_HOOK int pthread_mutex_timedlock(pthread_mutex_t* mutex, const timespec* until) noexcept {

@@ -52,17 +52,22 @@ struct QuickHold {
 
 // As prepare_hold, but only for what can be judged without a call.
 __attribute__((always_inline)) inline QuickHold find_known_hold(format::Card& card,
-                                                                uint64_t address, uint64_t pc) {
+                                                                uint64_t address, uint64_t pc,
+                                                                uint8_t mode = 0) {
   const uint32_t visitors = __atomic_load_n(generation_word(address), __ATOMIC_RELAXED);
   const uint32_t generation = visitors & 0xffff;
-  const uint64_t wanted = instance_of(address, generation, 0);
+  const uint64_t wanted = instance_of(address, generation, mode);
   const auto is_known = [&](uint64_t cached, uint64_t key, uint32_t holds) {
     return __builtin_expect(cached == key, 1) ||
            (is_full_site(card, holds, pc) && !is_new_visitor(visitors, this_thread.tag));
   };
   if (card.hold_count == 0) {
-    if (is_known(cached_bare(card, address), cache_key(wanted, card), 0))
-      return {&card, 0, generation};
+    // A try that holds nothing makes nobody wait: it is no chain.
+    const bool is_known_bare =
+        (mode & format::kTry) != 0
+            ? !is_new_visitor(visitors, this_thread.tag)
+            : is_known(cached_bare(card, address), cache_key(wanted, card), 0);
+    if (is_known_bare) return {&card, 0, generation};
     return {};
   }
   if (card.hold_count != 1) return {};

@@ -179,14 +179,21 @@ __attribute__((noinline)) int try_generally(pthread_mutex_t* mutex, CallSite sit
   return result;
 }
 
+// A swap that fails takes the word's cache line from its owner all the same, and tells no more than
+// a look.
+bool looks_taken(const pthread_mutex_t* mutex) {
+  return __atomic_load_n(&mutex->__data.__lock, __ATOMIC_RELAXED) != 0;
+}
+
 // As lock_recorded.
 __attribute__((noinline)) int try_recorded(pthread_mutex_t* mutex, CallSite site) {
   ThreadState& thread = this_thread;
   gordian::format::Card* const card = thread.quick;
-  fetch_slot(address_of(mutex));
-  if (__builtin_expect(card == nullptr || thread.scope != 0 || !is_default_kind(mutex), 0)) {
+  if (__builtin_expect(card == nullptr || thread.scope != 0 || !is_default_kind(mutex), 0) ||
+      looks_taken(mutex)) {
     return try_generally(mutex, site);
   }
+  fetch_slot(address_of(mutex));
   gordian::format::Ring* const ring = ring_of(*card);
   const QuickHold quick = find_known_hold(*card, address_of(mutex), site.pc, kTry);
   if (__builtin_expect(quick.card == nullptr || ring == nullptr, 0)) {
@@ -296,7 +303,8 @@ GORDIAN_HOOK int pthread_mutex_trylock(pthread_mutex_t* mutex) noexcept {
   const auto state = alive();
   if (state == kRecording) return try_recorded(mutex, site);
   gordian::format::Card* const card = this_thread.quick;
-  if (__builtin_expect(state == kQuick && is_default_kind(mutex) && card != nullptr, 1)) {
+  if (__builtin_expect(state == kQuick && is_default_kind(mutex) && card != nullptr, 1) &&
+      !looks_taken(mutex)) {
     const QuickHold quick = find_known_hold(*card, address_of(mutex), site.pc, kTry);
     if (quick.card != nullptr && take_plain_mutex(mutex, card->tid)) {
       finish_hold(quick, address_of(mutex), Kind::Mutex, kTry, site);

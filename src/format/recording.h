@@ -7,7 +7,8 @@
 // newest overwriting what the judge has taken out. The file holds the same records, in chunks.
 //
 // A reader skips record and chunk types it does not know, using their size. So adding a type is
-// free; changing the meaning or layout of one is not, and bumps kRecordingVersion.
+// free if the others mean the same without it. Changing the meaning or layout of one is not, nor is
+// a type that takes a ticket or a lock: that bumps kRecordingVersion.
 #pragma once
 
 #include <cstddef>
@@ -15,7 +16,8 @@
 
 namespace gordian::format {
 
-inline constexpr uint32_t kRecordingVersion = 1;
+inline constexpr uint32_t kRecordingVersion = 2;             // 1 had no AcquireAgain
+inline constexpr uint32_t kOldestRecordingVersion = 1;       // that is read
 inline constexpr char kRecordVariable[] = "GORDIAN_RECORD";  // "drop" or "block"; unset: no rings
 
 // ---- records

@@ -381,13 +381,14 @@ uint32_t flags_of(const Request& request) {
   return flags;
 }
 
-void write(Ring& ring, uint32_t head, uint32_t first, uint32_t second) {
+bool write(Ring& ring, uint32_t head, uint32_t first, uint32_t second) {
   uint32_t* const words = begin(ring, 12);
-  if (words == nullptr) return;
+  if (words == nullptr) return false;
   words[0] = head;
   words[1] = first;
   words[2] = second;
   advance(ring, 12);
+  return true;
 }
 
 void write_exact_time(Ring& ring) {
@@ -438,13 +439,18 @@ void record_acquired(ThreadState& thread, const Request& request, const CallSite
   const uint32_t last = slot.last;
   slot.last = taker(ring, stack);
   if (!is_same_ring(last, slot.last)) {
-    write(*ring, event_head(Event::Acquire, 3, flags_of(request), index), ticket, stack);
+    if (!write(*ring, event_head(Event::Acquire, 3, flags_of(request), index), ticket, stack)) {
+      slot.last = 0;  // the next one must not lean on what is not there
+    }
     return;
   }
   const bool is_same_stack = last == slot.last;
   const uint32_t size = is_same_stack ? 1 : 2;
   uint32_t* const words = begin(*ring, size * 4);
-  if (words == nullptr) return;
+  if (words == nullptr) {
+    slot.last = 0;  // as above
+    return;
+  }
   words[0] = event_head(is_same_stack ? Event::AcquireAgain : Event::AcquireNext, size,
                         flags_of(request), index);
   if (!is_same_stack) words[1] = stack;

@@ -51,12 +51,18 @@ void lock_and_unlock(ThreadState& thread, format::Ring& ring) {
 
 // First words of what the ring has behind `from`, without slots.
 std::vector<uint32_t> heads_from(const format::Ring& ring, uint64_t from) {
+  constexpr uint32_t kPad = format::event_head(format::Event::Pad, 1);
   std::vector<uint32_t> heads;
   while (from < ring.head) {
-    const uint32_t head =
-        *reinterpret_cast<uint32_t*>(ring.data + (from & (format::kRingBytes - 1)));
-    heads.push_back(head & ((1U << format::kEventSlotShift) - 1));
-    from += 4 * uint64_t{head >> format::kEventSizeShift & 7};
+    const auto* const words =
+        reinterpret_cast<uint32_t*>(ring.data + (from & (format::kRingBytes - 1)));
+    const uint32_t size = words[0] >> format::kEventSizeShift & 7;
+    if (words[0] == kPad) {
+      from = (from | (format::kRingBytes - 1)) + 1;
+    } else {
+      heads.push_back(words[0] & ((1U << format::kEventSlotShift) - 1));
+      from += 4 * uint64_t{size == format::kSizeFollows ? words[1] : size};
+    }
   }
   return heads;
 }
@@ -94,6 +100,31 @@ TEST_F(Recording, AnAcquisitionSaysWhatIsNotThatOfTheLast) {
                                                    event_head(Event::AcquireAgain, 1), release,
                                                    event_head(Event::AcquireNext, 2), release,
                                                    event_head(Event::AcquireAgain, 1), release}));
+  }
+}
+
+TEST_F(Recording, AnAcquisitionLeansOnNoneThatWasLost) {
+  using format::Event;
+  using format::event_head;
+  HookScope scope(kSite);
+  ASSERT_TRUE(scope);
+  ThreadState& thread = *scope.operator->();
+  format::Ring& ring = *ring_of(*thread.card);
+  for (const bool is_first : {true, false}) {  // of the lock's in this ring
+    record_acquired(thread, kLock, kSite);
+    record_released(thread, kLock);
+    while (ring.lost == ring.lost_told) lock_and_unlock(thread, ring);
+    if (is_first) recorder.slots[object_index(kLock.address)].last = 0;
+    record_acquired(thread, kLock, kSite);
+    record_released(thread, kLock);
+    ring.tail = ring.head;
+    const uint64_t behind = ring.head;
+    record_acquired(thread, kLock, kSite);
+
+    const std::vector<uint32_t> heads = heads_from(ring, behind);
+    ASSERT_FALSE(heads.empty());
+    EXPECT_EQ(heads.back(), event_head(Event::Acquire, 3));
+    record_released(thread, kLock);
   }
 }
 

@@ -35,9 +35,11 @@ Result<RecordingFile> RecordingFile::over(std::string_view bytes, const std::str
     return Error("the recording ends within its first " + std::to_string(kFirstFields) + " bytes")
         .in(path);
   std::memcpy(&header, bytes.data(), std::min(bytes.size(), sizeof(header)));
-  if (header.version != format::kRecordingVersion) {
+  if (header.version < format::kOldestRecordingVersion ||
+      header.version > format::kRecordingVersion) {
     return Error("the recording has version " + std::to_string(header.version) +
-                     ", this gordian reads version " + std::to_string(format::kRecordingVersion),
+                     ", this gordian reads up to version " +
+                     std::to_string(format::kRecordingVersion),
                  "read it with the gordian that recorded it, or a newer one")
         .in(path);
   }

@@ -370,6 +370,11 @@ TEST(RecordingReader, ANewerVersionIsRefusedWithBothVersionsNamed) {
                              HasSubstr("version " + std::to_string(format::kRecordingVersion))));
 }
 
+TEST(RecordingReader, AnOlderVersionIsRead) {
+  EXPECT_TRUE(RecordingFile::over(sample_header(1), "old.grec"));
+  EXPECT_FALSE(RecordingFile::over(sample_header(0), "none.grec"));
+}
+
 TEST(RecordingReader, ABlockThatDoesNotContinueItsRingEndsIt) {
   SampleRing ring;
   ring.begin(1).acquire(kA, 1).release(kA);

@@ -104,7 +104,7 @@ void RecordingScan::nest(const Ring& ring, uint32_t wanted) {
 }
 static_assert(format::kMaxSlots <= UINT32_MAX);
 
-// Everything but the two commonest. `size`: words of the record.
+// Everything but the commonest. `size`: words of the record.
 bool RecordingScan::other(Ring& ring, std::span<const uint32_t> words, uint64_t position,
                           size_t& size) {
   const std::optional<RingRecord> record = first_record(words, position);

@@ -38,10 +38,14 @@ class Timeline {
       blocks = blocks.subspan(bytes);
       if (header.ring >= kMaxRings) continue;
       if (header.ring >= rings_.size()) rings_.resize(header.ring + 1);
+      // Behind a gap nobody knows where its thread took a lock last.
+      Ring& ring = rings_[header.ring];
+      if (header.position != ring.position) ring.taken_at.clear();
+      ring.position = header.position + bytes;
       std::span<const uint32_t> left(words);
       uint64_t position = header.position;
       while (const std::optional<RingRecord> record = first_record(left, position)) {
-        add(rings_[header.ring], *record);
+        add(ring, *record);
         left = left.subspan(record->words);
         position += record->words * 4;
         reach(header.ring, position);
@@ -59,6 +63,7 @@ class Timeline {
     uint64_t time_ns = 0;
     std::vector<TimedEvent> untimed;
     size_t reached = 0;                               // of its read positions
+    uint64_t position = 0;                            // of its next block
     std::unordered_map<uint32_t, uint32_t> taken_at;  // by slot: the stack of its last acquisition
   };
 
@@ -124,7 +129,6 @@ class Timeline {
         break;
       case Event::Lost:
         ring.uid = record.body[2];
-        ring.taken_at.clear();
         break;
       case Event::Acquire:
         take(ring, record, record.body[1]);

@@ -5,6 +5,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -17,11 +18,10 @@ using model::TimedOp;
 using testing::ElementsAre;
 using testing::Pair;
 
-constexpr uint32_t kA = 7, kB = 9;  // slots
+constexpr uint32_t kOne = 7, kTwo = 9;  // slots
 
-// The acquisitions of a single ring: object and place.
-std::vector<std::pair<uint32_t, uint32_t>> taken_in(const SampleRing& ring) {
-  const std::string bytes = sample_recording({&ring, 1});
+// The acquisitions: object and place.
+std::vector<std::pair<uint32_t, uint32_t>> taken_in(const std::string& bytes) {
   const Result<RecordingFile> file = RecordingFile::over(bytes, "test");
   std::vector<std::pair<uint32_t, uint32_t>> taken;
   if (!file) return taken;
@@ -33,20 +33,36 @@ std::vector<std::pair<uint32_t, uint32_t>> taken_in(const SampleRing& ring) {
 
 TEST(RecordingTimeline, AnAcquisitionWithoutStackHasThatOfItsRingsLast) {
   SampleRing ring;
-  ring.begin(1).acquire(kA, 1, 5).release(kA).acquire(kB, 1, 6).release(kB);
-  ring.record(Event::AcquireAgain, kA, {}).release(kA);
-  ring.record(Event::AcquireNext, kA, {8}).release(kA).record(Event::AcquireAgain, kA, {});
+  ring.begin(1).acquire(kOne, 1, 5).release(kOne).acquire(kTwo, 1, 6).release(kTwo);
+  ring.record(Event::AcquireAgain, kOne, {}).release(kOne);
+  ring.record(Event::AcquireNext, kOne, {8}).release(kOne).record(Event::AcquireAgain, kOne, {});
 
-  EXPECT_THAT(taken_in(ring),
-              ElementsAre(Pair(kA, 5), Pair(kB, 6), Pair(kA, 5), Pair(kA, 8), Pair(kA, 8)));
+  EXPECT_THAT(
+      taken_in(sample_recording({&ring, 1})),
+      ElementsAre(Pair(kOne, 5), Pair(kTwo, 6), Pair(kOne, 5), Pair(kOne, 8), Pair(kOne, 8)));
 }
 
-TEST(RecordingTimeline, BehindALossThePlaceOfTheLastAcquisitionIsNotKnown) {
+// An acquisition that was lost is none that another leans on.
+TEST(RecordingTimeline, ALossTakesNoPlacesAway) {
   SampleRing ring;
-  ring.begin(1).acquire(kA, 1, 5).release(kA).record(Event::Lost, 0, {1, 0, 1});
-  ring.record(Event::AcquireAgain, kA, {});
+  ring.begin(1).acquire(kOne, 1, 5).release(kOne).record(Event::Lost, 0, {1, 0, 1});
+  ring.record(Event::AcquireAgain, kOne, {});
 
-  EXPECT_THAT(taken_in(ring), ElementsAre(Pair(kA, 5), Pair(kA, 0)));
+  EXPECT_THAT(taken_in(sample_recording({&ring, 1})), ElementsAre(Pair(kOne, 5), Pair(kOne, 5)));
+}
+
+TEST(RecordingTimeline, BehindAGapThePlaceOfTheLastAcquisitionIsNotKnown) {
+  SampleRing ring;
+  ring.begin(1).acquire(kOne, 1, 5).release(kOne);
+  const size_t gap = ring.words().size();
+  ring.record(Event::AcquireNext, kOne, {8}).release(kOne);
+  const size_t behind = ring.words().size();
+  ring.record(Event::AcquireAgain, kOne, {}).release(kOne).record(Event::AcquireNext, kOne, {5});
+  const std::string bytes =
+      sample_header() + sample_chunk(format::ChunkType::Records,
+                                     sample_block(0, ring, 0, gap) + sample_block(0, ring, behind));
+
+  EXPECT_THAT(taken_in(bytes), ElementsAre(Pair(kOne, 5), Pair(kOne, 0), Pair(kOne, 5)));
 }
 
 }  // namespace

@@ -86,14 +86,13 @@ class StdReader::Text {
     const char* const begin = at;
     const char* p = at;
     char prefix = 0;
-    if (!is_digit(*p)) prefix = *p++;
+    // Never the end of the line: nothing stops behind it.
+    if (static_cast<unsigned char>(*p) > '9') prefix = *p++;
     const char* const digits = p;
     uint64_t number = 0;
     while (is_digit(*p)) number = number * 10 + static_cast<uint64_t>(*p++ - '0');
     const auto count = p - digits;
-    const bool is_plain = *p == stop && count > 0 && count <= 16 &&
-                          (*digits != '0' || count == 1) &&
-                          (digits == begin || static_cast<unsigned char>(prefix) >= ' ');
+    const bool is_plain = *p == stop && count > 0 && count <= 16 && (*digits != '0' || count == 1);
     if (is_plain && (stop != ')' || p[1] == '|')) [[likely]] {
       token = {NameTable::key_of(prefix, number), {begin, static_cast<size_t>(p - begin)}};
       at = p;

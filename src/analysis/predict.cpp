@@ -332,6 +332,20 @@ class Prover {
     return stops;
   }
 
+  // What decides whether a kept event is in a prefix, side by side: every finding looks at all.
+  struct Need {
+    uint32_t thread;
+    uint32_t position;
+  };
+  const std::vector<Need>& needs_of_events() {
+    if (needs_.empty()) {
+      needs_.reserve(index_.events().size());
+      for (const KeptEvent& event : index_.events())
+        needs_.push_back({static_cast<uint32_t>(event.event.thread), event.needs});
+    }
+    return needs_;
+  }
+
   Finding in_recorded_order(const Pattern& pattern, const Tuple& moments) {
     Finding finding = described(pattern);
     judge(finding);
@@ -339,11 +353,9 @@ class Prover {
     const bool is_affordable = index_.keeps_events() && replay_work_ >= index_.events().size();
     if (is_affordable) {
       replay_work_ -= index_.events().size();
-      for (uint32_t i = 0; i < index_.events().size(); ++i) {
-        const KeptEvent& event = index_.events()[i];
-        if (event.needs <= closure_.position(static_cast<uint32_t>(event.event.thread)))
-          schedule.push_back(i);
-      }
+      const std::vector<Need>& needs = needs_of_events();
+      for (uint32_t i = 0; i < needs.size(); ++i)
+        if (needs[i].position <= closure_.position(needs[i].thread)) schedule.push_back(i);
     }
     finding.witness = witness(pattern, moments, schedule, true);
     if (is_affordable) verify(finding, schedule, stops_of(pattern, moments));
@@ -449,6 +461,7 @@ class Prover {
   uint64_t replay_work_;
   std::unique_ptr<ScheduleSearch> search_;
   std::unique_ptr<Replay> replay_;
+  std::vector<Need> needs_;  // by kept event; empty: not asked for yet
   std::map<GroupKey, Group> groups_;
   Prediction out_;
 };

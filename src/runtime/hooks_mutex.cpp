@@ -50,6 +50,12 @@ bool is_plain(const pthread_mutex_t* mutex) {
   return (kind & (kNeedsCare | kSharedBit)) == 0 && (kind & kTypeMask) != kRecursiveType;
 }
 
+// A swap that fails takes the word's cache line from its owner all the same, and tells no more than
+// a look.
+bool looks_taken(const pthread_mutex_t* mutex) {
+  return __atomic_load_n(&mutex->__data.__lock, __ATOMIC_RELAXED) != 0;
+}
+
 // Sections are mostly short: whoever is about to leave his is waited for awake, for less time than
 // it takes to publish a wait and to be woken by the kernel. The word is looked at seldom: each look
 // takes its cache line away from the owner, who needs it to leave.
@@ -57,7 +63,7 @@ int try_again(pthread_mutex_t* mutex) {
   constexpr int kPauses[] = {20, 40, 60};
   for (const int pauses : kPauses) {
     for (int i = 0; i < pauses; ++i) __builtin_ia32_pause();
-    if (__atomic_load_n(&mutex->__data.__lock, __ATOMIC_RELAXED) != 0) continue;
+    if (looks_taken(mutex)) continue;
     if (const int result = real.pthread_mutex_trylock(mutex); result != EBUSY) return result;
   }
   return EBUSY;
@@ -89,12 +95,10 @@ __attribute__((noinline)) int lock_by_libc(pthread_mutex_t* mutex, CallSite site
 // each store less is a store less for the next atomic operation to wait for. For the same reason
 // the way straight through makes no call but the last one: it then needs no frame.
 
-// In the scope of a recorded lock, with the hold on the card. `flags`: kTry or none.
-__attribute__((noinline)) int record_late(pthread_mutex_t* mutex, CallSite site,
-                                          uint8_t flags = 0) {
+// In the scope of a recorded lock, with the hold on the card. `mode`: kTry or 0.
+__attribute__((noinline)) int record_late(pthread_mutex_t* mutex, CallSite site, uint8_t mode = 0) {
   ThreadState& thread = this_thread;
-  record_acquired(thread, {.address = address_of(mutex), .kind = Kind::Mutex, .flags = flags},
-                  site);
+  record_acquired(thread, {.address = address_of(mutex), .kind = Kind::Mutex, .flags = mode}, site);
   __atomic_signal_fence(__ATOMIC_SEQ_CST);
   thread.scope = 0;
   return 0;
@@ -124,31 +128,39 @@ __attribute__((noinline)) int lock_recorded_slowly(pthread_mutex_t* mutex, CallS
   return 0;
 }
 
-__attribute__((noinline)) int lock_recorded(pthread_mutex_t* mutex, CallSite site) {
+// Straight through; what does not go so goes `kOtherwise`. `kMode`: kTry or 0.
+template <int (*kOtherwise)(pthread_mutex_t*, CallSite), uint8_t kMode>
+__attribute__((always_inline)) inline int take_recorded(pthread_mutex_t* mutex, CallSite site) {
   ThreadState& thread = this_thread;
   gordian::format::Card* const card = thread.quick;
   fetch_slot(address_of(mutex));
   if (__builtin_expect(card == nullptr || thread.scope != 0 || !is_default_kind(mutex), 0)) {
-    return lock_recorded_slowly(mutex, site);
+    return kOtherwise(mutex, site);
   }
   gordian::format::Ring* const ring = ring_of(*card);
-  const QuickHold quick = find_known_hold(*card, address_of(mutex), site.pc);
+  const QuickHold quick = find_known_hold(*card, address_of(mutex), site.pc, kMode);
   if (__builtin_expect(quick.card == nullptr || ring == nullptr, 0)) {
-    return lock_recorded_slowly(mutex, site);
+    return kOtherwise(mutex, site);
   }
   thread.scope = site.frame;
   __atomic_signal_fence(__ATOMIC_SEQ_CST);
   if (__builtin_expect(!has_room(*ring) || !take_plain_mutex(mutex, card->tid), 0)) {
     thread.scope = 0;
-    return lock_recorded_slowly(mutex, site);
+    return kOtherwise(mutex, site);
   }
-  finish_hold(quick, address_of(mutex), Kind::Mutex, 0, site);
-  if (__builtin_expect(!record_acquired_quickly(*ring, *card, address_of(mutex), site), 0)) {
-    return record_late(mutex, site);
+  finish_hold(quick, address_of(mutex), Kind::Mutex, kMode, site);
+  constexpr uint32_t kFlags = kMode == kTry ? gordian::format::kEventTry : 0;
+  if (__builtin_expect(!record_acquired_quickly(*ring, *card, address_of(mutex), site, kFlags),
+                       0)) {
+    return record_late(mutex, site, kMode);
   }
   __atomic_signal_fence(__ATOMIC_SEQ_CST);
   thread.scope = 0;
   return 0;
+}
+
+__attribute__((noinline)) int lock_recorded(pthread_mutex_t* mutex, CallSite site) {
+  return take_recorded<lock_recorded_slowly, 0>(mutex, site);
 }
 
 // A lock or a place that the caches do not know, or a process of one thread.
@@ -179,41 +191,9 @@ __attribute__((noinline)) int try_generally(pthread_mutex_t* mutex, CallSite sit
   return result;
 }
 
-// A swap that fails takes the word's cache line from its owner all the same, and tells no more than
-// a look.
-bool looks_taken(const pthread_mutex_t* mutex) {
-  return __atomic_load_n(&mutex->__data.__lock, __ATOMIC_RELAXED) != 0;
-}
-
-// As lock_recorded.
 __attribute__((noinline)) int try_recorded(pthread_mutex_t* mutex, CallSite site) {
-  ThreadState& thread = this_thread;
-  gordian::format::Card* const card = thread.quick;
-  if (__builtin_expect(card == nullptr || thread.scope != 0 || !is_default_kind(mutex), 0) ||
-      looks_taken(mutex)) {
-    return try_generally(mutex, site);
-  }
-  fetch_slot(address_of(mutex));
-  gordian::format::Ring* const ring = ring_of(*card);
-  const QuickHold quick = find_known_hold(*card, address_of(mutex), site.pc, kTry);
-  if (__builtin_expect(quick.card == nullptr || ring == nullptr, 0)) {
-    return try_generally(mutex, site);
-  }
-  thread.scope = site.frame;
-  __atomic_signal_fence(__ATOMIC_SEQ_CST);
-  if (__builtin_expect(!has_room(*ring) || !take_plain_mutex(mutex, card->tid), 0)) {
-    thread.scope = 0;
-    return try_generally(mutex, site);
-  }
-  finish_hold(quick, address_of(mutex), Kind::Mutex, kTry, site);
-  if (__builtin_expect(!record_acquired_quickly(*ring, *card, address_of(mutex), site,
-                                                gordian::format::kEventTry),
-                       0)) {
-    return record_late(mutex, site, kTry);
-  }
-  __atomic_signal_fence(__ATOMIC_SEQ_CST);
-  thread.scope = 0;
-  return 0;
+  if (looks_taken(mutex)) return try_generally(mutex, site);
+  return take_recorded<try_generally, kTry>(mutex, site);
 }
 
 // Recursive, errorcheck and robust mutexes refuse a thread that does not own them: then nothing was

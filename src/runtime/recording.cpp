@@ -381,14 +381,13 @@ uint32_t flags_of(const Request& request) {
   return flags;
 }
 
-bool write(Ring& ring, uint32_t head, uint32_t first, uint32_t second) {
+void write(Ring& ring, uint32_t head, uint32_t first, uint32_t second) {
   uint32_t* const words = begin(ring, 12);
-  if (words == nullptr) return false;
+  if (words == nullptr) return;
   words[0] = head;
   words[1] = first;
   words[2] = second;
   advance(ring, 12);
-  return true;
 }
 
 void write_exact_time(Ring& ring) {
@@ -436,24 +435,16 @@ void record_acquired(ThreadState& thread, const Request& request, const CallSite
     return;
   }
   const uint32_t ticket = slot.ticket += 1;
-  const uint32_t last = slot.last;
-  slot.last = taker(ring, stack);
-  if (!is_same_ring(last, slot.last)) {
-    if (!write(*ring, event_head(Event::Acquire, 3, flags_of(request), index), ticket, stack)) {
-      slot.last = 0;  // the next one must not lean on what is not there
-    }
-    return;
-  }
-  const bool is_same_stack = last == slot.last;
-  const uint32_t size = is_same_stack ? 1 : 2;
+  const uint32_t self = taker(ring, stack);
+  const uint32_t size = slot.last == self ? 1 : is_same_ring(slot.last, self) ? 2 : 3;
   uint32_t* const words = begin(*ring, size * 4);
-  if (words == nullptr) {
-    slot.last = 0;  // as above
-    return;
-  }
-  words[0] = event_head(is_same_stack ? Event::AcquireAgain : Event::AcquireNext, size,
-                        flags_of(request), index);
-  if (!is_same_stack) words[1] = stack;
+  // The next one must not lean on what is not there.
+  slot.last = words == nullptr ? 0 : self;
+  if (words == nullptr) return;
+  constexpr Event kBySize[] = {Event::AcquireAgain, Event::AcquireNext, Event::Acquire};
+  words[0] = event_head(kBySize[size - 1], size, flags_of(request), index);
+  if (size == 3) words[1] = ticket;
+  if (size > 1) words[size - 1] = stack;
   advance(*ring, size * 4);
 }
 

@@ -332,20 +332,6 @@ class Prover {
     return stops;
   }
 
-  // What decides whether a kept event is in a prefix, side by side: every finding looks at all.
-  struct Need {
-    uint32_t thread;
-    uint32_t position;
-  };
-  const std::vector<Need>& needs_of_events() {
-    if (needs_.empty()) {
-      needs_.reserve(index_.events().size());
-      for (const KeptEvent& event : index_.events())
-        needs_.push_back({static_cast<uint32_t>(event.event.thread), event.needs});
-    }
-    return needs_;
-  }
-
   Finding in_recorded_order(const Pattern& pattern, const Tuple& moments) {
     Finding finding = described(pattern);
     judge(finding);
@@ -353,7 +339,7 @@ class Prover {
     const bool is_affordable = index_.keeps_events() && replay_work_ >= index_.events().size();
     if (is_affordable) {
       replay_work_ -= index_.events().size();
-      const std::vector<Need>& needs = needs_of_events();
+      const std::vector<PrefixNeed>& needs = index_.needs();
       for (uint32_t i = 0; i < needs.size(); ++i)
         if (needs[i].position <= closure_.position(needs[i].thread)) schedule.push_back(i);
     }
@@ -439,7 +425,7 @@ class Prover {
       out.stops.push_back({.thread = ThreadId{index_.requests()[pattern[i]].thread},
                            .line = index_.moments(pattern[i])[moments[i]].line});
     for (const uint32_t i : schedule) {
-      const model::TraceEvent& event = index_.events()[i].event;
+      const model::TraceEvent& event = index_.events()[i];
       if (out.steps.empty() || out.steps.back().thread != event.thread)
         out.steps.push_back({.thread = event.thread, .from_line = event.line});
       out.steps.back().to_line = event.line;
@@ -461,7 +447,6 @@ class Prover {
   uint64_t replay_work_;
   std::unique_ptr<ScheduleSearch> search_;
   std::unique_ptr<Replay> replay_;
-  std::vector<Need> needs_;  // by kept event; empty: not asked for yet
   std::map<GroupKey, Group> groups_;
   Prediction out_;
 };

@@ -37,7 +37,10 @@ TraceIndex::TraceIndex(const Candidates& candidates, const model::TraceSize& siz
       notifications_(size.locks) {
   if (size.threads <= kMaxDenseThreads)
     known_.resize(static_cast<size_t>(size.threads) * size.threads);
-  if (keeps_events_) events_.reserve(size.events);
+  if (keeps_events_) {
+    events_.reserve(size.events);
+    needs_.reserve(size.events);
+  }
 }
 
 uint32_t& TraceIndex::known(uint32_t to, uint32_t source) {
@@ -96,7 +99,9 @@ void TraceIndex::add(std::span<const TraceEvent> events) {
       return;
     add_one(event);
     if (!keeps_events_) continue;
-    events_.push_back({event, position_of(static_cast<uint32_t>(event.thread))});
+    events_.push_back(event);
+    const auto thread = static_cast<uint32_t>(event.thread);
+    needs_.push_back({thread, position_of(thread)});
   }
 }
 

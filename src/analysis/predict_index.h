@@ -84,10 +84,11 @@ struct Moment {
   uint64_t line = 0;
 };
 
-// An event as it is kept for witnesses and the search.
-struct KeptEvent {
-  model::TraceEvent event;
-  uint32_t needs = 0;  // included in a prefix whose position of its thread is at least this
+// An event is in a prefix whose position of its thread is at least this. Apart from the events:
+// whoever makes a witness looks at all of them for nothing else.
+struct PrefixNeed {
+  uint32_t thread = 0;
+  uint32_t position = 0;
 };
 
 class TraceIndex {
@@ -113,7 +114,9 @@ class TraceIndex {
   [[nodiscard]] const HeldCell& held(uint32_t cell) const { return cells_[cell]; }
   [[nodiscard]] uint32_t lock_count() const { return lock_count_; }
   [[nodiscard]] bool keeps_events() const { return keeps_events_; }
-  [[nodiscard]] const std::vector<KeptEvent>& events() const { return events_; }
+  // For witnesses and the search.
+  [[nodiscard]] const std::vector<model::TraceEvent>& events() const { return events_; }
+  [[nodiscard]] const std::vector<PrefixNeed>& needs() const { return needs_; }  // by event
 
  private:
   static constexpr uint32_t kNobody = UINT32_MAX;
@@ -184,7 +187,8 @@ class TraceIndex {
   std::unordered_map<uint64_t, std::vector<uint32_t>> request_index_;
   std::vector<uint32_t> known_;  // dense where threads are few
   std::unordered_map<uint64_t, uint32_t> known_sparse_;
-  std::vector<KeptEvent> events_;
+  std::vector<model::TraceEvent> events_;
+  std::vector<PrefixNeed> needs_;
 };
 
 }  // namespace gordian::analysis

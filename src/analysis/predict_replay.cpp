@@ -10,7 +10,8 @@ using model::Mode;
 using model::TraceEvent;
 using model::TraceOp;
 
-Replay::Replay(const std::vector<KeptEvent>& events, const model::TraceSize& size, bool with_memory)
+Replay::Replay(const std::vector<TraceEvent>& events, const model::TraceSize& size,
+               bool with_memory)
     : events_(events), with_memory_(with_memory) {
   read_recorded(size);
 }
@@ -25,9 +26,9 @@ void Replay::read_recorded(const model::TraceSize& size) {
   relies_on_.assign(events_.size(), kNone);
   std::vector<uint32_t> counts(size.threads);
   bool has_waits = false;
-  for (const KeptEvent& one : events_) {
-    ++counts[static_cast<uint32_t>(one.event.thread)];
-    has_waits = has_waits || one.event.op == TraceOp::Wait;
+  for (const TraceEvent& one : events_) {
+    ++counts[static_cast<uint32_t>(one.thread)];
+    has_waits = has_waits || one.op == TraceOp::Wait;
   }
   for (uint32_t id = 0; id < size.threads; ++id) threads_[id].events.reserve(counts[id]);
   if (has_waits) {
@@ -38,7 +39,7 @@ void Replay::read_recorded(const model::TraceSize& size) {
   std::vector<uint32_t> last_write(size.variables, kNone);
   std::vector<uint32_t> waits(size.threads, kNone);
   for (uint32_t i = 0; i < events_.size(); ++i) {
-    const TraceEvent& event = events_[i].event;
+    const TraceEvent& event = events_[i];
     const auto id = static_cast<uint32_t>(event.thread);
     if (waits[id] != kNone && event.op != TraceOp::Request) {
       wake_wait_[i] = std::exchange(waits[id], kNone);
@@ -60,12 +61,12 @@ void Replay::read_recorded(const model::TraceSize& size) {
 void Replay::find_unexplained_wakes() {
   std::vector<std::vector<std::pair<uint32_t, bool>>> notes(locks_.size());  // event, used up
   for (uint32_t i = 0; i < events_.size(); ++i) {
-    const TraceEvent& event = events_[i].event;
+    const TraceEvent& event = events_[i];
     if (const uint32_t wait = wake_wait_[i]; wait != kNone) {
       bool is_explained = false;
-      for (auto& [note, used] : notes[events_[wait].event.object]) {
+      for (auto& [note, used] : notes[events_[wait].object]) {
         if (note < wait || used) continue;
-        used = events_[note].event.op == TraceOp::Notify;
+        used = events_[note].op == TraceOp::Notify;
         is_explained = true;
         break;
       }
@@ -80,14 +81,14 @@ void Replay::find_unexplained_wakes() {
 }
 
 bool Replay::is_done(uint32_t event) const {
-  const Thread& thread = threads_[static_cast<uint32_t>(events_[event].event.thread)];
+  const Thread& thread = threads_[static_cast<uint32_t>(events_[event].thread)];
   return thread.next > 0 && thread.events[thread.next - 1] >= event;
 }
 
 bool Replay::is_awake(uint32_t event) const {
   const uint32_t wait = wait_before(event);
   if (wait == kNone) return true;
-  const std::vector<Waiter>& waiters = waiters_[events_[wait].event.object];
+  const std::vector<Waiter>& waiters = waiters_[events_[wait].object];
   return std::any_of(waiters.begin(), waiters.end(),
                      [&](const Waiter& waiter) { return waiter.wait == wait && waiter.woken; });
 }
@@ -128,7 +129,7 @@ std::string Replay::lock_step(uint32_t thread, const TraceEvent& event) {
 }
 
 std::string Replay::step(uint32_t i) {
-  const TraceEvent& event = events_[i].event;
+  const TraceEvent& event = events_[i];
   const auto id = static_cast<uint32_t>(event.thread);
   Thread& thread = threads_[id];
   if (thread.next >= thread.events.size() || thread.events[thread.next] != i)
@@ -136,7 +137,7 @@ std::string Replay::step(uint32_t i) {
   if (thread.fork < i && !is_done(thread.fork)) return "a thread runs before it is created";
   if (!is_awake(i)) return "a thread goes on before it is woken";
   if (const uint32_t wait = wait_before(i); wait != kNone)
-    std::erase_if(waiters_[events_[wait].event.object],
+    std::erase_if(waiters_[events_[wait].object],
                   [&](const Waiter& waiter) { return waiter.wait == wait; });
   ++thread.next;
   switch (event.op) {
@@ -173,13 +174,13 @@ std::string Replay::check_stop(const Stop& stop, const Stop& other) const {
   const Thread& thread = threads_[stop.thread];
   size_t at = thread.next;
   while (at < thread.events.size() && thread.events[at] != stop.event &&
-         events_[thread.events[at]].event.op == TraceOp::Request)
+         events_[thread.events[at]].op == TraceOp::Request)
     ++at;
   const bool at_end = stop.event == Stop::kAtEnd;
   if (at_end ? at != thread.events.size()
              : at >= thread.events.size() || thread.events[at] != stop.event)
     return "a thread does not come to its request";
-  const TraceEvent& event = events_[at_end ? thread.events.back() : stop.event].event;
+  const TraceEvent& event = events_[at_end ? thread.events.back() : stop.event];
   if (!at_end) {
     if (thread.fork < stop.event && !is_done(thread.fork)) return "a thread is not created";
     if (!is_awake(stop.event)) return "a thread is not woken";

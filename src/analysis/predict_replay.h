@@ -24,7 +24,8 @@ struct Stop {
 class Replay {
  public:
   // `events` must outlive it. Without memory, reads may see any value.
-  Replay(const std::vector<KeptEvent>& events, const model::TraceSize& size, bool with_memory);
+  Replay(const std::vector<model::TraceEvent>& events, const model::TraceSize& size,
+         bool with_memory);
 
   // Runs events[schedule[0]], events[schedule[1]], ... Empty: each event could run when its turn
   // came, each read saw what it saw when recorded, and afterwards every thread of `stops` stands
@@ -68,7 +69,7 @@ class Replay {
   std::string lock_step(uint32_t thread, const model::TraceEvent& event);
   [[nodiscard]] std::string check_stop(const Stop& stop, const Stop& other) const;
 
-  const std::vector<KeptEvent>& events_;
+  const std::vector<model::TraceEvent>& events_;
   bool with_memory_;
   std::vector<uint32_t> relies_on_;  // a read: the write; a wake-up: the wait; a join: the count
   // Empty where nobody waits on a condition:

@@ -17,7 +17,7 @@ enum Need : size_t { kFork, kWoken, kSource };
 
 }  // namespace
 
-ScheduleSearch::ScheduleSearch(const std::vector<KeptEvent>& events, const model::TraceSize& size)
+ScheduleSearch::ScheduleSearch(const std::vector<TraceEvent>& events, const model::TraceSize& size)
     : events_(events), size_(size) {
   prepare();
 }
@@ -36,7 +36,7 @@ void ScheduleSearch::prepare() {
   std::unordered_map<uint64_t, uint32_t> open;  // (thread, lock) -> acquisition
   std::unordered_map<uint32_t, std::vector<uint32_t>> notes;
   for (uint32_t i = 0; i < count; ++i) {
-    const TraceEvent& event = events_[i].event;
+    const TraceEvent& event = events_[i];
     const uint32_t id = thread_of(i);
     const uint64_t key = static_cast<uint64_t>(id) << 32 | event.object;
     ordinal_[i] = static_cast<uint32_t>(by_thread_[id].size());
@@ -44,8 +44,8 @@ void ScheduleSearch::prepare() {
     needs_[i][kFork] = std::exchange(fork[id], kNone);
     if (wait[id] != kNone && event.op != TraceOp::Request) {
       const uint32_t begin = std::exchange(wait[id], kNone);
-      for (const uint32_t note : notes[events_[begin].event.object]) {
-        const bool is_all = events_[note].event.op == TraceOp::NotifyAll;
+      for (const uint32_t note : notes[events_[begin].object]) {
+        const bool is_all = events_[note].op == TraceOp::NotifyAll;
         if (note < begin || (!is_all && wait_of_[note] != kNone)) continue;
         if (!is_all) wait_of_[note] = begin;
         needs_[i][kWoken] = note;
@@ -116,14 +116,14 @@ std::vector<uint32_t> ScheduleSearch::find_conflict(const Prefix& prefix, uint64
     work -= std::min<uint64_t>(work, prefix[id]);
     for (uint32_t i = 0; i < prefix[id]; ++i) {
       const uint32_t event = by_thread_[id][i];
-      if (events_[event].event.op == TraceOp::Acquire && !contains(prefix, release_of_[event]))
-        open[events_[event].event.object].push_back(event);
+      if (events_[event].op == TraceOp::Acquire && !contains(prefix, release_of_[event]))
+        open[events_[event].object].push_back(event);
     }
   }
   std::vector<uint32_t> found;
   for (auto& [lock, sections] : open) {
     const bool excludes = std::any_of(sections.begin(), sections.end(), [&](uint32_t section) {
-      return events_[section].event.mode == Mode::Exclusive;
+      return events_[section].mode == Mode::Exclusive;
     });
     // The same choice every time: the map has no order of its own.
     if (sections.size() > 1 && excludes && (found.empty() || sections.front() < found.front()))
@@ -193,7 +193,7 @@ class Ordering {
       all_ += prefix_[id];
       for (uint32_t i = 0; i < prefix_[id]; ++i) {
         const uint32_t event = search_.by_thread_[id][i];
-        const TraceEvent& what = search_.events_[event].event;
+        const TraceEvent& what = search_.events_[event];
         if (what.op == TraceOp::Acquire)
           ++(what.mode == Mode::Exclusive ? locks_[what.object].writes_left
                                           : locks_[what.object].reads_left);
@@ -220,7 +220,7 @@ class Ordering {
 
   // What a read sees: the write, or "the initial value of variable x".
   [[nodiscard]] uint64_t value_of(uint32_t read) const {
-    return value(search_.needs_[read][kSource], search_.events_[read].event.object);
+    return value(search_.needs_[read][kSource], search_.events_[read].object);
   }
   static uint64_t value(uint32_t write, uint32_t variable) {
     return write != kNone ? write : uint64_t{1} << 32 | variable;
@@ -263,7 +263,7 @@ class Ordering {
 
   // A decision keeps others from running; anything else only helps them.
   [[nodiscard]] bool is_free(uint32_t event) const {
-    const TraceOp op = search_.events_[event].event.op;
+    const TraceOp op = search_.events_[event].op;
     return op != TraceOp::Acquire && op != TraceOp::Write;
   }
 
@@ -271,7 +271,7 @@ class Ordering {
     work_ -= work_ > 0 ? 1 : 0;
     for (const uint32_t need : search_.needs_[event])
       if (need != kNone && !is_done(need)) return false;
-    const TraceEvent& what = search_.events_[event].event;
+    const TraceEvent& what = search_.events_[event];
     switch (what.op) {
       case TraceOp::Acquire: {
         const Lock& lock = locks_[what.object];
@@ -303,7 +303,7 @@ class Ordering {
     const uint32_t id = search_.thread_of(event);
     set_hashed(done_[id], done_[id] + 1, id);
     schedule_.push_back(event);
-    const TraceEvent& what = search_.events_[event].event;
+    const TraceEvent& what = search_.events_[event];
     if (what.op == TraceOp::Acquire || what.op == TraceOp::Release) {
       Lock& lock = locks_[what.object];
       uint32_t& inside = what.mode == Mode::Exclusive ? lock.writers : lock.readers;
@@ -371,12 +371,12 @@ void ScheduleSearch::choose(const Prefix& prefix, const Prefix& limit, uint64_t&
   bool tried_shared = false;
   for (size_t i = conflict.size(); i > 0 && !outcome.schedule; --i) {
     const uint32_t open = conflict[i - 1];
-    const bool is_shared = events_[open].event.mode == Mode::Shared;
+    const bool is_shared = events_[open].mode == Mode::Shared;
     if (is_shared && std::exchange(tried_shared, true)) continue;
     Prefix next = prefix;
     bool is_possible = true;
     for (const uint32_t other : conflict) {
-      if (other == open || (is_shared && events_[other].event.mode == Mode::Shared)) continue;
+      if (other == open || (is_shared && events_[other].mode == Mode::Shared)) continue;
       const uint32_t release = release_of_[other];
       if (release == kNone) {
         is_possible = false;

@@ -27,7 +27,7 @@ namespace gordian::analysis {
 class ScheduleSearch {
  public:
   // `events` must outlive it; all of the trace, reads and writes if memory counts.
-  ScheduleSearch(const std::vector<KeptEvent>& events, const model::TraceSize& size);
+  ScheduleSearch(const std::vector<model::TraceEvent>& events, const model::TraceSize& size);
 
   struct Outcome {
     std::optional<std::vector<uint32_t>> schedule;  // of event numbers
@@ -50,7 +50,7 @@ class ScheduleSearch {
   void choose(const Prefix& prefix, const Prefix& limit, uint64_t& work, Outcome& outcome);
 
   [[nodiscard]] uint32_t thread_of(uint32_t event) const {
-    return static_cast<uint32_t>(events_[event].event.thread);
+    return static_cast<uint32_t>(events_[event].thread);
   }
   [[nodiscard]] bool contains(const Prefix& prefix, uint32_t event) const {
     return event != kNone && ordinal_[event] < prefix[thread_of(event)];
@@ -58,7 +58,7 @@ class ScheduleSearch {
 
   friend class Ordering;
 
-  const std::vector<KeptEvent>& events_;
+  const std::vector<model::TraceEvent>& events_;
   const model::TraceSize& size_;
   std::vector<std::vector<uint32_t>> by_thread_;
   std::vector<uint32_t> ordinal_;  // of an event in its thread

@@ -402,9 +402,7 @@ TEST(Predict, OnlyLocksInWhoseSectionsAThreadMayStopMatter) {
 TEST(Replay, RefusesWhatBreaksARule) {
   TestTrace trace;
   trace.acquire(1, kA).write(1, 0).release(1, kA).acquire(2, kA).read(2, 0).release(2, kA);
-  std::vector<KeptEvent> events;
-  for (const model::TraceEvent& event : trace.events()) events.push_back({event, 0});
-  Replay replay(events, trace.size(), true);
+  Replay replay(trace.events(), trace.size(), true);
   const std::vector<uint32_t> recorded = {0, 1, 2, 3, 4, 5};
   const std::vector<uint32_t> two_holders = {0, 3};
   const std::vector<uint32_t> swapped = {3, 4};

@@ -158,6 +158,7 @@ class StdReader::Text {
   }
 
   void comment(std::string_view line) {
+    if (line.ends_with('\r')) line.remove_suffix(1);
     if (line == "# memory: partial") reader_.size_.has_partial_memory = true;
     if (line == "# memory: reads-from")
       reader_.size_.has_memory = reader_.size_.has_reads_from_only = true;

@@ -86,6 +86,15 @@ TEST(StdReader, KeepsNamesApart) {
   EXPECT_EQ(reader.site_name(reading.events[3].site), "");
 }
 
+// The remarks of an exported trace hold in a copy with other line ends too: nothing is proved of a
+// trace that says itself that it is not complete.
+TEST(StdReader, RemarksOnMemoryHoldWithEitherLineEnd) {
+  for (const std::string end : {"\n", "\r\n"}) {
+    EXPECT_TRUE(read("# memory: partial" + end + "T|w(x)|1" + end).size.has_partial_memory);
+    EXPECT_TRUE(read("# memory: reads-from" + end + "T|w(x)|1" + end).size.has_reads_from_only);
+  }
+}
+
 TEST(StdReader, LeavesOutWhatIsReentrant) {
   const Reading reading = read("T|acq(a)|1\nT|acq(a)|2\nT|rel(a)|3\nT|rel(a)|4\nU|acq(a)|5");
 

@@ -54,8 +54,8 @@ class StdReader::Text {
       reader_.tail_ = std::make_shared<const std::string>(tail + std::string(kSlack, '\n'));
     }
     const std::string& tail = *reader_.tail_;
-    const bool fine = lines(bytes.data(), bytes.data() + in_place) &&
-                      lines(tail.data(), tail.data() + tail.size() - kSlack);
+    const bool fine = lines(bytes.data(), bytes.data() + in_place, 0) &&
+                      lines(tail.data(), tail.data() + tail.size() - kSlack, in_place);
     if (!fine) return std::move(fault_).in(reader_.path_ + ":" + std::to_string(line_));
     out_.flush();
     model::TraceSize& size = reader_.size_;
@@ -141,11 +141,13 @@ class StdReader::Text {
     if (std::exchange(reader_.acted_[id], 1) == 0) reader_.threads_.rename(id, name.text);
   }
 
-  bool lines(const char* p, const char* const end) {
+  // `done`: the bytes before `begin`.
+  bool lines(const char* const begin, const char* const end, size_t done) {
+    const char* p = begin;
     while (p < end) {
       ++line_;
       if (line_ % kProgressLines == 0 && progress_)
-        progress_(static_cast<uint64_t>(p - reader_.bytes_.data()), reader_.bytes_.size());
+        progress_(done + static_cast<size_t>(p - begin), reader_.bytes_.size());
       if (*p == '#' || *p == '\n' || *p == '\r') [[unlikely]] {
         if (*p == '\r' && p[1] != '\n') return not_an_event(p);
         if (*p == '#') comment({p, static_cast<size_t>(line_end(p) - p)});
@@ -306,7 +308,7 @@ class StdReader::Text {
     }
     return fail("unknown operation \"" + shown(word) + "\"",
                 "known are acq, rel, r, w, fork, join, begin, end, req, wait, notify, notifyAll, "
-                "racq, rrel, tacq, branch");
+                "racq, rrel, tacq, tracq, tjoin, branch");
   }
 
   bool fork_or_join(const char* begin, const char*& p, bool is_fork) {
@@ -362,11 +364,15 @@ class StdReader::Text {
 };
 
 StdReader StdReader::over(std::string_view bytes, std::string path) {
+  // The mark some editors begin a text with belongs to no name: the thread of the first line would
+  // be one of its own.
+  constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";
+  if (bytes.starts_with(kByteOrderMark)) bytes.remove_prefix(kByteOrderMark.size());
   StdReader reader;
   reader.bytes_ = bytes;
   reader.path_ = std::move(path);
-  // Text begins with a name; the binary form with a number of threads below 1024.
-  reader.is_binary_ = !bytes.empty() && static_cast<unsigned char>(bytes[0]) < 4;
+  // Text begins with a name; the binary form with a number of threads, 1024 at most.
+  reader.is_binary_ = !bytes.empty() && static_cast<unsigned char>(bytes[0]) <= 4;
   reader.sites_.id_of(NameTable::key_of(std::string_view()), {});
   return reader;
 }

@@ -86,6 +86,15 @@ TEST(StdReader, KeepsNamesApart) {
   EXPECT_EQ(reader.site_name(reading.events[3].site), "");
 }
 
+TEST(StdReader, TheMarkSomeEditorsBeginATextWithIsNoPartOfAName) {
+  StdReader reader = StdReader::over("\xef\xbb\xbfT1|acq(a)|1\nT1|rel(a)|2\n", "x.std");
+  const Reading reading = read(reader, Detail::Memory);
+
+  ASSERT_EQ(reading.fault, "");
+  EXPECT_EQ(reading.size.threads, 1U);
+  EXPECT_EQ(reader.thread_name(ThreadId{0}), "T1");
+}
+
 // The remarks of an exported trace hold in a copy with other line ends too: nothing is proved of a
 // trace that says itself that it is not complete.
 TEST(StdReader, RemarksOnMemoryHoldWithEitherLineEnd) {
@@ -93,6 +102,22 @@ TEST(StdReader, RemarksOnMemoryHoldWithEitherLineEnd) {
     EXPECT_TRUE(read("# memory: partial" + end + "T|w(x)|1" + end).size.has_partial_memory);
     EXPECT_TRUE(read("# memory: reads-from" + end + "T|w(x)|1" + end).size.has_reads_from_only);
   }
+}
+
+// Also where the last lines are read, which are a copy.
+TEST(StdReader, ProgressNeverGoesBackNorPastTheEnd) {
+  std::string text;
+  for (int i = 0; i < 4 * 65536; ++i) text += "\n";
+  StdReader reader = StdReader::over(text, "x.std");
+  std::vector<uint64_t> told;
+  const auto tell = [&](uint64_t done, uint64_t all) {
+    EXPECT_EQ(all, text.size());
+    told.push_back(done);
+  };
+  ASSERT_TRUE(reader.read(
+      Detail::Memory, [](std::span<const TraceEvent>) {}, tell));
+  ASSERT_EQ(told.size(), 4U);
+  for (uint64_t i = 0; i < 4; ++i) EXPECT_EQ(told[i], (i + 1) * 65536 - 1);
 }
 
 TEST(StdReader, LeavesOutWhatIsReentrant) {
@@ -215,9 +240,9 @@ std::string number(uint64_t value, int bytes) {
   return out;
 }
 
-std::string binary(
-    const std::vector<std::array<uint64_t, 4>>& events) {  // location, arg, op, thread
-  std::string out = number(2, 2) + number(1, 4) + number(1, 4) + number(events.size(), 8);
+// Events are location, argument, operation, thread.
+std::string binary(const std::vector<std::array<uint64_t, 4>>& events, uint64_t threads = 2) {
+  std::string out = number(threads, 2) + number(1, 4) + number(1, 4) + number(events.size(), 8);
   for (const auto& [location, argument, op, thread] : events)
     out += number(location << 48 | argument << 14 | op << 10 | thread, 8);
   return out;
@@ -238,6 +263,13 @@ TEST(StdReader, ReadsTheBinaryForm) {
   EXPECT_EQ(reader.lock_name(reading.events[1].object), "L5");
   EXPECT_EQ(reader.site_name(reading.events[1].site), "8");
   EXPECT_EQ(reading.events[4].op, TraceOp::Join);
+}
+
+// 1,024 of them: all that ten bits can name.
+TEST(StdReader, ABinaryFormMayNameEveryThread) {
+  const Reading reading = read(binary({{1, 5, 0, 1023}}, 1024));
+  ASSERT_EQ(reading.fault, "");
+  EXPECT_EQ(reading.events.size(), 1U);
 }
 
 TEST(StdReader, RefusesAMalformedBinaryForm) {

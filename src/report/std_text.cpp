@@ -18,7 +18,7 @@ Word word_of(const TraceEvent& event) {
   const bool shared = event.mode == Mode::Shared;
   switch (event.op) {
     case TraceOp::Request:
-      return {"req", 'L'};
+      return {shared ? "rreq" : "req", 'L'};
     case TraceOp::Acquire:
       return {event.by_try ? (shared ? "tracq" : "tacq") : (shared ? "racq" : "acq"), 'L'};
     case TraceOp::Release:

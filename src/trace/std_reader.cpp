@@ -284,6 +284,13 @@ class StdReader::Text {
       event_.by_try = word == "tacq" || word == "tracq";
       return word == "rrel" ? release() : acquire(TraceOp::Acquire);
     }
+    if (word == "rreq") {
+      if (!acting_thread_into_event(name) || !lock_and_site(begin, p)) return false;
+      event_.op = TraceOp::Request;
+      event_.mode = Mode::Shared;
+      out_.put(event_);
+      return true;
+    }
     if (word == "wait" || word == "notify" || word == "notifyAll") {
       if (!acting_thread_into_event(name) || !lock_and_site(begin, p)) return false;
       event_.op = word == "wait"     ? TraceOp::Wait
@@ -308,7 +315,7 @@ class StdReader::Text {
     }
     return fail("unknown operation \"" + shown(word) + "\"",
                 "known are acq, rel, r, w, fork, join, begin, end, req, wait, notify, notifyAll, "
-                "racq, rrel, tacq, tracq, tjoin, branch");
+                "racq, rrel, rreq, tacq, tracq, tjoin, branch");
   }
 
   bool fork_or_join(const char* begin, const char*& p, bool is_fork) {

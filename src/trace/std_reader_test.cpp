@@ -145,6 +145,15 @@ TEST(StdReader, TriesOfReadersAndJoinersAreTries) {
   EXPECT_FALSE(reading.events[7].by_try);
 }
 
+TEST(StdReader, ARequestMayBeForSharing) {
+  const Reading reading = read("T|rreq(a)|1\nU|req(a)|2\n");
+  ASSERT_EQ(reading.fault, "");
+  ASSERT_EQ(reading.events.size(), 2U);
+  for (const TraceEvent& event : reading.events) EXPECT_EQ(event.op, TraceOp::Request);
+  EXPECT_EQ(reading.events[0].mode, Mode::Shared);
+  EXPECT_EQ(reading.events[1].mode, Mode::Exclusive);
+}
+
 TEST(StdReader, ReadersShareAndAnUpgradeIsTwoEvents) {
   EXPECT_EQ(read("T|racq(a)|1\nU|racq(a)|2\nT|rrel(a)|3\nU|rel(a)|4\n").fault, "");
   const Reading upgrade = read("T|racq(a)|1\nT|acq(a)|2\nT|rel(a)|3\nU|racq(a)|4\nT|rrel(a)|5\n");

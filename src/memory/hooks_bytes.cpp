@@ -59,17 +59,19 @@ void* fill(void* to, int byte, size_t size) {
 
 GORDIAN_HOOK void* memcpy(void* to, const void* from, size_t size) noexcept {
   if (!may_tell()) return copy(to, from, size);
-  on_write_range(number(to), size);
+  const Copied bytes{number(to), size, number(from), size};
+  on_copy(bytes);
   copy(to, from, size);
-  on_was_read_range(number(from), size);
+  on_was_copied(bytes);
   return to;
 }
 
 GORDIAN_HOOK void* memmove(void* to, const void* from, size_t size) noexcept {
   if (!may_tell()) return move(to, from, size);
-  on_write_range(number(to), size);
+  const Copied bytes{number(to), size, number(from), size};
+  on_copy(bytes);
   move(to, from, size);
-  on_was_read_range(number(from), size);
+  on_was_copied(bytes);
   return to;
 }
 
@@ -160,22 +162,6 @@ GORDIAN_STRING(char*, find_last, "strrchr", (const char* text, int byte)) {
   char* const found = found_find_last()(text, byte);
   if (may_tell()) on_was_read_range(number(text), copied_length(text));
   return found;
-}
-GORDIAN_STRING(char*, copy_text, "strcpy", (char* to, const char* from)) {
-  if (may_tell()) on_write_range(number(to), copied_length(from));
-  found_copy_text()(to, from);
-  if (may_tell()) on_was_read_range(number(from), copied_length(to));
-  return to;
-}
-GORDIAN_STRING(char*, copy_start, "strncpy", (char* to, const char* from, size_t size)) {
-  if (may_tell()) on_write_range(number(to), size);
-  found_copy_start()(to, from, size);
-  if (may_tell()) on_was_read_range(number(from), strnlen(from, size));
-  return to;
-}
-GORDIAN_STRING(char*, append_text, "strcat", (char* to, const char* from)) {
-  if (may_tell()) on_write_range(number(to), copied_length(to) + copied_length(from));
-  return found_append_text()(to, from);
 }
 GORDIAN_STRING(char*, duplicate, "strdup", (const char* text)) {
   char* const copied = found_duplicate()(text);

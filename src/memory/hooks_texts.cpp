@@ -27,6 +27,15 @@ void read_bytes(const void* bytes, size_t size) {
 void read_wide(const wchar_t* text) {
   if (may_tell()) on_was_read_range(number(text), (wcslen(text) + 1) * sizeof *text);
 }
+// How much of a text is looked at, the zero at its end included, and how much of bytes up to one.
+size_t size_read(const char* text, size_t most) {
+  const size_t length = strnlen(text, most);
+  return length < most ? length + 1 : most;
+}
+size_t size_until(const void* bytes, int byte, size_t size) {
+  const void* const found = memchr(bytes, byte, size);
+  return found == nullptr ? size : number(found) - number(bytes) + 1;
+}
 // A text that is cut up where it stands.
 void cuts_text(const char* text) {
   if (text != nullptr && may_tell()) on_write_range(number(text), strlen(text) + 1);
@@ -77,29 +86,45 @@ GORDIAN_OUTSIDE_AS(int, compare_wide_texts, "wcscmp", (const wchar_t* one, const
 
 // ---- copied and changed
 
-GORDIAN_OUTSIDE_AS(char*, copy_text_to_end, "stpcpy", (char* to, const char* from), (to, from),
-                   answer(to, strlen(from) + 1), read_text(from))
-GORDIAN_OUTSIDE_AS(char*, copy_text_to_end_too, "__stpcpy", (char* to, const char* from),
-                   (to, from), answer(to, strlen(from) + 1), read_text(from))
-GORDIAN_OUTSIDE_AS(char*, copy_start_to_end, "stpncpy", (char* to, const char* from, size_t size),
-                   (to, from, size), answer(to, size), read_bytes(from, strnlen(from, size)))
-GORDIAN_OUTSIDE_AS(char*, append_start, "strncat", (char* to, const char* from, size_t size),
-                   (to, from, size), answer(to, strlen(to) + strnlen(from, size) + 1),
-                   read_bytes(from, strnlen(from, size)))
+// What copies TO_SIZE bytes at `to`, of FROM_SIZE bytes at `from`.
+#define GORDIAN_COPY(type, hook, symbol, parameters, arguments, to_size, from_size) \
+  GORDIAN_HOOK_AS(type, hook, symbol, parameters);                                  \
+  GORDIAN_HOOK type hook parameters {                                               \
+    if (!may_tell()) return found_##hook() arguments;                               \
+    const Copied bytes{number(to), to_size, number(from), from_size};               \
+    on_copy(bytes);                                                                 \
+    const type result = found_##hook() arguments;                                   \
+    on_was_copied(bytes);                                                           \
+    return result;                                                                  \
+  }
+using Text = char*;
+using Bytes = void*;
+using WideText = wchar_t*;
+
+GORDIAN_COPY(Text, copy_text, "strcpy", (char* to, const char* from), (to, from), strlen(from) + 1,
+             strlen(from) + 1)
+GORDIAN_COPY(Text, copy_start, "strncpy", (char* to, const char* from, size_t size),
+             (to, from, size), size, size_read(from, size))
+GORDIAN_COPY(Text, append_text, "strcat", (char* to, const char* from), (to, from),
+             strlen(to) + strlen(from) + 1, strlen(from) + 1)
+GORDIAN_COPY(Text, append_start, "strncat", (char* to, const char* from, size_t size),
+             (to, from, size), strlen(to) + strnlen(from, size) + 1, size_read(from, size))
+GORDIAN_COPY(Text, copy_text_to_end, "stpcpy", (char* to, const char* from), (to, from),
+             strlen(from) + 1, strlen(from) + 1)
+GORDIAN_COPY(Text, copy_text_to_end_too, "__stpcpy", (char* to, const char* from), (to, from),
+             strlen(from) + 1, strlen(from) + 1)
+GORDIAN_COPY(Text, copy_start_to_end, "stpncpy", (char* to, const char* from, size_t size),
+             (to, from, size), size, size_read(from, size))
+GORDIAN_COPY(Bytes, copy_to_end, "mempcpy", (void* to, const void* from, size_t size),
+             (to, from, size), size, size)
+GORDIAN_COPY(Bytes, copy_until, "memccpy", (void* to, const void* from, int byte, size_t size),
+             (to, from, byte, size), size, size_until(from, byte, size))
+GORDIAN_COPY(WideText, copy_wide, "wmemcpy", (wchar_t * to, const wchar_t* from, size_t count),
+             (to, from, count), count * sizeof *to, count * sizeof *from)
+GORDIAN_COPY(WideText, move_wide, "wmemmove", (wchar_t * to, const wchar_t* from, size_t count),
+             (to, from, count), count * sizeof *to, count * sizeof *from)
 GORDIAN_OUTSIDE_AS(char*, duplicate_start, "strndup", (const char* text, size_t size), (text, size),
                    GORDIAN_NOTHING, (read_bytes(text, strnlen(text, size)), wrote_text(result)))
-GORDIAN_OUTSIDE_AS(void*, copy_to_end, "mempcpy", (void* to, const void* from, size_t size),
-                   (to, from, size), answer(to, size), read_bytes(from, size))
-GORDIAN_OUTSIDE_AS(void*, copy_until, "memccpy",
-                   (void* to, const void* from, int byte, size_t size), (to, from, byte, size),
-                   answer(to, size),
-                   read_bytes(from, result == nullptr ? size : number(result) - number(to)))
-GORDIAN_OUTSIDE_AS(wchar_t*, copy_wide, "wmemcpy",
-                   (wchar_t * to, const wchar_t* from, size_t count), (to, from, count),
-                   answer(to, count * sizeof *to), read_bytes(from, count * sizeof *to))
-GORDIAN_OUTSIDE_AS(wchar_t*, move_wide, "wmemmove",
-                   (wchar_t * to, const wchar_t* from, size_t count), (to, from, count),
-                   answer(to, count * sizeof *to), read_bytes(from, count * sizeof *to))
 GORDIAN_OUTSIDE_AS(wchar_t*, fill_wide, "wmemset", (wchar_t * to, wchar_t what, size_t count),
                    (to, what, count), answer(to, count * sizeof *to), GORDIAN_NOTHING)
 GORDIAN_OUTSIDE_AS(char*, cut_text, "strtok_r", (char* text, const char* bytes, char** rest),

@@ -301,6 +301,90 @@ def test_memory_that_is_used_again_orders_nobody(world):
         expect(found == [expected], how, result)
 
 
+# A courier copies what the teller writes until it is there, and ends; only then the auditor looks at the copy. So the
+# auditor comes after the teller by the copy alone. "nothing" copies what nobody writes.
+COURIER = r"""
+#include <cstring>
+#include <cwchar>
+#include <mutex>
+#include <sched.h>
+#include <sys/syscall.h>
+#include <thread>
+#include <unistd.h>
+static std::mutex accounts, audit;
+struct Note { char text[32]; wchar_t wide[4]; };
+alignas(64) static Note from;
+alignas(64) static Note to;
+alignas(64) static Note nobodys;
+alignas(64) static volatile int courier_id;
+alignas(64) static volatile int teller_id;
+alignas(64) static const char* how;
+static bool is(const char* what) { return std::strcmp(how, what) == 0; }
+__attribute__((noinline)) static void copy(Note* target, const Note* source, size_t size) {
+  if (is("memcpy")) memcpy(target->text, source->text, size);
+  if (is("memmove")) memmove(target->text, source->text, size);
+  if (is("mempcpy")) mempcpy(target->text, source->text, size);
+  if (is("memccpy")) memccpy(target->text, source->text, 'x', size);
+  if (is("strcpy")) strcpy(target->text, source->text);
+  if (is("strncpy")) strncpy(target->text, source->text, size);
+  if (is("strcat")) strcat(target->text, source->text);
+  if (is("strncat")) strncat(target->text, source->text, size);
+  if (is("stpcpy")) stpcpy(target->text, source->text);
+  if (is("stpncpy")) stpncpy(target->text, source->text, size);
+  if (is("wmemcpy")) wmemcpy(target->wide, source->wide, size / 4);
+  if (is("wmemmove")) wmemmove(target->wide, source->wide, size / 4);
+  if (is("assignment")) *target = *source;
+}
+static bool is_there(const Note* note) {
+  const volatile Note* now = note;
+  return now->text[0] != 0 || now->wide[0] != 0;
+}
+static int own_id() { return static_cast<int>(syscall(SYS_gettid)); }
+// The kernel's word alone: nothing that the thread writes says so.
+static void let_end(const volatile int* id) {
+  while (*id == 0 || syscall(SYS_tgkill, getpid(), *id, 0) == 0) sched_yield();
+}
+int main(int argc, char** argv) {
+  how = argv[1];
+  const bool is_useless = argc > 2;
+  std::thread courier([=] {
+    courier_id = own_id();
+    do copy(&to, is_useless ? &nobodys : &from, 8); while (!is_useless && !is_there(&to));
+  });
+  std::thread teller([=] {
+    teller_id = own_id();
+    { const std::scoped_lock first(accounts); const std::scoped_lock second(audit); }
+    static_cast<volatile Note*>(&from)->wide[0] = L'7';
+    static_cast<volatile Note*>(&from)->text[0] = '7';
+  });
+  std::thread auditor([=] {
+    let_end(&courier_id);
+    let_end(&teller_id);
+    while (!is_useless && !is_there(&to)) sched_yield();
+    const std::scoped_lock first(audit);
+    const std::scoped_lock second(accounts);
+  });
+  courier.join();
+  teller.join();
+  auditor.join();
+}
+"""
+
+
+def test_a_copy_passes_on_who_wrote_it(world):
+    world.write("courier.cpp", COURIER)
+    program = world.path("courier")
+    made = world.run(world.gordian, "c++", "-std=c++20", "-O1", "-fno-builtin", "-g", "-pthread", "-o", program,
+                     world.path("courier.cpp"), timeout=SLOWEST_COMPILER)
+    expect(made.status == 0 and made.err == "", "compiled", made)
+    for how in ("memcpy", "memmove", "mempcpy", "memccpy", "strcpy", "strncpy", "strcat", "strncat", "stpcpy", "stpncpy",
+                "wmemcpy", "wmemmove", "assignment"):
+        found, result = verdicts(world, program, how)
+        expect(found == ["refuted"], how, result)
+    found, result = verdicts(world, program, "memcpy", "nothing")
+    expect(found == ["proved"], "a copy of what nobody wrote", result)
+
+
 def test_what_libc_carries_from_thread_to_thread(world):
     """None of the ways of told_by_libc.inc is lost: each forbids a deadlock that would be proved otherwise."""
     folder = os.path.dirname(os.path.abspath(__file__))

@@ -308,6 +308,21 @@ uint32_t slot_of(Ring& ring, const Request& request, const CallSite& site) {
   return index;
 }
 
+// Whose tickets its holder counts by plain stores. Nobody else may touch them.
+bool has_holder(format::Kind kind) {
+  using format::Kind;
+  return is_lock(kind) || kind == Kind::Once || kind == Kind::Guard || kind == Kind::GlibOnce;
+}
+
+// As slot_of(), for a thread that does not hold what it asks for: the birth of a lock is told by
+// whoever takes it first.
+uint32_t slot_asked_for(Ring& ring, const Request& request, const CallSite& site) {
+  if (!has_holder(request.kind)) return slot_of(ring, request, site);
+  const uint32_t index = take_slot(key_of(request) & ~kEndedObject);
+  if (index == 0) count(recorder.header->dropped_objects);
+  return index;
+}
+
 // ---- stacks
 
 // Words, not memcpy: a sanitizer's memcpy would object to reading other frames.
@@ -481,7 +496,7 @@ void record_request(ThreadState& thread, const Request& request, const CallSite&
           static_cast<uint32_t>(request.object), stack);
     return;
   }
-  const uint32_t index = slot_of(*ring, request, site);
+  const uint32_t index = slot_asked_for(*ring, request, site);
   uint32_t* const words = index == 0 ? nullptr : begin(*ring, 8);
   if (words == nullptr) return;
   words[0] = event_head(Event::Request, 2, flags_of(request), index);
@@ -505,7 +520,7 @@ void record_try_failed(ThreadState& thread, const Request& request, const CallSi
   Ring* const ring = own_ring(thread);
   if (ring == nullptr) return;
   const uint32_t stack = stack_of(*ring, *thread.card, site, request.address);
-  const uint32_t index = slot_of(*ring, request, site);
+  const uint32_t index = slot_asked_for(*ring, request, site);
   if (index == 0) return;
   const uint32_t seen = __atomic_load_n(&recorder.slots[index].ticket, __ATOMIC_RELAXED);
   write(*ring, event_head(Event::TryFailed, 3, flags_of(request), index), seen, stack);

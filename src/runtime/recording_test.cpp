@@ -3,6 +3,7 @@
 
 #include "runtime/board.h"
 
+#include <algorithm>
 #include <gtest/gtest.h>
 #include <semaphore>
 #include <sys/single_threaded.h>
@@ -126,6 +127,33 @@ TEST_F(Recording, AnAcquisitionLeansOnNoneThatWasLost) {
     EXPECT_EQ(heads.back(), event_head(Event::Acquire, 3));
     record_released(thread, kLock);
   }
+}
+
+// Its holder counts the tickets by plain stores, and may be about to.
+TEST_F(Recording, WhoDoesNotHoldALockLeavesItsTicketsAlone) {
+  using format::Event;
+  using format::event_head;
+  HookScope scope(kSite);
+  ASSERT_TRUE(scope);
+  ThreadState& thread = *scope.operator->();
+  format::Ring& ring = *ring_of(*thread.card);
+  const ObjectSlot& slot = recorder.slots[object_index(kLock.address)];
+  record_try_failed(thread, kLock, kSite);
+  record_request(thread, kLock, kSite);
+  EXPECT_EQ(slot.ticket, 0U);
+  const auto is_birth = [](uint32_t head) {
+    return head == event_head(Event::Born, format::kSizeFollows);
+  };
+  std::vector<uint32_t> heads = heads_from(ring, 0);
+  EXPECT_EQ(std::count(heads.begin(), heads.end(), event_head(Event::TryFailed, 3)), 1);
+  EXPECT_EQ(std::count(heads.begin(), heads.end(), event_head(Event::Request, 2)), 1);
+  EXPECT_EQ(std::count_if(heads.begin(), heads.end(), is_birth), 0);
+
+  record_acquired(thread, kLock, kSite);
+  heads = heads_from(ring, 0);
+  EXPECT_EQ(std::count_if(heads.begin(), heads.end(), is_birth), 1);
+  EXPECT_EQ(heads.back(), event_head(Event::Acquire, 3));
+  EXPECT_EQ(slot.ticket, 2U);
 }
 
 TEST_F(Recording, ARingThatFillsWakesTheJudge) {

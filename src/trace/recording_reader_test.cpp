@@ -272,6 +272,21 @@ TEST(RecordingReader, AFailedTryOfASemaphoreComesBehindAllWhoTookOne) {
   EXPECT_THAT(read({first, second, tries}).texts, ElementsAre("0w0", "1r0", "1w1", "2r1"));
 }
 
+// Its birth is told by whoever holds it.
+TEST(RecordingReader, ALockMayBeAskedForAndTriedBeforeItsBirthIsTold) {
+  SampleRing tries, holder, next;
+  tries.begin(1).record(Event::TryFailed, kA, {0, 0}, format::kEventTry);
+  tries.record(Event::Request, kA, {0}).record(Event::WaitEnd, kA, {}).acquire(kA, 3).release(kA);
+  holder.begin(2).born(kA, format::Kind::Mutex, 0, 2).acquire(kA, 2).release(kA);
+  next.begin(3).acquire(kA, 4);
+
+  const Read run = read({tries, holder, next});
+  EXPECT_THAT(run.texts, ElementsAre("1acq0", "1rel0", "0acq0", "0rel0", "2acq0"));
+  EXPECT_EQ(run.runs[0].facts().left_out, 0U);
+  ASSERT_THAT(run.runs[0].facts().locks, SizeIs(1));
+  EXPECT_EQ(run.runs[0].facts().locks[0].address, 0x1000U);
+}
+
 TEST(RecordingReader, WhatWouldHaveGivenUpIsATry) {
   SampleRing ring, asking;
   ring.begin(1).acquire(kA, 1, 0, format::kEventTimed).release(kA);

@@ -108,7 +108,7 @@ Result<std::vector<model::Finding>> predict_recording(trace::RecordingFile file,
       run.read(detail, sink, progress);
       return Result<void>();
     };
-    totals.missing += run.facts().lost + run.facts().dropped_objects;
+    totals.missing += run.facts().lost + run.facts().dropped_objects + run.facts().dropped_threads;
     totals.ends_early = totals.ends_early || !run.facts().has_end || !run.facts().damage.empty();
     const std::string label = "reading " + escape_for_terminal(path);
     const trace::RunSketch sketch =

@@ -172,6 +172,7 @@ struct RingsHeader {
   uint32_t memory;           // kMemory* of memory.h
   uint64_t dropped_objects;  // no slot was left for them: nothing of theirs is recorded
   uint64_t parent_pid;
+  uint64_t dropped_threads;  // the same of threads, for which no ring was left
   // Written by the judge.
   alignas(64) uint64_t beats;  // counts up with each pass
   // A futex of the judge. It sets it to 1 before it empties the rings and sleeps on it afterwards;
@@ -251,7 +252,8 @@ struct ProcessEndBody {
   uint64_t lost;             // records, of all rings
   uint64_t dropped_objects;  // see RingsHeader
   uint64_t waited;
-  uint64_t memory;  // see RingsHeader; missing in older files
+  uint64_t memory;           // see RingsHeader; missing in older files
+  uint64_t dropped_threads;  // the same
 };
 
 }  // namespace gordian::format

@@ -583,7 +583,10 @@ void record_thread(ThreadState& thread, Event event, const Request& request, con
 
 void record_begin(ThreadState& thread) {
   Ring* const ring = own_ring(thread);
-  if (ring == nullptr) return;
+  if (ring == nullptr) {
+    count(recorder.header->dropped_threads);
+    return;
+  }
   const format::Card& card = *thread.card;
   ring->uid = card.uid;
   ring->memory = 0;  // that of the thread before

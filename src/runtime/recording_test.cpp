@@ -9,6 +9,7 @@
 #include <sys/single_threaded.h>
 #include <thread>
 #include <unistd.h>
+#include <utility>
 #include <vector>
 
 namespace gordian::runtime {
@@ -154,6 +155,18 @@ TEST_F(Recording, WhoDoesNotHoldALockLeavesItsTicketsAlone) {
   EXPECT_EQ(std::count_if(heads.begin(), heads.end(), is_birth), 1);
   EXPECT_EQ(heads.back(), event_head(Event::Acquire, 3));
   EXPECT_EQ(slot.ticket, 2U);
+}
+
+TEST_F(Recording, AThreadForWhichThereIsNoRingIsCounted) {
+  HookScope scope(kSite);
+  ASSERT_TRUE(scope);
+  ThreadState& thread = *scope.operator->();
+  record_begin(thread);
+  EXPECT_EQ(recorder.header->dropped_threads, 0U);
+  const uint64_t end = std::exchange(recorder.rings_end, 0);
+  record_begin(thread);
+  EXPECT_EQ(recorder.header->dropped_threads, 1U);
+  recorder.rings_end = end;
 }
 
 TEST_F(Recording, ARingThatFillsWakesTheJudge) {

@@ -39,7 +39,8 @@ std::string missed_memory(const RecordingFacts& facts) {
   if ((facts.memory & format::kMemoryAfterEnd) != 0) return "a thread read after its end";
   if ((facts.memory & ~uint64_t{format::kMemoryTold}) != 0)
     return "it used something that cannot be seen";
-  if (facts.lost != 0 || facts.left_out != 0 || facts.dropped_objects != 0)
+  if (facts.lost != 0 || facts.left_out != 0 || facts.dropped_objects != 0 ||
+      facts.dropped_threads != 0)
     return "the recording has gaps";
   if (!facts.damage.empty()) return "the recording is damaged";
   if (facts.modules.empty()) return "its objects are not known";

@@ -82,6 +82,7 @@ struct RecordingFacts {
 
   uint64_t lost = 0;             // records that did not fit into the rings
   uint64_t dropped_objects = 0;  // objects of which nothing was recorded
+  uint64_t dropped_threads = 0;  // threads of which nothing was recorded
   uint64_t left_out = 0;         // records behind a loss, or whose order cannot be told
   std::string damage;            // what is wrong with the file; empty: nothing
   uint64_t memory = 0;           // kMemory* of format/memory.h

@@ -683,6 +683,12 @@ bool RecordingMerge::is_exhausted(uint32_t ring) const {
          rings_[ring].at == rings_[ring].words.size();
 }
 
+// Nothing of the thread is recorded, since there was no ring for it.
+bool RecordingMerge::is_dropped(uint32_t thread) const {
+  return facts_.dropped_threads != 0 && !waits_fork_.contains(thread) &&
+         (thread >= ring_of_.size() || ring_of_[thread] == kNone);
+}
+
 // At the end of the input: what waits for something that is nowhere recorded, although nothing was
 // lost, goes on without it.
 bool RecordingMerge::resolve() {
@@ -701,9 +707,13 @@ bool RecordingMerge::resolve() {
       changed = true;
     } else if (ring.waits_join != kNone) {
       const uint32_t child = ring.waits_join;
-      if (child >= ring_of_.size() || !is_exhausted(ring_of_[child])) continue;
-      ended_[child] = 1;
-      give_back_robust(rings_[ring_of_[child]]);
+      if (is_dropped(child)) {
+        ended_[child] = 1;
+      } else {
+        if (child >= ring_of_.size() || !is_exhausted(ring_of_[child])) continue;
+        ended_[child] = 1;
+        give_back_robust(rings_[ring_of_[child]]);
+      }
       queue(id);
       changed = true;
     } else if (ring.waits_done != 0) {

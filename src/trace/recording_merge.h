@@ -121,6 +121,7 @@ class RecordingMerge {
   bool is_free(const Object& object, uint32_t thread, bool shared) const;
   uint32_t lock_of(Object& object, uint32_t slot);
   [[nodiscard]] bool is_exhausted(uint32_t ring) const;
+  [[nodiscard]] bool is_dropped(uint32_t thread) const;
   void free_by_force(Object& object, uint32_t slot);
   bool resolve();
   void close(Ring& ring);

@@ -50,6 +50,7 @@ RecordingRun::RecordingRun(std::shared_ptr<const RecordingFile> file, uint32_t p
       facts_.memory = body.memory;
       facts_.lost = body.lost;
       facts_.dropped_objects = body.dropped_objects;
+      facts_.dropped_threads = body.dropped_threads;
       facts_.has_end = true;
     }
   }

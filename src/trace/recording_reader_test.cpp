@@ -287,6 +287,27 @@ TEST(RecordingReader, ALockMayBeAskedForAndTriedBeforeItsBirthIsTold) {
   EXPECT_EQ(run.runs[0].facts().locks[0].address, 0x1000U);
 }
 
+// A thread for which there was no ring has ended when it was joined; only then is it known that
+// nothing else is missing.
+TEST(RecordingReader, WhoeverJoinedAThreadOfWhichNothingIsRecordedGoesOn) {
+  SampleRing parent;
+  parent.begin(1).record(Event::Fork, 0, {2, 0}).record(Event::Join, 0, {2, 0}).acquire(kA, 1);
+  for (const uint64_t dropped : {0, 1}) {
+    const format::ProcessEndBody body{
+        .lost = 0, .dropped_objects = 0, .waited = 0, .memory = 0, .dropped_threads = dropped};
+    std::string end;
+    append_bytes(end, &body, sizeof(body));
+    const Read run(sample_recording(std::vector{parent}) +
+                   sample_chunk(format::ChunkType::ProcessEnd, end));
+    if (dropped == 0) {
+      EXPECT_THAT(run.texts, ElementsAre("0fork1"));
+    } else {
+      EXPECT_THAT(run.texts, ElementsAre("0fork1", "0join1", "0acq0"));
+    }
+    EXPECT_EQ(run.runs[0].facts().dropped_threads, dropped);
+  }
+}
+
 TEST(RecordingReader, WhatWouldHaveGivenUpIsATry) {
   SampleRing ring, asking;
   ring.begin(1).acquire(kA, 1, 0, format::kEventTimed).release(kA);

@@ -351,9 +351,11 @@ void Recorder::end(Process& process) {
     body.waited += process.rings[i].waited;
   }
   body.dropped_objects = process.header->dropped_objects;
+  body.dropped_threads = process.header->dropped_threads;
   body.memory = process.header->memory;
   totals_.lost += body.lost;
   totals_.dropped_objects += body.dropped_objects;
+  totals_.dropped_threads += body.dropped_threads;
   totals_.waited += body.waited;
   std::vector<std::byte> raw;
   append(raw, body);

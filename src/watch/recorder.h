@@ -43,6 +43,7 @@ class Recorder {
     uint64_t written = 0;
     uint64_t lost = 0;  // records
     uint64_t dropped_objects = 0;
+    uint64_t dropped_threads = 0;
     uint64_t waited = 0;
     std::string error;  // why the file ends early; empty: it does not
   };

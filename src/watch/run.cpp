@@ -380,6 +380,11 @@ Recorder::Totals Session::finish_recording() {
         "the program has more locks than a recording has room for; uses of them that are not "
         "recorded: " +
         std::to_string(totals.dropped_objects));
+  if (totals.dropped_threads > 0)
+    audience_.on_notice(recording + " has no room for " +
+                        count_of(totals.dropped_threads, "thread") +
+                        " of the program: nothing of theirs is recorded, and orders they made are "
+                        "not known");
   return totals;
 }
 

@@ -119,7 +119,7 @@ GORDIAN_HOOK int thrd_create(thrd_t* thread, thrd_start_t routine, void* argumen
   ensure_started();
   gordian::format::Card* card = nullptr;
   if (HookScope log(site); log) {
-    card = card_for_child(reinterpret_cast<void*>(routine), argument, 0, site);
+    card = card_for_child(reinterpret_cast<void*>(routine), argument, nullptr, site);
   }
   if (card == nullptr) return real.thrd_create(thread, routine, argument);
   const uint32_t uid = card->uid;

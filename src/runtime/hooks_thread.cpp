@@ -22,9 +22,7 @@ GORDIAN_HOOK int pthread_create(pthread_t* thread, const pthread_attr_t* attribu
   ensure_started();
   gordian::format::Card* card = nullptr;
   if (HookScope log(site); log) {
-    size_t stack_size = 0;
-    if (attributes != nullptr) pthread_attr_getstacksize(attributes, &stack_size);
-    card = card_for_child(reinterpret_cast<void*>(routine), argument, stack_size, site);
+    card = card_for_child(reinterpret_cast<void*>(routine), argument, attributes, site);
   }
   if (card == nullptr) return real.pthread_create(thread, attributes, routine, argument);
 

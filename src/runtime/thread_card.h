@@ -32,7 +32,8 @@ struct Request {
 struct PrivateCard {
   void* routine;        // what the thread really starts with; the card names what tells it apart
   void* argument;       // of the routine
-  uint64_t stack_size;  // 0: the default
+  uint64_t stack_size;  // what it was made with, without a guard; 0: unknown
+  uint64_t stack_low;   // of a stack that the program brought; 0: libc made it
   uint32_t parent_segment;
   uint32_t chain_segment;  // segment of the last chain logged
   uint32_t closing_round;  // destructor rounds seen, see threads.cpp

@@ -5,6 +5,7 @@
 #include "runtime/lock_table.h"
 #include "runtime/log.h"
 #include "runtime/modules.h"
+#include "runtime/pages.h"
 #include "runtime/recording.h"
 #include "runtime/system_calls.h"
 
@@ -26,7 +27,9 @@ constexpr pthread_key_t kKeysInThread = 32;
 constinit pthread_key_t end_key = 0;
 constinit bool has_end_key = false;
 constinit uint64_t main_stack_high = 0;
-constinit uint64_t default_stack_size = 8 << 20;
+constinit uint64_t main_stack_size = 8 << 20;
+// Of threads whose birth we did not see. Without a limit glibc makes stacks of 2 MiB.
+constinit uint64_t default_stack_size = 2 << 20;
 
 constexpr uint32_t kMaxCards = 16384;
 constexpr uint32_t kMaxBlocks = 16384;
@@ -87,6 +90,7 @@ struct SavedThread {
   uint32_t hold_count;
   uint32_t flags;
   uint64_t start_routine, create_site;
+  uint64_t stack_low;
   Hold holds[format::kInlineHolds];
 };
 constexpr uint32_t kSavedThreads = 16;
@@ -197,6 +201,35 @@ void log_thread(const Card& card) {
   commit(record);
 }
 
+// The stack that a thread is made with. libc is asked each time: the program may change the
+// default.
+void note_stack(PrivateCard& own, const pthread_attr_t* attributes) {
+  pthread_attr_t defaults;
+  if (attributes == nullptr) {
+    pthread_attr_init(&defaults);
+    attributes = &defaults;
+  }
+  size_t size = 0, brought_size = 0;
+  void* low = nullptr;
+  pthread_attr_getstacksize(attributes, &size);
+  pthread_attr_getstack(attributes, &low, &brought_size);
+  // Attributes without a stack have one that ends at 0. A stack may also come without a size.
+  const uint64_t brought_high = reinterpret_cast<uint64_t>(low) + brought_size;
+  own.stack_size = size;
+  own.stack_low = brought_high != 0 ? brought_high - size : 0;
+}
+
+// Where the stack of the calling thread begins. It may begin lower, where libc made it for a thread
+// that asked for more, but never higher: there may be no memory, or what has nothing to do with it.
+uint64_t find_stack_low(const PrivateCard& own, uint64_t high, bool is_main) {
+  if (is_main) return high > main_stack_size ? high - main_stack_size : 0;
+  if (own.stack_low != 0) return own.stack_low;
+  const uint64_t size = own.stack_size != 0 ? own.stack_size : default_stack_size;
+  // `high` is the descriptor's address, less than a page below the end; the first page of the stack
+  // begins above the guard.
+  return high > size ? page_up(high - size) : 0;
+}
+
 // The calling thread takes `card` as its own.
 void take_card(Card* card, uint32_t flags) {
   ThreadState& thread = this_thread;
@@ -209,9 +242,9 @@ void take_card(Card* card, uint32_t flags) {
   if (board.header->tid_offset == 0) board.header->tid_offset = find_tid_offset(tid);
   if (board.header->tid_offset != 0) card->tid_word = self + board.header->tid_offset;
   // glibc puts a thread's descriptor at the top of its stack, also of one the program brought.
-  card->stack_high = (flags & format::kCardMain) != 0 ? main_stack_high : self;
-  card->stack_low =
-      card->stack_high > default_stack_size ? card->stack_high - default_stack_size : 0;
+  const bool is_main = (flags & format::kCardMain) != 0;
+  card->stack_high = is_main ? main_stack_high : self;
+  card->stack_low = find_stack_low(private_part(*card), card->stack_high, is_main);
   set_segment(*card, 1);
   board.waits[index].tid = card->tid;
   clear_gate(index);
@@ -338,7 +371,7 @@ void prepare_threads() {
   rlimit limit{};
   if (!is_error(raw_call(SYS_prlimit64, 0, RLIMIT_STACK, 0, reinterpret_cast<long>(&limit))) &&
       limit.rlim_cur != RLIM_INFINITY && limit.rlim_cur > 0) {
-    default_stack_size = limit.rlim_cur;
+    main_stack_size = default_stack_size = limit.rlim_cur;
   }
   has_end_key = pthread_key_create(&end_key, key_destructor) == 0 && end_key < kKeysInThread;
   this_thread.open_scope(1);
@@ -365,7 +398,7 @@ bool adopt_this_thread(uint64_t frame) {
   return card != nullptr;
 }
 
-format::Card* card_for_child(void* routine, void* argument, uint64_t stack_size,
+format::Card* card_for_child(void* routine, void* argument, const pthread_attr_t* attributes,
                              const CallSite& parent_site) {
   if (!is_alive()) return nullptr;
   end_alone();
@@ -375,7 +408,7 @@ format::Card* card_for_child(void* routine, void* argument, uint64_t stack_size,
   private_part(*card).routine = routine;
   card->create_site = parent_site.pc;
   private_part(*card).argument = argument;
-  private_part(*card).stack_size = stack_size;
+  note_stack(private_part(*card), attributes);
   ThreadState& parent = this_thread;
   if (parent.card != nullptr) {
     log_this_thread(parent);
@@ -471,6 +504,7 @@ void save_for_fork() {
     saved.flags = card.flags;
     saved.start_routine = card.start_routine;
     saved.create_site = card.create_site;
+    saved.stack_low = card.stack_low;
     saved.hold_count = card.hold_count;
     if (saved.hold_count > format::kInlineHolds) {
       saved.hold_count = format::kInlineHolds;
@@ -506,6 +540,7 @@ void revive_card(const Board& parents) {
       const SavedThread& saved = saved_threads[slot - 1];
       card->start_routine = saved.start_routine;
       card->create_site = saved.create_site;
+      private_part(*card).stack_low = saved.stack_low;
       flags |= saved.flags & (format::kCardInexact | format::kCardMain);
       memcpy(card->holds, saved.holds, saved.hold_count * sizeof(Hold));
       card->hold_count = saved.hold_count;

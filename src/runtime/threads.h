@@ -20,9 +20,9 @@ void prepare_threads();
 bool adopt_this_thread(uint64_t frame);
 
 // What pthread_create and thrd_create really start, with a card as argument. `parent_site` is who
-// created it. Null: no card to be had; start the thread as it is, it will be adopted.
-// `stack_size` 0: the default.
-format::Card* card_for_child(void* routine, void* argument, uint64_t stack_size,
+// created it. `attributes` null: the default. Null: no card to be had; start the thread as it is,
+// it will be adopted.
+format::Card* card_for_child(void* routine, void* argument, const pthread_attr_t* attributes,
                              const CallSite& parent_site);
 void* run_thread(void* card);
 void child_created(uint32_t uid, pthread_t thread, const CallSite& site);

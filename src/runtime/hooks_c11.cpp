@@ -127,7 +127,7 @@ GORDIAN_HOOK int thrd_create(thrd_t* thread, thrd_start_t routine, void* argumen
       thread, reinterpret_cast<thrd_start_t>(reinterpret_cast<void*>(run_thread)), card);
   if (HookScope log(site); log) {
     if (result == thrd_success) {
-      child_created(uid, *thread, site);
+      child_created(uid, site);
     } else {
       child_not_created(card);
     }

@@ -26,12 +26,13 @@ GORDIAN_HOOK int pthread_create(pthread_t* thread, const pthread_attr_t* attribu
   }
   if (card == nullptr) return real.pthread_create(thread, attributes, routine, argument);
 
-  // Now, while the card is ours: the child may be gone before the call returns.
+  // Now, while the card is ours: the child may be gone before the call returns, and `*thread` with
+  // it.
   const uint32_t uid = card->uid;
   const int result = real.pthread_create(thread, attributes, run_thread, card);
   if (HookScope log(site); log) {
     if (result == 0) {
-      child_created(uid, *thread, site);
+      child_created(uid, site);
     } else {
       child_not_created(card);
     }

@@ -81,8 +81,9 @@ void log_signal(ThreadState& thread, const Request& request, format::LockEntry* 
 
 }  // namespace
 
-void note_joined(const Request& request, const CallSite& site) {
+void note_joined(Request request, const CallSite& site) {
   HookScope scope(site);
+  if (request.object == 0) request.object = uid_of_joined(request.address);
   if (!scope || request.object == 0) return;
   if (is_recording()) record_thread(*scope.operator->(), format::Event::Join, request, site);
   log_sync(*scope.operator->(), static_cast<uint32_t>(request.object), kWholeLife,

@@ -13,7 +13,7 @@ namespace gordian::runtime {
 inline constexpr uint32_t kWholeLife = 0xffffffff;  // from_segment of a joined thread
 
 // The join of the thread in `request` succeeded.
-void note_joined(const Request& request, const CallSite& site);
+void note_joined(Request request, const CallSite& site);
 
 // The thread is about to signal, post or arrive at the object: who is woken comes after this.
 // `to_all`: a broadcast.

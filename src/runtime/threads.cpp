@@ -6,6 +6,7 @@
 #include "runtime/log.h"
 #include "runtime/modules.h"
 #include "runtime/pages.h"
+#include "runtime/real_functions.h"
 #include "runtime/recording.h"
 #include "runtime/system_calls.h"
 
@@ -69,17 +70,21 @@ struct IndexStack {
 constexpr uint32_t kLoggedBits = 1 << 20;
 constinit uint64_t logged_bits[kLoggedBits / 64] = {};
 
-// Threads that were just created, by pthread_t: uid_of_thread asks for one that has not run yet.
-struct Newborn {
-  uint64_t pthread;
-  uint64_t uid;
-};
-constexpr uint32_t kNewborns = 1024;
-constinit Newborn newborns[kNewborns] = {};
+// uids of threads by their descriptors, for who joined one that could not be recognised before it
+// ran: the descriptor's number in the upper half. A later thread may take the place of an earlier
+// one.
+constexpr uint32_t kBegunThreads = 1024;
+constinit uint64_t begun_threads[kBegunThreads] = {};
 
-Newborn& newborn_slot(uint64_t pthread) {
-  return newborns[((pthread >> 6) * 0x9E3779B1U >> 10) % kNewborns];
+uint32_t descriptor_number(uint64_t descriptor) { return static_cast<uint32_t>(descriptor >> 6); }
+
+uint64_t& begun_thread(uint64_t descriptor) {
+  return begun_threads[(descriptor_number(descriptor) * 0x9E3779B1U >> 10) % kBegunThreads];
 }
+
+// Where a thread's descriptor says with which routine the thread starts; the argument is the next
+// word. 0: unknown.
+constinit uint32_t start_offset = 0;
 
 constinit IndexStack<kMaxCards> free_cards{};
 constinit IndexStack<kMaxBlocks> free_blocks{};
@@ -116,6 +121,23 @@ uint32_t find_tid_offset(int tid) {
     if (*reinterpret_cast<const int*>(self + offset) == tid) return offset;
   }
   return 0;
+}
+
+// libc tells debuggers: its DB_STRUCT_FIELD(pthread, start_routine) is the field's size in bits,
+// how many there are, and the offset.
+uint32_t find_start_offset() {
+  const auto* field =
+      static_cast<const uint32_t*>(find_next_symbol("_thread_db_pthread_start_routine", ""));
+  return field != nullptr && field[0] == 64 ? field[2] : 0;
+}
+
+// The uid of a thread that is to start with run_thread and its card, or 0.
+uint32_t uid_of_unborn(uint64_t descriptor) {
+  if (start_offset == 0) return 0;
+  const auto* start = reinterpret_cast<const uint64_t*>(descriptor + start_offset);
+  if (start[0] != reinterpret_cast<uint64_t>(run_thread)) return 0;
+  // ORDER: pairs with claim_card; see uid_of_thread.
+  return __atomic_load_n(&reinterpret_cast<const Card*>(start[1])->uid, __ATOMIC_ACQUIRE);
 }
 
 // Cards of threads that left without any destructor: found by asking the kernel. Rare and slow,
@@ -164,7 +186,10 @@ Card* claim_card() {
   }
   Card* card = &board.cards[index - 1];
   if (card->uid != 0) memset(card, 0, sizeof *card);
-  card->uid = __atomic_add_fetch(&board.header->next_thread, 1, __ATOMIC_RELAXED);
+  const uint32_t uid = __atomic_add_fetch(&board.header->next_thread, 1, __ATOMIC_RELAXED);
+  // ORDER: pairs with uid_of_unborn: who finds the new owner's uid finds that the old one has
+  // begun.
+  __atomic_store_n(&card->uid, uid, __ATOMIC_RELEASE);
   return card;
 }
 
@@ -373,6 +398,7 @@ void prepare_threads() {
       limit.rlim_cur != RLIM_INFINITY && limit.rlim_cur > 0) {
     main_stack_size = default_stack_size = limit.rlim_cur;
   }
+  start_offset = find_start_offset();
   has_end_key = pthread_key_create(&end_key, key_destructor) == 0 && end_key < kKeysInThread;
   this_thread.open_scope(1);
   if (Card* card = claim_card()) {
@@ -430,6 +456,8 @@ void* run_thread(void* value) {
     release_card(thread.card, CardState::Free);
   }
   take_card(card, 0);
+  __atomic_store_n(&begun_thread(card->pthread),
+                   uint64_t{descriptor_number(card->pthread)} << 32 | card->uid, __ATOMIC_RELAXED);
   thread.close_scope();
   watch_end_of_this_thread();
   const CallSite here{reinterpret_cast<uint64_t>(routine),
@@ -441,16 +469,10 @@ void* run_thread(void* value) {
   return result;
 }
 
-void child_created(uint32_t uid, pthread_t thread, const CallSite& site) {
+void child_created(uint32_t uid, const CallSite& site) {
   if (is_recording() && this_thread.card != nullptr) {
     record_thread(this_thread, format::Event::Fork, {.object = uid}, site);
   }
-  Newborn& newborn = newborn_slot(static_cast<uint64_t>(thread));
-  newborn.pthread = 0;
-  __atomic_signal_fence(__ATOMIC_SEQ_CST);
-  newborn.uid = uid;
-  // ORDER: pairs with uid_of_thread: who finds the thread finds its uid.
-  __atomic_store_n(&newborn.pthread, static_cast<uint64_t>(thread), __ATOMIC_RELEASE);
   // Everything the parent does from here on may run beside the child.
   if (this_thread.card != nullptr) set_segment(*this_thread.card, this_thread.card->segment + 1);
 }
@@ -461,16 +483,22 @@ void child_not_created(Card* card) { release_card(card, CardState::Free); }
 // thread that may still be joined exists, or the program's own pthread_join reads freed memory too.
 uint32_t uid_of_thread(pthread_t thread) {
   const uint64_t distance = reinterpret_cast<uint64_t>(&this_thread) - own_pthread();
-  const auto* state =
-      reinterpret_cast<const ThreadState*>(static_cast<uint64_t>(thread) + distance);
+  const auto descriptor = static_cast<uint64_t>(thread);
+  const auto* state = reinterpret_cast<const ThreadState*>(descriptor + distance);
   const uint32_t uid = __atomic_load_n(&state->uid, __ATOMIC_RELAXED);
   if (uid != 0 || !is_alive()) return uid;
-  // It has not run yet, or had no card.
-  const Newborn& newborn = newborn_slot(static_cast<uint64_t>(thread));
-  // ORDER: pairs with child_created.
-  if (__atomic_load_n(&newborn.pthread, __ATOMIC_ACQUIRE) != static_cast<uint64_t>(thread))
-    return 0;
-  return static_cast<uint32_t>(newborn.uid);
+  // It has not run yet, or had no card. If it begins, and ends, in this moment its card may be
+  // somebody else's when we read it: then the uid is where it was not before.
+  const uint32_t unborn = uid_of_unborn(descriptor);
+  const uint32_t born = __atomic_load_n(&state->uid, __ATOMIC_RELAXED);
+  return born != 0 ? born : unborn;
+}
+
+uint32_t uid_of_joined(pthread_t thread) {
+  const auto descriptor = static_cast<uint64_t>(thread);
+  // ORDER: relaxed: the thread has ended, and the join came after that.
+  const uint64_t begun = __atomic_load_n(&begun_thread(descriptor), __ATOMIC_RELAXED);
+  return begun >> 32 == descriptor_number(descriptor) ? static_cast<uint32_t>(begun) : 0;
 }
 
 bool is_logged(uint32_t uid) {

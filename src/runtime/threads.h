@@ -25,7 +25,7 @@ bool adopt_this_thread(uint64_t frame);
 format::Card* card_for_child(void* routine, void* argument, const pthread_attr_t* attributes,
                              const CallSite& parent_site);
 void* run_thread(void* card);
-void child_created(uint32_t uid, pthread_t thread, const CallSite& site);
+void child_created(uint32_t uid, const CallSite& site);
 void child_not_created(format::Card* card);
 
 // Does the log know the thread? The first kThreadsLogged all are; later ones, in a server that has
@@ -34,8 +34,11 @@ inline constexpr uint32_t kThreadsLogged = 1 << 15;
 bool is_logged(uint32_t uid);
 void log_this_thread(ThreadState& thread);
 
-// uid of a thread that is not yet joined, 0 if it never had a card.
+// uid of a thread that is not yet joined, 0 if it never had a card. Also 0 if it has not run yet
+// and another library's pthread_create, a sanitizer's, starts it with a routine of its own.
 uint32_t uid_of_thread(pthread_t thread);
+// Of one that was joined just now; 0: not known, or not any more.
+uint32_t uid_of_joined(pthread_t thread);
 
 // Lists of free cards and hold blocks: lock-free stacks of indices, kept outside the board.
 enum class FreeList { Cards, Blocks };

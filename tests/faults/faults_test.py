@@ -555,6 +555,68 @@ int main(void) {
     same_as_bare(world, program)
 
 
+# Stands behind us, before libc: its calls return only when the child has had its way.
+SLOW_PARENT = r"""
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <pthread.h>
+#include <sched.h>
+#include <threads.h>
+int child_is_done;
+static void wait_for_child(void) {
+  while (!__atomic_load_n(&child_is_done, __ATOMIC_SEQ_CST)) sched_yield();
+}
+int pthread_create(pthread_t* thread, const pthread_attr_t* how, void* (*routine)(void*), void* argument) {
+  int (*next)(pthread_t*, const pthread_attr_t*, void* (*)(void*), void*) = dlsym(RTLD_NEXT, "pthread_create");
+  int result = next(thread, how, routine, argument);
+  if (result == 0) wait_for_child();
+  return result;
+}
+int thrd_create(thrd_t* thread, thrd_start_t routine, void* argument) {
+  int (*next)(thrd_t*, thrd_start_t, void*) = dlsym(RTLD_NEXT, "thrd_create");
+  int result = next(thread, routine, argument);
+  if (result == thrd_success) wait_for_child();
+  return result;
+}
+"""
+
+
+def test_child_faster_than_its_creator(world):
+    """A thread ends the memory that holds its own id before the call that made it returns."""
+    library = world.build("slow_parent.so", SLOW_PARENT, "-shared", "-fPIC")
+    program = world.build("fast_child", r"""
+#define _GNU_SOURCE
+#include <pthread.h>
+#include <stdio.h>
+#include <sys/mman.h>
+#include <threads.h>
+extern int child_is_done;
+static void* work(void* context) {
+  munmap(context, 4096);
+  __atomic_store_n(&child_is_done, 1, __ATOMIC_SEQ_CST);
+  return 0;
+}
+static int c11_work(void* context) {
+  thrd_detach(thrd_current());
+  work(context);
+  return 0;
+}
+int main(int argc, char** argv) {
+  void* context = mmap(0, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  pthread_attr_t detached;
+  pthread_attr_init(&detached);
+  pthread_attr_setdetachstate(&detached, PTHREAD_CREATE_DETACHED);
+  int result = argc > 1 ? thrd_create(context, c11_work, context)
+                        : pthread_create(context, &detached, work, context);
+  printf("made %d\n", result);
+  return 0;
+}
+""", library, "-pthread")
+    for words in ([program], [program, "c11"]):
+        result = same_as_bare(world, *words)
+        expect(result.out == "made 0\n", "works", result)
+
+
 def test_timer_handler_that_locks(world):
     """A handler interrupts every hook anywhere, and takes locks of its own."""
     program = world.build("timer", r"""

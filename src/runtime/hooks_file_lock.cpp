@@ -44,6 +44,10 @@ __attribute__((always_inline)) inline int file_control(Real* real_call, int file
                                                        void* argument, const CallSite& site) {
   const Kind kind = blocking_kind(command);
   if (kind == Kind::None || argument == nullptr) return real_call(file, command, argument);
+  static_assert(offsetof(struct flock, l_type) == 0 && sizeof(flock::l_type) == 2);
+  // The kernel says EFAULT where no request can be read.
+  const uint64_t at = address_of(argument);
+  if (!is_readable(at) || !is_readable(at + 1)) return real_call(file, command, argument);
   const short type = static_cast<const struct flock*>(argument)->l_type;
   if (type == F_UNLCK) return real_call(file, command, argument);
   return wait_for_file(file_request(file, kind, type == F_WRLCK), site,

@@ -38,6 +38,17 @@ inline uint64_t now_ns() {
   return static_cast<uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(now.tv_nsec);
 }
 
+// Can the byte there be read? The kernel looks, and does not mind if not: a wait on a futex for no
+// time at all.
+inline bool is_readable(uint64_t address) {
+  constexpr long kWait = 128;     // FUTEX_WAIT | FUTEX_PRIVATE_FLAG
+  constexpr long kFault = -14;    // EFAULT
+  constexpr long kUnlikely = -1;  // to be in the word; if it is not the clock is not even asked
+  const timespec no_time{};
+  return raw_call(SYS_futex, static_cast<long>(address & ~uint64_t{3}), kWait, kUnlikely,
+                  reinterpret_cast<long>(&no_time)) != kFault;
+}
+
 // Does a thread of this process with that id exist? (Asked only when cards run out.)
 inline bool thread_exists(int process, int thread) {
   constexpr long kNoSuchThread = -3;  // ESRCH

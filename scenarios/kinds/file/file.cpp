@@ -16,10 +16,11 @@
 // JSON(flock-alarm): no verdict=deadlock
 // STDOUT(flock-alarm): Interrupted
 //
-// RUN(consistent, fcntl-refused, try, queue, ranges): gordian run -- %program %case
-// EXIT(consistent, fcntl-refused, try, queue, ranges): 0
-// JSON(consistent, fcntl-refused, try, queue, ranges): no verdict=deadlock
+// RUN(consistent, fcntl-refused, try, queue, ranges, no-request): gordian run -- %program %case
+// EXIT(consistent, fcntl-refused, try, queue, ranges, no-request): 0
+// JSON(consistent, fcntl-refused, try, queue, ranges, no-request): no verdict=deadlock
 // STDOUT(fcntl-refused): EDEADLK
+// STDOUT(no-request): three times EFAULT, then locked
 #include "support/cases.h"
 #include "support/steps.h"
 #include "support/thread.h"
@@ -251,6 +252,21 @@ void ranges() {
   wait_for(child);
 }
 
+// Where no request can be read the call fails, and nothing else.
+void no_request() {
+  const int file = open_file("a.lock");
+  auto* const page = static_cast<char*>(
+      mmap(nullptr, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+  mprotect(page + 4096, 4096, PROT_NONE);
+  int faults = 0;
+  for (void* nowhere : {reinterpret_cast<void*>(1), static_cast<void*>(page + 4096),
+                        static_cast<void*>(page + 4095)}) {
+    if (fcntl(file, F_SETLKW, nowhere) == -1 && errno == EFAULT) ++faults;
+  }
+  auto* const last = new (page + 4096 - sizeof(struct flock)) struct flock(whole_file(F_WRLCK));
+  if (faults == 3 && fcntl(file, F_SETLKW, last) == 0) std::puts("three times EFAULT, then locked");
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -265,5 +281,6 @@ int main(int argc, char** argv) {
                              {"fcntl-refused", fcntl_refused},
                              {"try", try_other},
                              {"queue", queue},
+                             {"no-request", no_request},
                              {"ranges", ranges}});
 }

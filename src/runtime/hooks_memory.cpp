@@ -77,8 +77,15 @@ GORDIAN_HOOK void* realloc(void* block, size_t size) noexcept {
   const CallSite site = GORDIAN_CALL_SITE();
   ensure_started();
   uint64_t end = 0;
-  if (needs_care(block) && this_thread.card != nullptr)
-    end = address_of(block) + size_of_block(block);
+  if (needs_care(block) && this_thread.card != nullptr) {
+    const uint64_t old_size = size_of_block(block);
+    end = address_of(block) + old_size;
+    if (size < old_size) {
+      // Cut off, wherever the block will be; all of it with size 0, which frees.
+      if (HookScope log(site); log) locks_ended(address_of(block) + size, end);
+    }
+  }
+  // What is left of it may move: only then have its locks ended, and only afterwards is that known.
   void* moved = real.realloc(block, size);
   if (end != 0 && moved != nullptr && moved != block) {
     if (HookScope log(site); log) locks_ended(address_of(block), end);

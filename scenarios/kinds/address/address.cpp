@@ -8,6 +8,10 @@
 // EXIT(heap, heap-init, delete, mapped, stack, thread-stack, kinds): 0
 // STDOUT(heap, heap-init, delete, mapped, stack, thread-stack, kinds): same address
 // JSON(heap, heap-init, delete, mapped, stack, thread-stack, kinds): findings=0
+// RUN(cut-off): gordian run -- %program %case
+// EXIT(cut-off): 0
+// STDOUT(cut-off): same address
+// JSON(cut-off): findings=0
 //
 // Nobody sees an object end whose memory the program manages itself, or that lies in a stack frame
 // and was shown to other threads, or that is given to an allocator's own operator delete: a stated
@@ -112,6 +116,14 @@ void* holder(std::mutex* mutex) {
 void heap() {
   two_lives([] { return member(std::malloc(sizeof(Session))); },
             [](std::mutex* mutex) { std::free(holder(mutex)); });
+}
+
+// realloc() to nothing frees.
+void cut_off() {
+  two_lives([] { return member(std::malloc(sizeof(Session))); },
+            [](std::mutex* mutex) {
+              if (std::realloc(holder(mutex), 0) != nullptr) std::abort();
+            });
 }
 
 // Its birth and end are announced.
@@ -325,6 +337,7 @@ void unpublished_unseen() { publish(false); }
 int main(int argc, char** argv) {
   return scenario::run_case(argc, argv,
                             {{"heap", heap},
+                             {"cut-off", cut_off},
                              {"heap-init", heap_init},
                              {"stack", stack},
                              {"arena", arena},

@@ -136,6 +136,9 @@ void TraceIndex::add_one(const TraceEvent& event) {
     case TraceOp::Release:
       release(id, thread, event);
       break;
+    case TraceOp::Exchange:
+      exchange(id, thread, event);
+      break;
     case TraceOp::Read: {
       if (event.object >= last_write_.size()) break;
       const Write& write = last_write_[event.object];
@@ -228,6 +231,16 @@ void TraceIndex::release(uint32_t id, Thread& thread, const TraceEvent& event) {
     }
     outer = hold->cell;
   }
+}
+
+void TraceIndex::exchange(uint32_t id, Thread& thread, const TraceEvent& event) {
+  const auto it = std::find_if(thread.held.begin(), thread.held.end(),
+                               [&](const Hold& hold) { return hold.lock == event.object; });
+  const uint32_t old = it == thread.held.end() ? TraceStep::kNever : it->step;
+  release(id, thread, event);
+  acquire(id, thread, event);
+  // No prefix has the end of the old section without the beginning of the new one.
+  if (old != TraceStep::kNever) steps_[id].steps[old].b = position_of(id);
 }
 
 void TraceIndex::join(uint32_t id, Thread& thread, const TraceEvent& event) {

@@ -155,6 +155,7 @@ class TraceIndex {
   void wake(uint32_t id, Thread& thread);
   void acquire(uint32_t id, Thread& thread, const model::TraceEvent& event);
   void release(uint32_t id, Thread& thread, const model::TraceEvent& event);
+  void exchange(uint32_t id, Thread& thread, const model::TraceEvent& event);
   void join(uint32_t id, Thread& thread, const model::TraceEvent& event);
   void ask(uint32_t id, const Thread& thread, const model::TraceEvent& event);
   [[nodiscard]] bool is_worth_asking(const Thread& thread, const model::TraceEvent& event) const;

@@ -109,16 +109,20 @@ class NaivePredictor {
     uint32_t site;
   };
 
+  static bool begins_section(const TraceEvent& event) {
+    return event.op == TraceOp::Acquire || event.op == TraceOp::Exchange;
+  }
+
   static uint32_t value(uint32_t thread, uint32_t position) { return thread * 1000 + position + 1; }
 
   [[nodiscard]] std::vector<Held> held(const State& state, uint32_t id) const {
     std::vector<Held> out;
     for (size_t i = 0; i < state.at[id]; ++i) {
       const TraceEvent& event = threads_[id][i].event;
-      if (event.op == TraceOp::Acquire)
-        out.push_back({event.object, event.mode == Mode::Shared, event.site});
-      if (event.op == TraceOp::Release)
+      if (event.op == TraceOp::Release || event.op == TraceOp::Exchange)
         std::erase_if(out, [&](const Held& hold) { return hold.lock == event.object; });
+      if (begins_section(event))
+        out.push_back({event.object, event.mode == Mode::Shared, event.site});
     }
     return out;
   }
@@ -242,9 +246,9 @@ class NaivePredictor {
         ++next.at[id];
         switch (event.op) {
           case TraceOp::Acquire:
+          case TraceOp::Exchange:
           case TraceOp::Join:
-            if (keep_sections_ && event.op == TraceOp::Acquire && would_swap(state, event))
-              continue;
+            if (keep_sections_ && begins_section(event) && would_swap(state, event)) continue;
             if (!blockers(state, id, event, step.needs).empty()) continue;
             break;
           case TraceOp::Read: {
@@ -290,7 +294,7 @@ class NaivePredictor {
       for (size_t i = 0; i < state.at[other]; ++i) {
         const TraceEvent& done = threads_[other][i].event;
         const bool excludes = done.mode == Mode::Exclusive || event.mode == Mode::Exclusive;
-        if (done.op == TraceOp::Acquire && done.object == event.object && excludes &&
+        if (begins_section(done) && done.object == event.object && excludes &&
             done.line > event.line)
           return true;
       }
@@ -324,6 +328,7 @@ struct Shape {
   uint32_t events = 20;
   int memory = 20;  // per cent of the steps
   int rwlocks = 0;  // of the acquisitions
+  int exchanges = 0;  // of the steps with a lock held
   int tries = 3;
   int conditions = 0;  // of the releases
   int forks = 50;      // of the traces
@@ -338,6 +343,7 @@ Shape random_shape(Random& random) {
   shape.events = 10 + random() % 14;
   shape.memory = random() % 3 == 0 ? 0 : static_cast<int>(random() % 35);
   shape.rwlocks = random() % 3 == 0 ? 40 : 0;
+  shape.exchanges = shape.rwlocks > 0 && random() % 2 == 0 ? 20 : 0;
   shape.conditions = random() % 4 == 0 ? 40 : 0;
   shape.sites = 1 + random() % 4;
   return shape;
@@ -432,6 +438,14 @@ class Generator {
     emit(id, TraceOp::Release, lock, mode);
   }
 
+  void exchange(uint32_t id) {
+    auto& [lock, mode] = threads_[id].held.back();
+    const Mode other = mode == Mode::Shared ? Mode::Exclusive : Mode::Shared;
+    if (!is_free(lock, other, id)) return;
+    emit(id, TraceOp::Exchange, lock, other, true);
+    mode = other;
+  }
+
   void notify(uint32_t id, uint32_t lock) {
     const bool all = chance(30);
     emit(id, all ? TraceOp::NotifyAll : TraceOp::Notify, lock);
@@ -472,7 +486,9 @@ class Generator {
       thread.ended = true;
       return;
     }
-    if (!thread.held.empty() && chance(45)) {
+    if (!thread.held.empty() && chance(shape_.exchanges)) {
+      exchange(id);
+    } else if (!thread.held.empty() && chance(45)) {
       release(id);
     } else {
       want(id);
@@ -513,8 +529,8 @@ std::set<std::string> proved_names(const Prediction& prediction) {
 }
 
 std::string listing(const TestTrace& trace) {
-  constexpr const char* kNames[] = {"req",  "acq",  "rel",    "r",         "w",  "fork",
-                                    "join", "wait", "notify", "notifyAll", "end"};
+  constexpr const char* kNames[] = {"req",  "acq",  "rel",  "exchange", "r",         "w",
+                                    "fork", "join", "wait", "notify",   "notifyAll", "end"};
   std::ostringstream out;
   for (const TraceEvent& event : trace.events()) {
     const bool shared = event.mode == Mode::Shared;

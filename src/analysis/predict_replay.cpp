@@ -118,6 +118,15 @@ std::string Replay::lock_step(uint32_t thread, const TraceEvent& event) {
     }
     return {};
   }
+  if (event.op == TraceOp::Exchange) {
+    const bool is_upgrade = event.mode == Mode::Exclusive;
+    const bool reads_alone = lock.readers.size() == 1 && lock.readers.front() == thread;
+    if (is_upgrade ? !reads_alone : lock.writer != thread)
+      return "a hold is exchanged that is not the only one";
+    lock.writer = is_upgrade ? thread : kNone;
+    lock.readers.assign(is_upgrade ? 0 : 1, thread);
+    return {};
+  }
   if (lock.writer == thread) {
     lock.writer = kNone;
     return {};
@@ -143,6 +152,7 @@ std::string Replay::step(uint32_t i) {
   switch (event.op) {
     case TraceOp::Acquire:
     case TraceOp::Release:
+    case TraceOp::Exchange:
       return lock_step(id, event);
     case TraceOp::Read:
       if (with_memory_ && memory_[event.object] != relies_on_[i])

@@ -90,6 +90,10 @@ void LockOrderScan::add(std::span<const TraceEvent> events) {
         thread.marked = std::min(thread.marked, thread.held.size());
         break;
       }
+      case TraceOp::Exchange:
+        is_rwlock_[event.object] = 1;
+        for (const uint32_t held : thread.held) order(held, event.object, true);
+        break;
       case TraceOp::Request:
         thread.asks = true;
         use(static_cast<uint32_t>(event.thread), event.object);

@@ -15,6 +15,10 @@ namespace {
 
 enum Need : size_t { kFork, kWoken, kSource };
 
+bool begins_section(const TraceEvent& event) {
+  return event.op == TraceOp::Acquire || event.op == TraceOp::Exchange;
+}
+
 }  // namespace
 
 ScheduleSearch::ScheduleSearch(const std::vector<TraceEvent>& events, const model::TraceSize& size)
@@ -59,6 +63,9 @@ void ScheduleSearch::prepare() {
         break;
       case TraceOp::Release:
         release_of_[open[key]] = i;
+        break;
+      case TraceOp::Exchange:
+        release_of_[std::exchange(open[key], i)] = i;
         break;
       case TraceOp::Read:
         needs_[i][kSource] = last_write[event.object];
@@ -116,7 +123,7 @@ std::vector<uint32_t> ScheduleSearch::find_conflict(const Prefix& prefix, uint64
     work -= std::min<uint64_t>(work, prefix[id]);
     for (uint32_t i = 0; i < prefix[id]; ++i) {
       const uint32_t event = by_thread_[id][i];
-      if (events_[event].op == TraceOp::Acquire && !contains(prefix, release_of_[event]))
+      if (begins_section(events_[event]) && !contains(prefix, release_of_[event]))
         open[events_[event].object].push_back(event);
     }
   }
@@ -194,7 +201,7 @@ class Ordering {
       for (uint32_t i = 0; i < prefix_[id]; ++i) {
         const uint32_t event = search_.by_thread_[id][i];
         const TraceEvent& what = search_.events_[event];
-        if (what.op == TraceOp::Acquire)
+        if (begins_section(what))
           ++(what.mode == Mode::Exclusive ? locks_[what.object].writes_left
                                           : locks_[what.object].reads_left);
         if (what.op == TraceOp::Read) ++readers_left_[value_of(event)];
@@ -264,7 +271,7 @@ class Ordering {
   // A decision keeps others from running; anything else only helps them.
   [[nodiscard]] bool is_free(uint32_t event) const {
     const TraceOp op = search_.events_[event].op;
-    return op != TraceOp::Acquire && op != TraceOp::Write;
+    return op != TraceOp::Acquire && op != TraceOp::Exchange && op != TraceOp::Write;
   }
 
   bool can_run(uint32_t event) {
@@ -273,13 +280,15 @@ class Ordering {
       if (need != kNone && !is_done(need)) return false;
     const TraceEvent& what = search_.events_[event];
     switch (what.op) {
-      case TraceOp::Acquire: {
+      case TraceOp::Acquire:
+      case TraceOp::Exchange: {
         const Lock& lock = locks_[what.object];
         const bool stays = !search_.contains(prefix_, search_.release_of_[event]);
+        const uint32_t own = what.op == TraceOp::Exchange ? 1 : 0;  // in the other mode
         if (what.mode == Mode::Exclusive)
-          return lock.writers == 0 && lock.readers == 0 &&
+          return lock.writers == 0 && lock.readers == own &&
                  (!stays || lock.writes_left + lock.reads_left == 1);
-        return lock.writers == 0 && (!stays || lock.writes_left == 0);
+        return lock.writers == own && (!stays || lock.writes_left == 0);
       }
       case TraceOp::Read:
         return last_[what.object] == search_.needs_[event][kSource];
@@ -304,13 +313,15 @@ class Ordering {
     set_hashed(done_[id], done_[id] + 1, id);
     schedule_.push_back(event);
     const TraceEvent& what = search_.events_[event];
-    if (what.op == TraceOp::Acquire || what.op == TraceOp::Release) {
+    if (begins_section(what) || what.op == TraceOp::Release) {
       Lock& lock = locks_[what.object];
       uint32_t& inside = what.mode == Mode::Exclusive ? lock.writers : lock.readers;
-      if (what.op == TraceOp::Acquire) {
+      if (begins_section(what)) {
         uint32_t& left = what.mode == Mode::Exclusive ? lock.writes_left : lock.reads_left;
+        uint32_t& other = what.mode == Mode::Exclusive ? lock.readers : lock.writers;
         set(left, left - 1);
         set(inside, inside + 1);
+        if (what.op == TraceOp::Exchange) set(other, other - 1);
       } else {
         // A release in the other mode than the acquisition is the acquisition's all the same.
         uint32_t& held = inside > 0 ? inside : lock.writers > 0 ? lock.writers : lock.readers;

@@ -64,9 +64,10 @@ class ScheduleSearch {
   std::vector<uint32_t> ordinal_;  // of an event in its thread
   // Events that come before: the creation of its thread, what woke it, what it reads or joins.
   std::vector<std::array<uint32_t, 3>> needs_;
-  std::vector<uint32_t> release_of_;  // of an acquisition
-  std::vector<uint32_t> wait_of_;     // of a notification: the wait it ends
-  std::vector<uint32_t> wake_of_;     // of a wait: the event behind it
+  // Of an acquisition. An exchange ends one section, and has a release as the next one's beginning.
+  std::vector<uint32_t> release_of_;
+  std::vector<uint32_t> wait_of_;  // of a notification: the wait it ends
+  std::vector<uint32_t> wake_of_;  // of a wait: the event behind it
   bool has_waits_ = false;  // then another notification might do: the search is not exhaustive
   size_t choices_ = 0;
 };

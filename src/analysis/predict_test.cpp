@@ -213,6 +213,37 @@ TEST(Predict, ASharedGateIsNone) {
   EXPECT_EQ(proved(trace), 1U);
 }
 
+// Thread 0 keeps the gate until it has read what thread 2 wrote behind its section, and thread 1
+// takes the gate first. The hold is in both modes, one after the other.
+TestTrace gate_that_changes_its_mode(bool begins_shared, uint32_t variable) {
+  TestTrace trace;
+  begins_shared ? trace.share(kMain, kGate) : trace.acquire(kMain, kGate);
+  trace.fork(kMain, 1).fork(kMain, 2).nested(2, kB, kA).write(2, 0);
+  if (begins_shared) trace.exchange(kMain, kGate, model::Mode::Exclusive);
+  trace.exchange(kMain, kGate, model::Mode::Shared).read(kMain, variable).unshare(kMain, kGate);
+  return trace.acquire(1, kGate).release(1, kGate).nested(1, kA, kB);
+}
+
+TEST(Predict, NobodyComesBetweenTheModesOfOneHold) {
+  for (const bool begins_shared : {false, true}) {
+    EXPECT_EQ(why_not(gate_that_changes_its_mode(begins_shared, 0)), ReasonCode::OrderedByMemory);
+    EXPECT_EQ(proved(gate_that_changes_its_mode(begins_shared, 1)), 1U);
+  }
+}
+
+TEST(Predict, AHoldThatBecameExclusiveIsWaitedFor) {
+  const auto crossed = [](bool becomes_exclusive) {
+    TestTrace trace;
+    trace.share(1, kA);
+    if (becomes_exclusive) trace.exchange(1, kA, model::Mode::Exclusive);
+    trace.acquire(1, kB).release(1, kB).release(1, kA);
+    trace.acquire(2, kB).share(2, kA).unshare(2, kA).release(2, kB);
+    return trace;
+  };
+  EXPECT_EQ(proved(crossed(true)), 1U);
+  EXPECT_EQ(proved(crossed(false)), 0U);
+}
+
 TEST(Predict, ATryDoesNotWait) {
   TestTrace trace;
   trace.acquire(1, kA).add(1, Op::Acquire, kB, 2, model::Mode::Exclusive, true);
@@ -413,6 +444,19 @@ TEST(Replay, RefusesWhatBreaksARule) {
   EXPECT_EQ(replay.check(skipped, {}), "the order of a thread is not kept");
   const std::vector<Stop> stops = {{.thread = 1, .event = 2}, {.thread = 2, .event = 3}};
   EXPECT_EQ(replay.check(recorded, stops), "a thread does not come to its request");
+}
+
+TEST(Replay, ExchangesOnlyAHoldThatIsTheOnlyOne) {
+  TestTrace trace;
+  trace.share(1, kA).exchange(1, kA, model::Mode::Exclusive);
+  trace.exchange(1, kA, model::Mode::Shared).share(2, kA);
+  Replay replay(trace.events(), trace.size(), true);
+  const std::vector<uint32_t> recorded = {0, 1, 2, 3};
+  const std::vector<uint32_t> before = {0, 3, 1};
+  const std::vector<uint32_t> between = {0, 1, 3};
+  EXPECT_EQ(replay.check(recorded, {}), "");
+  EXPECT_EQ(replay.check(before, {}), "a hold is exchanged that is not the only one");
+  EXPECT_EQ(replay.check(between, {}), "a held lock is acquired");
 }
 
 }  // namespace

@@ -37,6 +37,9 @@ class TestTrace {
   TestTrace& unshare(uint32_t thread, uint32_t lock) {
     return add(thread, Op::Release, lock, 0, model::Mode::Shared);
   }
+  TestTrace& exchange(uint32_t thread, uint32_t lock, model::Mode mode) {
+    return add(thread, Op::Exchange, lock, 0, mode, true);
+  }
   TestTrace& read(uint32_t thread, uint32_t variable) { return add(thread, Op::Read, variable); }
   TestTrace& write(uint32_t thread, uint32_t variable) { return add(thread, Op::Write, variable); }
   TestTrace& fork(uint32_t thread, uint32_t child) { return add(thread, Op::Fork, child); }

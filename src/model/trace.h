@@ -18,6 +18,7 @@ enum class TraceOp : uint8_t {
   Request,  // asks for the lock; its acquisition follows, unless the trace ends before
   Acquire,
   Release,
+  Exchange,  // a hold becomes one in `mode`, its other mode: nobody comes between
   Read,
   Write,
   Fork,

@@ -23,6 +23,8 @@ Word word_of(const TraceEvent& event) {
       return {event.by_try ? (shared ? "tracq" : "tacq") : (shared ? "racq" : "acq"), 'L'};
     case TraceOp::Release:
       return {shared ? "rrel" : "rel", 'L'};
+    case TraceOp::Exchange:  // of texts alone: no recording has it
+      return {shared ? "rel" : "acq", 'L'};
     case TraceOp::Read:
       return {"r", 'V'};
     case TraceOp::Write:

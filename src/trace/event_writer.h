@@ -62,11 +62,9 @@ class EventWriter {
   }
 
  private:
-  // One hold ends and another begins in the same moment: nobody has to wait for it.
+  // One hold ends and another begins in the same moment: one event, lest an order come between.
   void exchange(model::TraceEvent event, model::Mode mode) {
-    event.op = model::TraceOp::Release;
-    put(event);
-    event.op = model::TraceOp::Acquire;
+    event.op = model::TraceOp::Exchange;
     event.mode = mode;
     event.by_try = true;
     put(event);

@@ -85,6 +85,20 @@ def test_refuted(world):
     expect(verdicts(report) == ["possible"], "only memory forbids it", result)
 
 
+def numbered(events):
+    return "".join(f"{event}|{number}\n" for number, event in enumerate(events.split(), 1))
+
+
+def test_a_hold_that_changes_its_mode(world):
+    # T has L until it has read what X wrote, first as a writer, then as a reader: U comes behind that.
+    sections = "T|fork(U) T|fork(X) X|acq(B) X|acq(A) X|rel(A) X|rel(B) X|w(v)"
+    end = "T|rel(L) T|r({}) T|rrel(L) U|acq(L) U|rel(L) U|acq(A) U|acq(B) U|rel(B) U|rel(A)"
+    for begin in ("T|acq(L) T|racq(L) " + sections, "T|racq(L) " + sections + " T|acq(L)"):
+        for variable, verdict in (("v", "refuted"), ("unwritten", "proved")):
+            result, report = predict(world, numbered(f"{begin} {end.format(variable)}"))
+            expect(verdicts(report) == [verdict], f"{begin}, {variable}: {verdict}", result)
+
+
 def test_nothing(world):
     result, report = predict(world, "T1|acq(A)|1\n")
     expect(result.status == 0 and report["findings"] == [], "clean", result)

@@ -172,8 +172,6 @@ void TraceIndex::add_one(const TraceEvent& event) {
       notifications_[event.object].push_back(
           {id, position_of(id), event.op == TraceOp::NotifyAll, false});
       break;
-    case TraceOp::End:
-      break;
   }
 }
 

@@ -326,8 +326,8 @@ struct Shape {
   uint32_t locks = 3;
   uint32_t variables = 2;
   uint32_t events = 20;
-  int memory = 20;  // per cent of the steps
-  int rwlocks = 0;  // of the acquisitions
+  int memory = 20;    // per cent of the steps
+  int rwlocks = 0;    // of the acquisitions
   int exchanges = 0;  // of the steps with a lock held
   int tries = 3;
   int conditions = 0;  // of the releases
@@ -529,8 +529,8 @@ std::set<std::string> proved_names(const Prediction& prediction) {
 }
 
 std::string listing(const TestTrace& trace) {
-  constexpr const char* kNames[] = {"req",  "acq",  "rel",  "exchange", "r",         "w",
-                                    "fork", "join", "wait", "notify",   "notifyAll", "end"};
+  constexpr const char* kNames[] = {"req",  "acq",  "rel",  "exchange", "r",        "w",
+                                    "fork", "join", "wait", "notify",   "notifyAll"};
   std::ostringstream out;
   for (const TraceEvent& event : trace.events()) {
     const bool shared = event.mode == Mode::Shared;

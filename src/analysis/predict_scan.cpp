@@ -139,7 +139,7 @@ Candidates LockOrderScan::finish(const TraceSize& size) {
     const bool is_created = threads_[id].is_created;
     const bool acts = id < size.acts.size() && size.acts[id] != 0;
     out.is_phantom[id] = is_created && !acts;
-    out.is_orphan[id] = acts && !is_created && id != 0;  // thread 0 had the first event
+    out.is_orphan[id] = acts && !is_created && id != size.first_actor;
     phantoms = phantoms || out.is_phantom[id] != 0;
     orphans = orphans || out.is_orphan[id] != 0;
   }

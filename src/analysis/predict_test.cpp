@@ -360,6 +360,10 @@ TEST(Predict, ThreadsCreatedUnderOtherNamesAreOrderedAllTheSame) {
   TestTrace trace;
   trace.fork(kMain, 7).nested(1, kA, kB).join(kMain, 7).nested(kMain, kB, kA);
   EXPECT_EQ(why_not(trace), ReasonCode::OrderedByJoin);
+  // The same where main is not the thread of the smallest number.
+  TestTrace other;
+  other.fork(2, 7).nested(0, kA, kB).join(2, 7).nested(2, kB, kA);
+  EXPECT_EQ(why_not(other), ReasonCode::OrderedByJoin);
 }
 
 TEST(Predict, BoundsAreSaidNotHidden) {

@@ -68,6 +68,7 @@ class TestTrace {
     size.acts.assign(size.threads, 0);
     for (const model::TraceEvent& event : events_)
       size.acts[static_cast<uint32_t>(event.thread)] = 1;
+    if (!events_.empty()) size.first_actor = static_cast<uint32_t>(events_.front().thread);
     return size;
   }
 

@@ -26,7 +26,6 @@ enum class TraceOp : uint8_t {
   Wait,  // on a condition; the thread's next event but requests happens after it was woken
   Notify,
   NotifyAll,
-  End,
 };
 
 struct TraceEvent {
@@ -34,7 +33,7 @@ struct TraceEvent {
   ThreadId thread{};
   uint32_t object = 0;  // a lock, variable, condition or thread: each kind counts from 0
   uint32_t site = 0;    // 0: not known
-  TraceOp op = TraceOp::End;
+  TraceOp op = TraceOp::Request;
   Mode mode = Mode::Exclusive;
   bool by_try = false;  // a successful try: it would not have waited
 };
@@ -49,6 +48,7 @@ struct TraceSize {
   bool has_partial_memory = false;   // the trace says itself that others were not
   bool has_reads_from_only = false;  // who read from whom is told, but not who overwrote what
   std::vector<char> acts;            // by thread: has events of its own, is not merely named
+  uint32_t first_actor = 0;          // thread: acted before all others, so nobody created it
 };
 
 }  // namespace gordian::model

@@ -38,11 +38,9 @@ Word word_of(const TraceEvent& event) {
     case TraceOp::Notify:
       return {"notify", 'L'};
     case TraceOp::NotifyAll:
-      return {"notifyAll", 'L'};
-    case TraceOp::End:
       break;
   }
-  return {"end", 'T'};
+  return {"notifyAll", 'L'};
 }
 
 }  // namespace

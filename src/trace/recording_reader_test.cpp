@@ -22,8 +22,8 @@ using testing::SizeIs;
 constexpr uint32_t kA = 7, kB = 9;  // slots
 
 std::string shown(const TraceEvent& event) {
-  const char* const words[] = {"req",  "acq",  "rel",  "exchange", "r",         "w",
-                               "fork", "join", "wait", "note",     "notifyAll", "end"};
+  const char* const words[] = {"req",  "acq",  "rel",  "exchange", "r",        "w",
+                               "fork", "join", "wait", "note",     "notifyAll"};
   return std::to_string(static_cast<uint32_t>(event.thread)) + words[static_cast<int>(event.op)] +
          std::to_string(event.object);
 }

@@ -94,16 +94,22 @@ class StdReader::Binary {
 
   uint32_t thread(uint64_t number) { return named(reader_.threads_, "T", number); }
 
+  // False: it was joined.
+  bool act(uint32_t thread) {
+    if (thread >= reader_.acted_.size()) reader_.acted_.resize(thread + 1);
+    reader_.acted_[thread] = 1;
+    if (!std::exchange(somebody_acted_, true)) reader_.size_.first_actor = thread;
+    return threads_.act(thread);
+  }
+
   // The rule that the event breaks; empty: none.
   std::string event(uint64_t word, uint64_t number) {
     const uint64_t argument = word >> 14 & ((uint64_t{1} << 34) - 1);
     TraceEvent event{.line = number, .thread = ThreadId{thread(word & 1023)}};
     const auto actor = static_cast<uint32_t>(event.thread);
-    if (actor >= reader_.acted_.size()) reader_.acted_.resize(actor + 1);
-    reader_.acted_[actor] = 1;
     if (detail_ != Detail::Locks) event.site = named(reader_.sites_, "", word >> 48 & 0x7fff);
     const auto code = static_cast<Code>(word >> 10 & 15);
-    if (is_act(code) && !threads_.act(actor))
+    if (is_act(code) && !act(actor))
       return "thread " + reader_.thread_name(event.thread) + " acts after it was joined";
     switch (code) {
       case Code::Read:
@@ -130,7 +136,6 @@ class StdReader::Binary {
         }
         break;
       case Code::End:
-        break;
       case Code::Begin:
       case Code::Branch:
         return {};
@@ -161,6 +166,7 @@ class StdReader::Binary {
   Detail detail_;
   EventWriter out_;
   ThreadRules threads_;
+  bool somebody_acted_ = false;
 };
 
 Result<void> StdReader::read_binary(Detail detail, const EventSink& sink,

@@ -129,14 +129,15 @@ class StdReader::Text {
   }
 
   [[gnu::cold]] bool first_act(const Token& name) {
-    note_event_of_thread(name);
+    note_act_of_thread(name);
     if (threads_.act(static_cast<uint32_t>(event_.thread))) return true;
     return fail("thread " + thread_text(event_.thread) + " acts after it was joined",
                 "a thread is joined after its last event");
   }
 
-  void note_event_of_thread(const Token& name) {
+  void note_act_of_thread(const Token& name) {
     const auto id = static_cast<uint32_t>(event_.thread);
+    if (!std::exchange(somebody_acted_, true)) reader_.size_.first_actor = id;
     if (id >= reader_.acted_.size()) reader_.acted_.resize(id + 1 + id / 2);
     if (std::exchange(reader_.acted_[id], 1) == 0) reader_.threads_.rename(id, name.text);
   }
@@ -305,13 +306,11 @@ class StdReader::Text {
     }
     if (word == "begin" || word == "end" || word == "branch") {
       thread_into_event(name);
-      note_event_of_thread(name);
+      reader_.threads_.rename(static_cast<uint32_t>(event_.thread), name.text);
       Token ignored;
       if (!token(p, ')', ignored)) return not_an_event(begin);
       p += 2;
-      if (!site(p)) return false;
-      if (word == "end") out_.put(event_);
-      return true;
+      return site(p);
     }
     return fail("unknown operation \"" + shown(word) + "\"",
                 "known are acq, rel, r, w, fork, join, begin, end, req, wait, notify, notifyAll, "
@@ -363,6 +362,7 @@ class StdReader::Text {
   const ProgressSink& progress_;
   EventWriter out_;
   ThreadRules threads_;
+  bool somebody_acted_ = false;
   TraceEvent event_;
   Error fault_{""};
   uint64_t line_ = 0;

@@ -72,7 +72,7 @@ class StdReader {
   NameTable locks_;
   NameTable variables_;
   NameTable sites_;
-  std::vector<char> acted_;                  // by thread: has had an event of its own
+  std::vector<char> acted_;                  // by thread: in this reading or an earlier one
   std::shared_ptr<const std::string> tail_;  // the last lines, with room to read past their end
   std::shared_ptr<std::deque<std::string>> made_names_;  // binary form: the tables' texts
 };

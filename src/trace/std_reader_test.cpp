@@ -47,9 +47,8 @@ TEST(StdReader, ReadsEveryOperation) {
   std::vector<TraceOp> ops;
   for (const TraceEvent& event : reading.events) ops.push_back(event.op);
   using enum TraceOp;
-  EXPECT_EQ(ops,
-            (std::vector<TraceOp>{Fork, Request, Acquire, Read, Write, Release, Acquire, Release,
-                                  Acquire, Release, Wait, Notify, NotifyAll, End, Join}));
+  EXPECT_EQ(ops, (std::vector<TraceOp>{Fork, Request, Acquire, Read, Write, Release, Acquire,
+                                       Release, Acquire, Release, Wait, Notify, NotifyAll, Join}));
   EXPECT_EQ(reading.events[6].mode, Mode::Shared);
   EXPECT_TRUE(reading.events[8].by_try);
   EXPECT_EQ(reading.events[2].line, 4U);
@@ -259,6 +258,22 @@ std::string binary(const std::vector<std::array<uint64_t, 4>>& events, uint64_t 
   for (const auto& [location, argument, op, thread] : events)
     out += number(location << 48 | argument << 14 | op << 10 | thread, 8);
   return out;
+}
+
+TEST(StdReader, WhoBeginsOrEndsHasNotActed) {
+  const std::string bytes = binary({{7, 0, 6, 5}, {8, 0, 7, 6}, {9, 3, 3, 0}, {9, 3, 3, 1}});
+  for (const std::string& text :
+       {std::string("T5|begin(0)|1\nT6|end(0)|1\nT0|w(x)|2\nT1|w(x)|3\n"), bytes}) {
+    StdReader reader = StdReader::over(text, "x.std");
+    for (const Detail detail : {Detail::Locks, Detail::Memory}) {
+      const Reading reading = read(reader, detail);
+
+      ASSERT_EQ(reading.fault, "");
+      EXPECT_EQ(reading.events.size(), detail == Detail::Locks ? 0U : 2U);
+      EXPECT_EQ(reading.size.acts, (std::vector<char>{0, 0, 1, 1}));
+      EXPECT_EQ(reader.thread_name(ThreadId{reading.size.first_actor}), "T0");
+    }
+  }
 }
 
 TEST(StdReader, ReadsTheBinaryForm) {

@@ -99,6 +99,17 @@ def test_a_hold_that_changes_its_mode(world):
             expect(verdicts(report) == [verdict], f"{begin}, {variable}: {verdict}", result)
 
 
+def test_who_begins_has_not_acted(world):
+    # 99 never acts, and T1 was never forked: they may be one thread, whatever begins or ends.
+    main = "T0|acq(A) T0|acq(B) T0|rel(B) T0|rel(A)"
+    other = "T1|acq(B) T1|acq(A) T1|rel(A) T1|rel(B)"
+    for begin in ("T0|w(x)", "T1|begin(0) T0|w(x)", "T0|w(x) T1|end(0)", "99|begin(0) T0|w(x)"):
+        result, report = predict(world, numbered(f"{begin} {main} T0|fork(99) {other}"))
+        expect(verdicts(report) == ["refuted"], f"{begin}: created behind the section", result)
+        result, report = predict(world, numbered(f"{begin} T0|fork(99) {main} {other}"))
+        expect(verdicts(report) == ["proved"], f"{begin}: created before it", result)
+
+
 def test_nothing(world):
     result, report = predict(world, "T1|acq(A)|1\n")
     expect(result.status == 0 and report["findings"] == [], "clean", result)

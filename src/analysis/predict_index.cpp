@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <iterator>
+#include <utility>
 
 namespace gordian::analysis {
 
@@ -105,16 +106,16 @@ void TraceIndex::add(std::span<const TraceEvent> events) {
   }
 }
 
-void TraceIndex::wake(uint32_t id, Thread& thread) {
-  std::vector<Notification>& all = notifications_[thread.waits_on];
+bool TraceIndex::wake(uint32_t id, Thread& thread) {
+  std::vector<Notification>& all = notifications_[std::exchange(thread.waits_on, kNobody)];
   for (size_t i = thread.wait_since; i < all.size(); ++i) {
     Notification& one = all[i];
     if (one.used) continue;
     one.used = !one.is_all;
     edge(id, one.thread, one.position, OrderKind::Notify);
-    break;  // none: it woke by itself, or its time was up
+    return true;
   }
-  thread.waits_on = kNobody;
+  return false;
 }
 
 void TraceIndex::add_one(const TraceEvent& event) {
@@ -126,8 +127,8 @@ void TraceIndex::add_one(const TraceEvent& event) {
       for (const Source& fork : phantom_forks_)
         edge(id, fork.thread, fork.position, OrderKind::Fork);
   }
-  if (thread.waits_on != kNobody) [[unlikely]]
-    wake(id, thread);
+  if (thread.waits_on != kNobody && event.op != TraceOp::Request) [[unlikely]]
+    wake(id, thread);  // or it woke by itself, or its time was up
   thread.asks = false;
   switch (event.op) {
     case TraceOp::Acquire:
@@ -264,6 +265,7 @@ void TraceIndex::finish() {
   for (uint32_t id = 0; id < threads_.size(); ++id) {
     Thread& thread = threads_[id];
     if (!thread.asks) continue;
+    if (thread.waits_on != kNobody && !wake(id, thread)) continue;
     const bool is_held = std::any_of(thread.held.begin(), thread.held.end(), [&](const Hold& hold) {
       return hold.lock == thread.asked.object;
     });

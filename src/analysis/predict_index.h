@@ -152,7 +152,8 @@ class TraceIndex {
   };
 
   void add_one(const model::TraceEvent& event);
-  void wake(uint32_t id, Thread& thread);
+  // False: nobody notified it.
+  bool wake(uint32_t id, Thread& thread);
   void acquire(uint32_t id, Thread& thread, const model::TraceEvent& event);
   void release(uint32_t id, Thread& thread, const model::TraceEvent& event);
   void exchange(uint32_t id, Thread& thread, const model::TraceEvent& event);

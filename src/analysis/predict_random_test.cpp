@@ -146,8 +146,8 @@ class NaivePredictor {
   // Could take its next step but for the locks, joins and values.
   [[nodiscard]] bool is_there(const State& state, uint32_t id) const {
     if (!is_created(state, id)) return false;
-    if (state.at[id] >= threads_[id].size()) return true;
-    const bool asks = threads_[id][state.at[id]].event.op == TraceOp::Request;
+    const bool at_end = state.at[id] >= threads_[id].size();
+    const bool asks = !at_end && threads_[id][state.at[id]].event.op == TraceOp::Request;
     return asks || !is_waiting(state, id) || state.woken[id] != 0;
   }
 
@@ -460,7 +460,13 @@ class Generator {
 
   void step(uint32_t id) {
     Thread& thread = threads_[id];
-    if (thread.waits) return;
+    if (thread.waits) {
+      if (!thread.asked && chance(10)) {
+        emit(id, TraceOp::Request, *thread.waits);
+        thread.asked = true;
+      }
+      return;
+    }
     if (thread.wants) {
       if (is_free(*thread.wants, thread.mode, id)) take(id, false);
       return;

@@ -54,6 +54,14 @@ void Replay::read_recorded(const model::TraceSize& size) {
       relies_on_[i] = static_cast<uint32_t>(threads_[event.object].events.size());
     threads_[id].events.push_back(i);
   }
+  // A request may come before the wake-up; but who stands there for ever has been woken.
+  for (uint32_t id = 0; id < size.threads; ++id) {
+    if (waits[id] == kNone) continue;
+    const uint32_t last = threads_[id].events.back();
+    if (events_[last].op != TraceOp::Request) continue;
+    wake_wait_[last] = waits[id];
+    wake_of_[waits[id]] = last;
+  }
   if (has_waits) find_unexplained_wakes();
 }
 
@@ -62,7 +70,7 @@ void Replay::find_unexplained_wakes() {
   std::vector<std::vector<std::pair<uint32_t, bool>>> notes(locks_.size());  // event, used up
   for (uint32_t i = 0; i < events_.size(); ++i) {
     const TraceEvent& event = events_[i];
-    if (const uint32_t wait = wake_wait_[i]; wait != kNone) {
+    if (const uint32_t wait = wake_wait_[i]; wait != kNone && event.op != TraceOp::Request) {
       bool is_explained = false;
       for (auto& [note, used] : notes[events_[wait].object]) {
         if (note < wait || used) continue;
@@ -144,10 +152,11 @@ std::string Replay::step(uint32_t i) {
   if (thread.next >= thread.events.size() || thread.events[thread.next] != i)
     return "the order of a thread is not kept";
   if (thread.fork < i && !is_done(thread.fork)) return "a thread runs before it is created";
-  if (!is_awake(i)) return "a thread goes on before it is woken";
-  if (const uint32_t wait = wait_before(i); wait != kNone)
+  if (const uint32_t wait = wait_before(i); wait != kNone && event.op != TraceOp::Request) {
+    if (!is_awake(i)) return "a thread goes on before it is woken";
     std::erase_if(waiters_[events_[wait].object],
                   [&](const Waiter& waiter) { return waiter.wait == wait; });
+  }
   ++thread.next;
   switch (event.op) {
     case TraceOp::Acquire:
@@ -190,11 +199,10 @@ std::string Replay::check_stop(const Stop& stop, const Stop& other) const {
   if (at_end ? at != thread.events.size()
              : at >= thread.events.size() || thread.events[at] != stop.event)
     return "a thread does not come to its request";
-  const TraceEvent& event = events_[at_end ? thread.events.back() : stop.event];
-  if (!at_end) {
-    if (thread.fork < stop.event && !is_done(thread.fork)) return "a thread is not created";
-    if (!is_awake(stop.event)) return "a thread is not woken";
-  }
+  const uint32_t asks = request_of(stop);
+  const TraceEvent& event = events_[asks];
+  if (thread.fork < asks && !is_done(thread.fork)) return "a thread is not created";
+  if (!is_awake(asks)) return "a thread is not woken";
   if (event.by_try) return "a try does not wait";
   if (event.op == TraceOp::Join) {
     if (event.object != other.thread) return "it joins another thread";
@@ -216,22 +224,22 @@ void Replay::clear(std::span<const uint32_t> schedule) {
   }
   std::fill(memory_.begin(), memory_.end(), kNone);
   for (std::vector<Waiter>& waiters : waiters_) waiters.clear();
-  for (uint32_t rank = 0; rank < schedule.size(); ++rank) set_rank(schedule[rank], rank);
+  // A request needs no wake-up in passing.
+  for (uint32_t rank = 0; rank < schedule.size(); ++rank)
+    if (events_[schedule[rank]].op != TraceOp::Request) set_rank(schedule[rank], rank);
 }
 
 std::string Replay::check(std::span<const uint32_t> schedule, std::span<const Stop> stops) {
   for (const uint32_t event : schedule)
     if (event >= events_.size()) return "no such event";
   clear(schedule);
-  for (const Stop& stop : stops)
-    if (stop.event != Stop::kAtEnd) set_rank(stop.event, static_cast<uint32_t>(schedule.size()));
+  for (const Stop& stop : stops) set_rank(request_of(stop), static_cast<uint32_t>(schedule.size()));
   std::string broken;
   for (size_t i = 0; broken.empty() && i < schedule.size(); ++i) broken = step(schedule[i]);
   for (size_t i = 0; broken.empty() && i < stops.size(); ++i)
     broken = check_stop(stops[i], stops[(i + 1) % stops.size()]);
   for (const uint32_t event : schedule) set_rank(event, kNone);
-  for (const Stop& stop : stops)
-    if (stop.event != Stop::kAtEnd) set_rank(stop.event, kNone);
+  for (const Stop& stop : stops) set_rank(request_of(stop), kNone);
   return broken;
 }
 

@@ -62,6 +62,9 @@ class Replay {
   void set_rank(uint32_t event, uint32_t rank) {
     if (!rank_.empty()) rank_[event] = rank;
   }
+  [[nodiscard]] uint32_t request_of(const Stop& stop) const {
+    return stop.event != Stop::kAtEnd ? stop.event : threads_[stop.thread].events.back();
+  }
   [[nodiscard]] bool is_awake(uint32_t event) const;
   [[nodiscard]] bool is_done(uint32_t event) const;
   void notify(const model::TraceEvent& event);

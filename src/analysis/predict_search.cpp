@@ -39,6 +39,16 @@ void ScheduleSearch::prepare() {
   std::vector<uint32_t> last_write(size_.variables, kNone);
   std::unordered_map<uint64_t, uint32_t> open;  // (thread, lock) -> acquisition
   std::unordered_map<uint32_t, std::vector<uint32_t>> notes;
+  const auto wake = [&](uint32_t i, uint32_t begin) {
+    for (const uint32_t note : notes[events_[begin].object]) {
+      const bool is_all = events_[note].op == TraceOp::NotifyAll;
+      if (note < begin || (!is_all && wait_of_[note] != kNone)) continue;
+      if (!is_all) wait_of_[note] = begin;
+      needs_[i][kWoken] = note;
+      wake_of_[begin] = i;
+      return;
+    }
+  };
   for (uint32_t i = 0; i < count; ++i) {
     const TraceEvent& event = events_[i];
     const uint32_t id = thread_of(i);
@@ -46,17 +56,7 @@ void ScheduleSearch::prepare() {
     ordinal_[i] = static_cast<uint32_t>(by_thread_[id].size());
     by_thread_[id].push_back(i);
     needs_[i][kFork] = std::exchange(fork[id], kNone);
-    if (wait[id] != kNone && event.op != TraceOp::Request) {
-      const uint32_t begin = std::exchange(wait[id], kNone);
-      for (const uint32_t note : notes[events_[begin].object]) {
-        const bool is_all = events_[note].op == TraceOp::NotifyAll;
-        if (note < begin || (!is_all && wait_of_[note] != kNone)) continue;
-        if (!is_all) wait_of_[note] = begin;
-        needs_[i][kWoken] = note;
-        wake_of_[begin] = i;
-        break;
-      }
-    }
+    if (wait[id] != kNone && event.op != TraceOp::Request) wake(i, std::exchange(wait[id], kNone));
     switch (event.op) {
       case TraceOp::Acquire:
         open[key] = i;
@@ -93,6 +93,12 @@ void ScheduleSearch::prepare() {
       default:
         break;
     }
+  }
+  // Who asks at the end of the trace has been woken, too.
+  for (uint32_t id = 0; id < size_.threads; ++id) {
+    if (wait[id] == kNone) continue;
+    const uint32_t last = by_thread_[id].back();
+    if (events_[last].op == TraceOp::Request) wake(last, wait[id]);
   }
 }
 

@@ -145,6 +145,29 @@ TEST(Predict, AWakeUpOrdersTheSides) {
   EXPECT_EQ(why_not(trace), ReasonCode::OrderedBySignal);
 }
 
+TEST(Predict, ARequestIsNoSignOfAWakeUp) {
+  const auto woken = [](bool behind_section) {
+    TestTrace trace;
+    trace.acquire(2, kGate).release(2, kGate).add(2, Op::Wait, kGate).add(2, Op::Request, kGate);
+    if (!behind_section) trace.add(1, Op::Notify, kGate);
+    trace.nested(1, kA, kB);
+    if (behind_section) trace.add(1, Op::Notify, kGate);
+    return trace.acquire(2, kGate).release(2, kGate).nested(2, kB, kA);
+  };
+  EXPECT_EQ(why_not(woken(true)), ReasonCode::OrderedBySignal);
+  EXPECT_EQ(proved(woken(false)), 1U);
+}
+
+TEST(Predict, WhoStillWaitsForASignalAsksForNothing) {
+  TestTrace trace;
+  trace.acquire(1, kGate).acquire(1, kA).release(1, kGate);
+  trace.add(1, Op::Wait, kGate).add(1, Op::Request, kGate);
+  trace.acquire(2, kGate).add(2, Op::Request, kA);
+  EXPECT_EQ(proved(trace), 0U);
+  trace.add(3, Op::Notify, kGate);
+  EXPECT_EQ(proved(trace), 1U);
+}
+
 TEST(Predict, SwapsSectionsWhereThatIsNeeded) {
   // Thread 2 held the gate around its part, then thread 1 took it in passing. As recorded thread 2
   // would have to be over; in the other order it holds the gate when both stop.

@@ -110,6 +110,15 @@ def test_who_begins_has_not_acted(world):
         expect(verdicts(report) == ["proved"], f"{begin}: created before it", result)
 
 
+def test_a_request_is_no_sign_of_a_wake_up(world):
+    begin = "T1|acq(m) T1|rel(m) T1|wait(c) T1|req(m)"
+    section = "T2|acq(B) T2|acq(A) T2|rel(A) T2|rel(B) T2|w(x)"
+    end = "T1|acq(m) T1|rel(m) T1|acq(A) T1|acq(B) T1|rel(B) T1|rel(A)"
+    for middle, verdict in ((section + " T2|notify(c)", "refuted"), ("T2|notify(c) " + section, "proved")):
+        result, report = predict(world, numbered(f"{begin} {middle} {end}"))
+        expect(verdicts(report) == [verdict], f"{middle}: {verdict}", result)
+
+
 def test_nothing(world):
     result, report = predict(world, "T1|acq(A)|1\n")
     expect(result.status == 0 and report["findings"] == [], "clean", result)

@@ -106,6 +106,7 @@ void LockOrderScan::add(std::span<const TraceEvent> events) {
         break;
       case TraceOp::Join:
         joins_while_holding_ = joins_while_holding_ || (!event.by_try && !thread.held.empty());
+        mark_held(thread);
         break;
       case TraceOp::Wait:
         waits_while_holding_ = waits_while_holding_ || !thread.held.empty();
@@ -166,7 +167,8 @@ Candidates LockOrderScan::finish(const TraceSize& size) {
   }
   out.is_any = number != Candidates::kNone || joins_while_holding_;
   // Reads wait for their writers, and were not seen by this pass.
-  find_what_matters(out, joins_while_holding_ || holds_beyond_belief_ || size.has_memory);
+  find_what_matters(out, joins_while_holding_ || holds_beyond_belief_ || size.has_memory ||
+                             size.has_other_orders);
   return out;
 }
 

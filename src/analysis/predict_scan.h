@@ -79,7 +79,7 @@ class LockOrderScan {
   // held << 32 | wanted, and for a successful try, which did not wait, kTry as well.
   static constexpr uint64_t kTry = uint64_t{1} << 63;
   std::unordered_set<uint64_t> orders_;
-  std::vector<char> is_marked_;  // by lock: somebody waited, or was forked, in a section
+  std::vector<char> is_marked_;  // by lock: somebody waited, joined, or was forked, in a section
   std::array<uint64_t, kCacheSize> cache_{};
   bool joins_while_holding_ = false;
   bool waits_while_holding_ = false;

@@ -445,6 +445,9 @@ TEST(Predict, OnlyLocksInWhoseSectionsAThreadMayStopMatter) {
     trace.acquire(1, kGate).add(1, Op::Wait, kGate + 2).release(1, kGate);
   }));
   EXPECT_TRUE(gate_matters([](TestTrace& trace) { trace.read(1, 0); }));
+  EXPECT_TRUE(gate_matters([](TestTrace& trace) {
+    trace.acquire(1, kGate).add(1, Op::Join, 3, 0, model::Mode::Exclusive, true).release(1, kGate);
+  }));
   // Around a lock that only one thread uses, around A.
   EXPECT_TRUE(gate_matters([](TestTrace& trace) {
     trace.acquire(1, kGate).acquire(1, kGate + 1).nested(1, kA, kB);
@@ -455,6 +458,31 @@ TEST(Predict, OnlyLocksInWhoseSectionsAThreadMayStopMatter) {
     trace.acquire(1, kGate + 1).add(1, Op::Wait, kGate + 2).acquire(1, kGate);
     trace.release(1, kGate + 1).add(1, Op::Wait, kGate + 2).release(1, kGate);
   }));
+}
+
+TEST(Predict, WhereTheFirstPassDoesNotSeeAllOrdersEverySharedLockMatters) {
+  TestTrace trace;
+  trace.nested(1, kA, kB).nested(2, kB, kA).acquire(1, kGate).release(1, kGate);
+  trace.acquire(2, kGate).release(2, kGate);
+  model::TraceSize size = trace.size();
+  for (const bool has_other_orders : {false, true}) {
+    size.has_other_orders = has_other_orders;
+    LockOrderScan scan;
+    scan.add(trace.events());
+    EXPECT_EQ(scan.finish(size).matters[kGate] != 0, has_other_orders);
+  }
+}
+
+TEST(Predict, ASectionAroundATriedJoinKeepsOthersWaiting) {
+  const auto joined = [](bool inside) {
+    TestTrace trace;
+    trace.acquire(kMain, kGate).fork(kMain, 1).fork(kMain, 2).nested(2, kB, kA);
+    if (inside) trace.add(kMain, Op::Join, 2, 0, model::Mode::Exclusive, true);
+    trace.release(kMain, kGate);
+    return trace.acquire(1, kGate).release(1, kGate).nested(1, kA, kB);
+  };
+  EXPECT_EQ(why_not(joined(true)), ReasonCode::OrderedByJoin);
+  EXPECT_EQ(proved(joined(false)), 1U);
 }
 
 TEST(Replay, RefusesWhatBreaksARule) {

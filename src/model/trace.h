@@ -47,6 +47,7 @@ struct TraceSize {
   bool has_memory = false;           // reads or writes were seen
   bool has_partial_memory = false;   // the trace says itself that others were not
   bool has_reads_from_only = false;  // who read from whom is told, but not who overwrote what
+  bool has_other_orders = false;     // orders that only a reading with sites or memory tells
   std::vector<char> acts;            // by thread: has events of its own, is not merely named
   uint32_t first_actor = 0;          // thread: acted before all others, so nobody created it
 };

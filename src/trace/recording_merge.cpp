@@ -218,7 +218,9 @@ uint32_t RecordingMerge::write_token(const Ring& ring, uint32_t stack) {
 }
 
 void RecordingMerge::read_token(const Ring& ring, uint32_t token, uint32_t stack) {
-  if (detail_ == Detail::Locks || token == kNone) return;
+  if (token == kNone) return;
+  reads_tokens_ = true;
+  if (detail_ == Detail::Locks) return;
   put({.thread = ThreadId{ring.thread}, .object = token, .site = stack, .op = TraceOp::Read});
 }
 

@@ -42,6 +42,10 @@ class RecordingMerge {
 
   [[nodiscard]] uint64_t events() const { return events_; }
   [[nodiscard]] uint32_t variables() const { return variables_; }
+  // Orders that are none of locks are there, handed out or not.
+  [[nodiscard]] bool has_other_orders() const {
+    return reads_tokens_ || !facts_.met_by_try.empty() || !facts_.unruly.empty();
+  }
 
  private:
   static constexpr uint32_t kNone = UINT32_MAX;
@@ -147,6 +151,7 @@ class RecordingMerge {
   uint64_t pending_words_ = 0;
   uint64_t events_ = 0;
   uint32_t variables_ = 0;
+  bool reads_tokens_ = false;
   size_t count_ = 0;
   std::array<model::TraceEvent, 512> block_;
 };

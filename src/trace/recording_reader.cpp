@@ -79,6 +79,7 @@ void RecordingRun::read(Detail detail, const EventSink& sink, const ProgressSink
   size_.has_memory = (facts_.memory & format::kMemoryTold) != 0;
   size_.has_reads_from_only = size_.has_memory;
   size_.has_partial_memory = !missed_memory(facts_).empty();
+  size_.has_other_orders = merge.has_other_orders();
   size_.variables = std::max(size_.variables, merge.variables());
   size_.acts.assign(size_.threads, 0);
   for (uint32_t i = 0; i < size_.threads; ++i) size_.acts[i] = facts_.threads[i].tid != 0 ? 1 : 0;

@@ -308,6 +308,33 @@ TEST(RecordingReader, WhoeverJoinedAThreadOfWhichNothingIsRecordedGoesOn) {
   }
 }
 
+// As the first reading says.
+bool has_other_orders(const std::vector<SampleRing>& rings) {
+  const std::string bytes = sample_recording(rings);
+  Result<RecordingFile> file = RecordingFile::over(bytes, "test");
+  RecordingRun run = std::move(runs_of(std::move(*file)).front());
+  run.read(Detail::Locks, [](std::span<const TraceEvent>) {});
+  return run.size().has_other_orders;
+}
+
+TEST(RecordingReader, TheFirstReadingTellsWhetherThereAreOrdersButOfLocks) {
+  SampleRing holder, poster, taker, tries;
+  holder.begin(1).acquire(kA, 1).release(kA).record(Event::Fork, 0, {2, 0});
+  poster.begin(2).record(Event::Post, kB, {1, 0});
+  taker.begin(3).record(Event::Take, kB, {2, 0});
+  tries.begin(4).record(Event::TryFailed, kA, {1, 0}, format::kEventTry);
+  EXPECT_FALSE(has_other_orders({holder}));
+  EXPECT_FALSE(has_other_orders({holder, poster}));  // for which nobody waits
+  EXPECT_TRUE(has_other_orders({holder, poster, taker}));
+  EXPECT_TRUE(has_other_orders({holder, tries}));
+
+  SampleRing giver;
+  giver.begin(2).release(kA);
+  SampleRing keeper;
+  keeper.begin(1).acquire(kA, 1);
+  EXPECT_TRUE(has_other_orders({keeper, giver}));  // one that is a semaphore
+}
+
 TEST(RecordingReader, WhatWouldHaveGivenUpIsATry) {
   SampleRing ring, asking;
   ring.begin(1).acquire(kA, 1, 0, format::kEventTimed).release(kA);

@@ -70,6 +70,52 @@ int main(void) {
 }
 """
 
+# The teller begins behind the auditor's end, since main has the gate until then: it waits for a
+# post, or for a flag that no recording tells.
+GATED = r"""
+#include <pthread.h>
+#include <semaphore.h>
+static pthread_mutex_t accounts = PTHREAD_MUTEX_INITIALIZER, audit = PTHREAD_MUTEX_INITIALIZER;
+static pthread_mutex_t gate = PTHREAD_MUTEX_INITIALIZER;
+static sem_t done;
+static int passed;
+static void* teller(void* unused) {
+  pthread_mutex_lock(&gate);
+  pthread_mutex_unlock(&gate);
+  pthread_mutex_lock(&accounts);
+  pthread_mutex_lock(&audit);
+  pthread_mutex_unlock(&audit);
+  pthread_mutex_unlock(&accounts);
+  return unused;
+}
+static void* auditor(void* unused) {
+  pthread_mutex_lock(&audit);
+  pthread_mutex_lock(&accounts);
+  pthread_mutex_unlock(&accounts);
+  pthread_mutex_unlock(&audit);
+#ifdef POSTS
+  sem_post(&done);
+#endif
+  __atomic_store_n(&passed, 1, __ATOMIC_RELEASE);
+  return unused;
+}
+int main(void) {
+  pthread_t one, two;
+  sem_init(&done, 0, 0);
+  pthread_mutex_lock(&gate);
+  pthread_create(&one, 0, teller, 0);
+  pthread_create(&two, 0, auditor, 0);
+#ifdef POSTS
+  sem_wait(&done);
+#endif
+  while (!__atomic_load_n(&passed, __ATOMIC_ACQUIRE)) {
+  }
+  pthread_mutex_unlock(&gate);
+  pthread_join(one, 0);
+  pthread_join(two, 0);
+}
+"""
+
 # Several threads count under one lock, as fast as they can, until they are done or killed.
 BUSY = r"""
 #include <pthread.h>
@@ -218,6 +264,14 @@ def test_a_signal_refutes(world):
     result, path = record(world, program)
     result, report = predict(world, path)
     expect([finding["verdict"] for finding in report["findings"]] == ["refuted"], "refuted", result)
+
+
+def test_a_post_inside_of_a_section_refutes(world):
+    for option, verdict in (("-DPOSTS", "refuted"), ("-DSPINS", "possible")):
+        program = world.build("gated", GATED, "-pthread", option)
+        result, path = record(world, program)
+        result, report = predict(world, path)
+        expect([finding["verdict"] for finding in report["findings"]] == [verdict], f"{option}: {verdict}", result)
 
 
 def test_std_says_the_same(world):

@@ -13,9 +13,10 @@
 #include "report/text.h"
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
-#include <set>
+#include <map>
 #include <string>
 #include <unistd.h>
 #include <utility>
@@ -69,16 +70,21 @@ Result<PredictCommandLine> parse_predict(const Args& args) {
   return options;
 }
 
-// What another file told already is the same bug in another run.
-void drop_told(report::Report& shown, std::set<std::string>& told) {
-  std::set<std::string> here;
+// By fingerprint, the strongest.
+using ToldVerdicts = std::map<std::string, model::Verdict>;
+
+// What another file told already, as surely as this one, is the same bug in another run.
+void drop_told(report::Report& shown, ToldVerdicts& told) {
+  ToldVerdicts here;
   std::vector<model::Finding> rest;
   for (model::Finding& finding : shown.findings) {
-    if (told.contains(finding.fingerprint)) continue;
-    here.insert(finding.fingerprint);
+    const auto before = told.find(finding.fingerprint);
+    if (before != told.end() && before->second <= finding.verdict) continue;
+    const auto at = here.try_emplace(finding.fingerprint, finding.verdict).first;
+    at->second = std::min(at->second, finding.verdict);
     rest.push_back(std::move(finding));
   }
-  told.merge(here);
+  for (const auto& [fingerprint, verdict] : here) told[fingerprint] = verdict;
   shown.findings = std::move(rest);
 }
 
@@ -113,7 +119,7 @@ Result<int> run_predict(const Args& args) {
   const auto show = [&](const std::string& what, uint64_t done, uint64_t all) {
     bar.show(what, done, all);
   };
-  std::set<std::string> told;
+  ToldVerdicts told;
   for (const std::string& file : options.files) {
     GORDIAN_TRY(std::vector<model::Finding> findings,
                 predict_file(file, options.predict, *report.trace, show));

@@ -162,6 +162,17 @@ def test_several_files(world):
     expect(result.out.count("DEADLOCK PROVED") == 2, "the same bug is told once", result)
 
 
+def test_a_weaker_verdict_hides_no_stronger_one(world):
+    ordered = world.write("ordered.std", ORDERED)
+    possible = world.write("possible.std", CROSSED)
+    proved = world.write("proved.std", READ)
+    for files, shown in (([ordered, proved], ["PROVED"]), ([proved, ordered], ["PROVED"]),
+                         ([ordered, possible, proved, possible], ["POSSIBLE", "PROVED"])):
+        result = world.run(world.gordian, "predict", *files)
+        words = [word for line in result.out.splitlines() for word in ("PROVED", "POSSIBLE") if word in line]
+        expect(result.status == 66 and words == shown, f"{files}: {shown}", result)
+
+
 def test_pipe(world):
     result = subprocess.run([world.gordian, "predict", "/dev/stdin"], input=READ, text=True,
                             capture_output=True, timeout=30, check=False)

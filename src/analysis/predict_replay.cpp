@@ -71,14 +71,12 @@ void Replay::find_unexplained_wakes() {
   for (uint32_t i = 0; i < events_.size(); ++i) {
     const TraceEvent& event = events_[i];
     if (const uint32_t wait = wake_wait_[i]; wait != kNone && event.op != TraceOp::Request) {
-      bool is_explained = false;
-      for (auto& [note, used] : notes[events_[wait].object]) {
-        if (note < wait || used) continue;
-        used = events_[note].op == TraceOp::Notify;
-        is_explained = true;
-        break;
-      }
-      if (!is_explained) {
+      auto& all = notes[events_[wait].object];
+      auto at = std::lower_bound(all.begin(), all.end(), std::pair(wait, false));
+      while (at != all.end() && at->second) ++at;
+      if (at != all.end()) {
+        at->second = events_[at->first].op == TraceOp::Notify;
+      } else {
         wake_of_[wait] = kNone;
         wake_wait_[i] = kNone;
       }
@@ -176,8 +174,9 @@ std::string Replay::step(uint32_t i) {
         return "a thread is joined before it is created";
       break;
     case TraceOp::Wait:
-      waiters_[event.object].push_back(
-          {i, wake_of_[i] == kNone ? kNone : rank_[wake_of_[i]], false});
+      // Who wakes by itself, or need not wake, takes no notification that another needs.
+      if (const uint32_t wake = wake_of_[i]; wake != kNone && rank_[wake] != kNone)
+        waiters_[event.object].push_back({i, rank_[wake], false});
       break;
     case TraceOp::Notify:
     case TraceOp::NotifyAll:

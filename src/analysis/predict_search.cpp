@@ -40,11 +40,12 @@ void ScheduleSearch::prepare() {
   std::unordered_map<uint64_t, uint32_t> open;  // (thread, lock) -> acquisition
   std::unordered_map<uint32_t, std::vector<uint32_t>> notes;
   const auto wake = [&](uint32_t i, uint32_t begin) {
-    for (const uint32_t note : notes[events_[begin].object]) {
-      const bool is_all = events_[note].op == TraceOp::NotifyAll;
-      if (note < begin || (!is_all && wait_of_[note] != kNone)) continue;
-      if (!is_all) wait_of_[note] = begin;
-      needs_[i][kWoken] = note;
+    const std::vector<uint32_t>& all = notes[events_[begin].object];
+    for (auto at = std::lower_bound(all.begin(), all.end(), begin); at != all.end(); ++at) {
+      const bool is_all = events_[*at].op == TraceOp::NotifyAll;
+      if (!is_all && wait_of_[*at] != kNone) continue;
+      if (!is_all) wait_of_[*at] = begin;
+      needs_[i][kWoken] = *at;
       wake_of_[begin] = i;
       return;
     }

@@ -26,12 +26,15 @@ uint64_t mixed(uint64_t value) {
 
 }  // namespace
 
+TraceIndex::TraceIndex(const Candidates& candidates, const model::TraceSize& size)
+    : TraceIndex(candidates, size, Limits{}) {}
+
 TraceIndex::TraceIndex(const Candidates& candidates, const model::TraceSize& size,
-                       uint64_t max_bytes)
+                       const Limits& limits)
     : candidates_(candidates),
-      max_bytes_(max_bytes),
+      limits_(limits),
       lock_count_(size.locks),
-      keeps_events_(size.events <= kMaxKeptEvents),
+      keeps_events_(size.events <= limits.kept_events),
       steps_(size.threads),
       threads_(size.threads),
       acquisitions_(size.locks),
@@ -99,11 +102,21 @@ void TraceIndex::add(std::span<const TraceEvent> events) {
     if (was_cut()) [[unlikely]]
       return;
     add_one(event);
-    if (!keeps_events_) continue;
-    events_.push_back(event);
-    const auto thread = static_cast<uint32_t>(event.thread);
-    needs_.push_back({thread, position_of(thread)});
+    if (keeps_events_) keep(event);
   }
+}
+
+void TraceIndex::keep(const TraceEvent& event) {
+  // More than the first pass counted, which sees no reads and writes of a recording.
+  if (events_.size() >= limits_.kept_events) {
+    keeps_events_ = false;
+    events_ = std::vector<TraceEvent>();
+    needs_ = std::vector<PrefixNeed>();
+    return;
+  }
+  events_.push_back(event);
+  const auto thread = static_cast<uint32_t>(event.thread);
+  needs_.push_back({thread, position_of(thread)});
 }
 
 bool TraceIndex::wake(uint32_t id, Thread& thread) {

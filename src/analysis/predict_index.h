@@ -97,8 +97,13 @@ class TraceIndex {
   // Of steps and moments. A thousand million events fit unless most are of locks in circles.
   static constexpr uint64_t kMaxBytes = uint64_t{11} << 29;
 
-  TraceIndex(const Candidates& candidates, const model::TraceSize& size,
-             uint64_t max_bytes = kMaxBytes);
+  struct Limits {
+    uint64_t bytes = kMaxBytes;
+    uint64_t kept_events = kMaxKeptEvents;
+  };
+
+  TraceIndex(const Candidates& candidates, const model::TraceSize& size);
+  TraceIndex(const Candidates& candidates, const model::TraceSize& size, const Limits& limits);
 
   // What no longer fits is left out: the trace ends earlier, then.
   void add(std::span<const model::TraceEvent> events);
@@ -110,7 +115,7 @@ class TraceIndex {
   [[nodiscard]] const GrowingArray<Moment>& moments(uint32_t request) const {
     return moments_[request];
   }
-  [[nodiscard]] bool was_cut() const { return bytes_ > max_bytes_; }
+  [[nodiscard]] bool was_cut() const { return bytes_ > limits_.bytes; }
   [[nodiscard]] const HeldCell& held(uint32_t cell) const { return cells_[cell]; }
   [[nodiscard]] uint32_t lock_count() const { return lock_count_; }
   [[nodiscard]] bool keeps_events() const { return keeps_events_; }
@@ -152,6 +157,7 @@ class TraceIndex {
   };
 
   void add_one(const model::TraceEvent& event);
+  void keep(const model::TraceEvent& event);
   // False: nobody notified it.
   bool wake(uint32_t id, Thread& thread);
   void acquire(uint32_t id, Thread& thread, const model::TraceEvent& event);
@@ -172,7 +178,7 @@ class TraceIndex {
   void group(ThreadSteps& thread);
 
   const Candidates& candidates_;
-  const uint64_t max_bytes_;
+  const Limits limits_;
   uint64_t bytes_ = 0;
   uint32_t lock_count_;
   bool keeps_events_;

@@ -413,9 +413,27 @@ TEST(Predict, WithoutMemoryForAllTheTraceItsBeginningIsLookedAt) {
   EXPECT_FALSE(trace.predict().trace_cut);
   EXPECT_EQ(proved(trace), 2U);
 
-  const Prediction prediction = trace.predict({.complete_memory = true}, 1000);
+  const Prediction prediction = trace.predict({.complete_memory = true}, {.bytes = 1000});
   EXPECT_TRUE(prediction.trace_cut);
   EXPECT_EQ(count(prediction, Verdict::Proved), 1U);
+}
+
+TEST(Predict, EventsThatTurnOutTooManyAreNotKept) {
+  TestTrace trace;
+  trace.nested(1, kA, kB).nested(2, kB, kA);
+  const Candidates candidates = trace.candidates();
+  model::TraceSize size = trace.size();
+  size.events = 1;  // the others were not seen by the first pass
+  for (const uint64_t kept_events : {uint64_t{7}, uint64_t{8}}) {
+    TraceIndex index(candidates, size, {.kept_events = kept_events});
+    index.add(trace.events());
+    index.finish();
+    EXPECT_EQ(index.keeps_events(), kept_events == 8);
+    EXPECT_EQ(index.events().capacity() > 0, kept_events == 8);
+    const Prediction prediction = predict(index, candidates, size, {.complete_memory = true});
+    ASSERT_EQ(count(prediction, Verdict::Proved), 1U);
+    EXPECT_EQ(prediction.findings[0].witness->replayed, kept_events == 8);
+  }
 }
 
 // Two orders of A and B, and whatever `add` does with the gate.

@@ -79,11 +79,11 @@ class TestTrace {
   }
 
   [[nodiscard]] Prediction predict(PredictOptions options = {.complete_memory = true},
-                                   uint64_t max_bytes = TraceIndex::kMaxBytes) const {
+                                   const TraceIndex::Limits& limits = {}) const {
     const model::TraceSize all = size();
     const Candidates candidates = this->candidates();
     if (!candidates.any()) return {};
-    TraceIndex index(candidates, all, max_bytes);
+    TraceIndex index(candidates, all, limits);
     index.add(events_);
     index.finish();
     return analysis::predict(index, candidates, all, options);

@@ -103,6 +103,7 @@ bool PatternSearch::measure(const Node& start) {
   for (size_t i = 0; i < measured_.size(); ++i) {
     const uint32_t resource = measured_[i];
     work_ += before_[resource].size() + 1;
+    if (work_ > max_work_) return false;
     for (const uint32_t had : before_[resource]) reach(had, distance_[resource] + 1);
   }
   return distance_[start.wanted] < kFar;
@@ -190,7 +191,7 @@ void PatternSearch::circles_from(uint32_t start, uint32_t length, const Visit& v
 void PatternSearch::run(const Visit& visit) {
   for (uint32_t length = 2; length < kFar && !stopped_; length = next_length_) {
     next_length_ = kFar;
-    for (uint32_t start = 0; start < nodes_.size() && !stopped_; ++start) {
+    for (uint32_t start = 0; start < nodes_.size() && !stopped_ && work_ <= max_work_; ++start) {
       if (!nodes_[start].alive || !measure(nodes_[start])) continue;
       const uint32_t shortest = 1 + distance_[nodes_[start].wanted];
       if (shortest > length) {

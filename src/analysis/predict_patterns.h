@@ -27,6 +27,7 @@ class PatternSearch {
 
   void run(const Visit& visit);
   [[nodiscard]] bool was_cut() const { return was_cut_; }
+  [[nodiscard]] uint64_t work() const { return work_; }  // steps, against max_work
 
   // The requests that want a lock exclusively: a reader may have to queue behind one of them, and
   // then waits for the readers that hold the lock. Patterns may contain such steps.

@@ -3,6 +3,7 @@
 // that must stay silent.
 #include "analysis/predict.h"
 
+#include "analysis/predict_patterns.h"
 #include "analysis/predict_replay.h"
 #include "analysis/test_trace.h"
 
@@ -400,6 +401,19 @@ TEST(Predict, BoundsAreSaidNotHidden) {
       trace.predict({.complete_memory = true, .swaps = true, .max_pattern_work = 10'000});
   EXPECT_TRUE(prediction.patterns_cut);
   EXPECT_GT(count(prediction, Verdict::Proved), 0U);
+}
+
+TEST(Predict, ALongCircleTakesNoMoreWorkThanAllowed) {
+  const TestTrace ring = philosophers(300, 1);
+  const Candidates candidates = ring.candidates();
+  TraceIndex index(candidates, ring.size());
+  index.add(ring.events());
+  index.finish();
+  constexpr uint64_t kMaxWork = 10'000;
+  PatternSearch patterns(index, kMaxWork);
+  patterns.run([](const PatternSearch::Pattern&) { return true; });
+  EXPECT_TRUE(patterns.was_cut());
+  EXPECT_LT(patterns.work(), kMaxWork + 10);
 }
 
 TEST(Predict, WithoutMemoryForAllTheTraceItsBeginningIsLookedAt) {

@@ -34,7 +34,11 @@ void LockOrderScan::order(uint32_t held, uint32_t wanted, bool by_try) {
   uint64_t& slot = cache_[(pair * 0x9e3779b97f4a7c15) >> 52];
   if (slot == pair + 1) return;
   slot = pair + 1;
-  orders_.insert(pair);
+  if (orders_.size() < max_orders_) {
+    orders_.insert(pair);
+  } else {
+    orders_cut_ = true;
+  }
 }
 
 void LockOrderScan::use(uint32_t thread, uint32_t lock) {
@@ -124,6 +128,7 @@ Candidates LockOrderScan::finish(const TraceSize& size) {
   out.nested = nested_;
   out.joins_while_holding = joins_while_holding_;
   out.has_waits_while_holding = waits_while_holding_;
+  out.orders_cut = orders_cut_;
   for (const uint32_t user : user_) out.used_locks += user != kNobody ? 1 : 0;
   is_shared_.resize(size.locks);
   is_rwlock_.resize(size.locks);
@@ -167,8 +172,8 @@ Candidates LockOrderScan::finish(const TraceSize& size) {
   }
   out.is_any = number != Candidates::kNone || joins_while_holding_;
   // Reads wait for their writers, and were not seen by this pass.
-  find_what_matters(out, joins_while_holding_ || holds_beyond_belief_ || size.has_memory ||
-                             size.has_other_orders);
+  find_what_matters(out, joins_while_holding_ || holds_beyond_belief_ || orders_cut_ ||
+                             size.has_memory || size.has_other_orders);
   return out;
 }
 

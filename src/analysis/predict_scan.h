@@ -33,6 +33,7 @@ struct Candidates {
   bool has_pending = false;  // a request that is its thread's last event
   // Threads that were created under names that then never act, as some loggers number them.
   bool has_phantoms = false;
+  bool orders_cut = false;  // locks were nested in more ways than fit: there may be more cycles
   std::vector<char> is_phantom;  // by thread: created, never acts
   std::vector<char> is_orphan;   // by thread: acts, never created, and not the first
   uint64_t acquisitions = 0;
@@ -51,6 +52,10 @@ bool has_order_cycle(std::span<const std::pair<uint32_t, uint32_t>> nestings);
 
 class LockOrderScan {
  public:
+  static constexpr size_t kMaxOrders = 16'000'000;
+
+  explicit LockOrderScan(size_t max_orders = kMaxOrders) : max_orders_(max_orders) {}
+
   void add(std::span<const model::TraceEvent> events);
   // `threads` and `locks` as the reader counted them.
   [[nodiscard]] Candidates finish(const model::TraceSize& size);
@@ -79,6 +84,8 @@ class LockOrderScan {
   // held << 32 | wanted, and for a successful try, which did not wait, kTry as well.
   static constexpr uint64_t kTry = uint64_t{1} << 63;
   std::unordered_set<uint64_t> orders_;
+  size_t max_orders_;
+  bool orders_cut_ = false;
   std::vector<char> is_marked_;  // by lock: somebody waited, joined, or was forked, in a section
   std::array<uint64_t, kCacheSize> cache_{};
   bool joins_while_holding_ = false;

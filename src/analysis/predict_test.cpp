@@ -505,6 +505,21 @@ TEST(Predict, WhereTheFirstPassDoesNotSeeAllOrdersEverySharedLockMatters) {
   }
 }
 
+TEST(Predict, SaysThatLocksWereNestedInMoreWaysThanFit) {
+  TestTrace trace;
+  trace.nested(1, kA, kB).nested(1, kA, kGate).acquire(2, kA).release(2, kA);
+  trace.nested(2, kB, kA).acquire(2, kGate).release(2, kGate);
+  for (const size_t max_orders : {2U, 3U, 4U}) {
+    LockOrderScan scan(max_orders);
+    scan.add(trace.events());
+    const Candidates candidates = scan.finish(trace.size());
+    EXPECT_EQ(candidates.orders_cut, max_orders == 2);
+    EXPECT_EQ(candidates.any(), max_orders > 2);
+    // Where not all is known about its sections, a lock counts.
+    EXPECT_EQ(candidates.matters[kGate] != 0, max_orders == 2);
+  }
+}
+
 TEST(Predict, ASectionAroundATriedJoinKeepsOthersWaiting) {
   const auto joined = [](bool inside) {
     TestTrace trace;

@@ -65,6 +65,7 @@ Result<std::vector<model::Finding>> predict_run(Reader& reader, const Read& read
                     [&](std::span<const model::TraceEvent> events) { scan.add(events); },
                     [&](uint64_t done, uint64_t) { show(label, done, all); }));
   const analysis::Candidates candidates = scan.finish(reader.size());
+  totals.patterns_cut = totals.patterns_cut || candidates.orders_cut;
   const bool reads_memory = options.memory != MemoryRecorded::None && reader.size().has_memory;
   const bool complete = options.memory == MemoryRecorded::Complete ||
                         (reads_memory && !reader.size().has_partial_memory);

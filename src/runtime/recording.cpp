@@ -32,9 +32,16 @@ constexpr uint64_t kSilence_ns = 1'000'000'000;
 
 constinit uint64_t silent_beats = UINT64_MAX;  // the beat at which we stopped waiting
 
+// libc's needs no system call; a sanitizer's does not work before that has come to life.
+constinit bool has_libcs_clock = false;
+
 uint64_t now_ns(clockid_t clock) {
   timespec now{};
-  clock_gettime(clock, &now);
+  if (has_libcs_clock) {
+    clock_gettime(clock, &now);
+  } else {
+    raw_call(SYS_clock_gettime, clock, reinterpret_cast<long>(&now));
+  }
   return static_cast<uint64_t>(now.tv_sec) * 1000000000 + static_cast<uint64_t>(now.tv_nsec);
 }
 
@@ -729,6 +736,7 @@ void note_missed_memory(uint32_t why) {
 }
 
 int make_recording(bool blocks, uint64_t size_limit) {
+  has_libcs_clock = is_in_library(reinterpret_cast<const void*>(clock_gettime), "libc.so");
   uint32_t capacity = board.header->card_capacity;
   if (capacity > kMaxRings) capacity = kMaxRings;
   const auto rings_offset = kPage;

@@ -177,6 +177,50 @@ def export(world, path, *options):
     return result.out
 
 
+# Each thread is joined as soon as it is made, mostly before it has run.
+IN_TURN = r"""
+#include <pthread.h>
+static pthread_mutex_t accounts = PTHREAD_MUTEX_INITIALIZER, audit = PTHREAD_MUTEX_INITIALIZER;
+static void* teller(void* unused) {
+  pthread_mutex_lock(&accounts);
+  pthread_mutex_lock(&audit);
+  pthread_mutex_unlock(&audit);
+  pthread_mutex_unlock(&accounts);
+  return unused;
+}
+static void* auditor(void* unused) {
+  pthread_mutex_lock(&audit);
+  pthread_mutex_lock(&accounts);
+  pthread_mutex_unlock(&accounts);
+  pthread_mutex_unlock(&audit);
+  return unused;
+}
+int main(void) {
+  for (int i = 0; i < 20; ++i) {
+    pthread_t thread;
+    if (pthread_create(&thread, 0, i % 2 ? teller : auditor, 0) != 0) return 1;
+    pthread_join(thread, 0);
+  }
+}
+"""
+
+
+def test_programs_with_a_sanitizer(world):
+    """Its functions come behind ours, and do not work before it has come to life, which is after us."""
+    world.environment.update(TSAN_OPTIONS="detect_deadlocks=0", ASAN_OPTIONS="verify_asan_link_order=0")
+    for sanitizer in ("thread", "address", "undefined"):
+        program = world.build(sanitizer, IN_TURN, "-pthread", "-fsanitize=" + sanitizer)
+        bare = world.run(program)
+        if bare.status != 0:
+            raise harness.Skip(f"the {sanitizer} sanitizer does not run here: {bare.err}")
+        result, path = record(world, program)
+        expect(result.status == 0, f"{sanitizer}: as without us", result)
+        text = export(world, path)
+        expect(len(re.findall(r"\|join\(", text)) == 20, f"{sanitizer}: each join", result)
+        result, report = predict(world, path, "--strict")
+        expect(result.status == 0 and report["trace"]["acquisitions"] >= 40, f"{sanitizer}: ordered by the joins", result)
+
+
 def test_possible_with_names(world):
     program = world.build("crossed", CROSSED, "-pthread", "-DFREE")
     result, path = record(world, program)

@@ -86,12 +86,13 @@ GORDIAN_OUTSIDE_AS(int, compare_wide_texts, "wcscmp", (const wchar_t* one, const
 
 // ---- copied and changed
 
-// What copies TO_SIZE bytes at `to`, of FROM_SIZE bytes at `from`.
-#define GORDIAN_COPY(type, hook, symbol, parameters, arguments, to_size, from_size) \
+// What copies FROM_SIZE bytes at `from`, which TO_SIZE may call `read`, to TO_SIZE bytes at `to`.
+#define GORDIAN_COPY(type, hook, symbol, parameters, arguments, from_size, to_size) \
   GORDIAN_HOOK_AS(type, hook, symbol, parameters);                                  \
   GORDIAN_HOOK type hook parameters {                                               \
     if (!may_tell()) return found_##hook() arguments;                               \
-    const Copied bytes{number(to), to_size, number(from), from_size};               \
+    const size_t read = from_size;                                                  \
+    const Copied bytes{number(to), to_size, number(from), read};                    \
     on_copy(bytes);                                                                 \
     const type result = found_##hook() arguments;                                   \
     on_was_copied(bytes);                                                           \
@@ -102,27 +103,27 @@ using Bytes = void*;
 using WideText = wchar_t*;
 
 GORDIAN_COPY(Text, copy_text, "strcpy", (char* to, const char* from), (to, from), strlen(from) + 1,
-             strlen(from) + 1)
+             read)
 GORDIAN_COPY(Text, copy_start, "strncpy", (char* to, const char* from, size_t size),
-             (to, from, size), size, size_read(from, size))
+             (to, from, size), size_read(from, size), size)
 GORDIAN_COPY(Text, append_text, "strcat", (char* to, const char* from), (to, from),
-             strlen(to) + strlen(from) + 1, strlen(from) + 1)
+             strlen(from) + 1, strlen(to) + read)
 GORDIAN_COPY(Text, append_start, "strncat", (char* to, const char* from, size_t size),
-             (to, from, size), strlen(to) + strnlen(from, size) + 1, size_read(from, size))
+             (to, from, size), size_read(from, size), strlen(to) + strnlen(from, size) + 1)
 GORDIAN_COPY(Text, copy_text_to_end, "stpcpy", (char* to, const char* from), (to, from),
-             strlen(from) + 1, strlen(from) + 1)
+             strlen(from) + 1, read)
 GORDIAN_COPY(Text, copy_text_to_end_too, "__stpcpy", (char* to, const char* from), (to, from),
-             strlen(from) + 1, strlen(from) + 1)
+             strlen(from) + 1, read)
 GORDIAN_COPY(Text, copy_start_to_end, "stpncpy", (char* to, const char* from, size_t size),
-             (to, from, size), size, size_read(from, size))
+             (to, from, size), size_read(from, size), size)
 GORDIAN_COPY(Bytes, copy_to_end, "mempcpy", (void* to, const void* from, size_t size),
              (to, from, size), size, size)
 GORDIAN_COPY(Bytes, copy_until, "memccpy", (void* to, const void* from, int byte, size_t size),
-             (to, from, byte, size), size, size_until(from, byte, size))
+             (to, from, byte, size), size_until(from, byte, size), size)
 GORDIAN_COPY(WideText, copy_wide, "wmemcpy", (wchar_t * to, const wchar_t* from, size_t count),
-             (to, from, count), count * sizeof *to, count * sizeof *from)
+             (to, from, count), count * sizeof *from, read)
 GORDIAN_COPY(WideText, move_wide, "wmemmove", (wchar_t * to, const wchar_t* from, size_t count),
-             (to, from, count), count * sizeof *to, count * sizeof *from)
+             (to, from, count), count * sizeof *from, read)
 GORDIAN_OUTSIDE_AS(char*, duplicate_start, "strndup", (const char* text, size_t size), (text, size),
                    GORDIAN_NOTHING, (read_bytes(text, strnlen(text, size)), wrote_text(result)))
 GORDIAN_OUTSIDE_AS(wchar_t*, fill_wide, "wmemset", (wchar_t * to, wchar_t what, size_t count),

@@ -298,14 +298,18 @@ void record_born(Ring& ring, uint32_t index, const Request& request, const CallS
   if (name != nullptr) write_called(ring, index, name->text, name->size);
 }
 
-// The live slot of what is asked for; 0: none to be had.
+// The slot of what is asked for, as whoever was there before has left it; 0: none to be had.
+uint32_t slot_as_it_is(const Request& request) {
+  const uint32_t index = take_slot(key_of(request) & ~kEndedObject);
+  if (index == 0) count(recorder.header->dropped_objects);
+  return index;
+}
+
+// The same, and the object lives.
 uint32_t slot_of(Ring& ring, const Request& request, const CallSite& site) {
   const uint64_t address = key_of(request) & ~kEndedObject;
-  const uint32_t index = take_slot(address);
-  if (index == 0) {
-    count(recorder.header->dropped_objects);
-    return 0;
-  }
+  const uint32_t index = slot_as_it_is(request);
+  if (index == 0) return 0;
   ObjectSlot& slot = recorder.slots[index];
   uint64_t found = load_address(slot);
   if (found != address && __atomic_compare_exchange_n(&slot.address, &found, address, false,
@@ -324,10 +328,7 @@ bool has_holder(format::Kind kind) {
 // As slot_of(), for a thread that does not hold what it asks for: the birth of a lock is told by
 // whoever takes it first.
 uint32_t slot_asked_for(Ring& ring, const Request& request, const CallSite& site) {
-  if (!has_holder(request.kind)) return slot_of(ring, request, site);
-  const uint32_t index = take_slot(key_of(request) & ~kEndedObject);
-  if (index == 0) count(recorder.header->dropped_objects);
-  return index;
+  return has_holder(request.kind) ? slot_as_it_is(request) : slot_of(ring, request, site);
 }
 
 // ---- stacks

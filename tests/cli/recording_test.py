@@ -70,29 +70,39 @@ int main(void) {
 }
 """
 
+# The two locks, in either order.
+BOTH_ORDERS = r"""
+#include <pthread.h>
+static pthread_mutex_t accounts = PTHREAD_MUTEX_INITIALIZER, audit = PTHREAD_MUTEX_INITIALIZER;
+static void from_accounts(void) {
+  pthread_mutex_lock(&accounts);
+  pthread_mutex_lock(&audit);
+  pthread_mutex_unlock(&audit);
+  pthread_mutex_unlock(&accounts);
+}
+static void from_audit(void) {
+  pthread_mutex_lock(&audit);
+  pthread_mutex_lock(&accounts);
+  pthread_mutex_unlock(&accounts);
+  pthread_mutex_unlock(&audit);
+}
+"""
+
 # The teller begins behind the auditor's end, since main has the gate until then: it waits for a
 # post, or for a flag that no recording tells.
-GATED = r"""
-#include <pthread.h>
+GATED = BOTH_ORDERS + r"""
 #include <semaphore.h>
-static pthread_mutex_t accounts = PTHREAD_MUTEX_INITIALIZER, audit = PTHREAD_MUTEX_INITIALIZER;
 static pthread_mutex_t gate = PTHREAD_MUTEX_INITIALIZER;
 static sem_t done;
 static int passed;
 static void* teller(void* unused) {
   pthread_mutex_lock(&gate);
   pthread_mutex_unlock(&gate);
-  pthread_mutex_lock(&accounts);
-  pthread_mutex_lock(&audit);
-  pthread_mutex_unlock(&audit);
-  pthread_mutex_unlock(&accounts);
+  from_accounts();
   return unused;
 }
 static void* auditor(void* unused) {
-  pthread_mutex_lock(&audit);
-  pthread_mutex_lock(&accounts);
-  pthread_mutex_unlock(&accounts);
-  pthread_mutex_unlock(&audit);
+  from_audit();
 #ifdef POSTS
   sem_post(&done);
 #endif
@@ -178,21 +188,13 @@ def export(world, path, *options):
 
 
 # Each thread is joined as soon as it is made, mostly before it has run.
-IN_TURN = r"""
-#include <pthread.h>
-static pthread_mutex_t accounts = PTHREAD_MUTEX_INITIALIZER, audit = PTHREAD_MUTEX_INITIALIZER;
+IN_TURN = BOTH_ORDERS + r"""
 static void* teller(void* unused) {
-  pthread_mutex_lock(&accounts);
-  pthread_mutex_lock(&audit);
-  pthread_mutex_unlock(&audit);
-  pthread_mutex_unlock(&accounts);
+  from_accounts();
   return unused;
 }
 static void* auditor(void* unused) {
-  pthread_mutex_lock(&audit);
-  pthread_mutex_lock(&accounts);
-  pthread_mutex_unlock(&accounts);
-  pthread_mutex_unlock(&audit);
+  from_audit();
   return unused;
 }
 int main(void) {

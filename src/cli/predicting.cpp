@@ -4,6 +4,7 @@
 #include "analysis/predict.h"
 #include "base/text.h"
 #include "cli/recorded_words.h"
+#include "format/memory.h"
 #include "report/fingerprint.h"
 #include "trace/mapped_file.h"
 #include "trace/memory_gaps.h"
@@ -40,13 +41,26 @@ void name(model::Finding& finding, const trace::StdReader& reader) {
     step.thread_name = reader.thread_name(step.thread);
 }
 
+// What a program that tells what it reads and writes did not tell; of others there is nothing to
+// say.
+std::string memory_gap(const trace::RecordingFacts& facts, const PredictOptions& options) {
+  const bool tells = (facts.memory & format::kMemoryTold) != 0;
+  return tells && options.memory == MemoryRecorded::Auto ? trace::missed_memory(facts)
+                                                         : std::string();
+}
+
 void add(const trace::RunSketch& sketch, bool complete, report::TraceTotals& totals) {
+  // A process that took no lock (it only became another program, or has just begun) has no say.
+  if (sketch.acquisitions > 0 && totals.acquisitions == 0) {
+    totals.complete_memory = complete;
+  } else if (sketch.acquisitions > 0 || totals.acquisitions == 0) {
+    totals.complete_memory = complete && (totals.runs == 0 || totals.complete_memory);
+  }
   totals.events += sketch.events;
   totals.threads += sketch.threads;
   totals.locks += sketch.used_locks;
   totals.acquisitions += sketch.acquisitions;
   totals.nested += sketch.nested;
-  totals.complete_memory = complete && (totals.runs == 0 || totals.complete_memory);
   ++totals.runs;
 }
 
@@ -117,6 +131,8 @@ Result<std::vector<model::Finding>> predict_recording(trace::RecordingFile file,
     if (!sketch.needs_order && !analysis::has_order_cycle(sketch.nestings)) {
       const bool tells_all =
           options.memory != MemoryRecorded::None && trace::missed_memory(run.facts()).empty();
+      if (sketch.acquisitions > 0 && totals.memory_gap.empty())
+        totals.memory_gap = memory_gap(run.facts(), options);
       add(sketch, options.memory == MemoryRecorded::Complete || tells_all, totals);
       continue;
     }
@@ -124,8 +140,8 @@ Result<std::vector<model::Finding>> predict_recording(trace::RecordingFile file,
                 predict_run(run, read, label, options, totals, show));
     totals.missing += run.facts().left_out;
     put_into_words(findings, run);
-    const bool tells_memory = run.size().has_memory && options.memory == MemoryRecorded::Auto;
-    const std::string missed = tells_memory ? trace::missed_memory(run.facts()) : std::string();
+    const std::string missed = memory_gap(run.facts(), options);
+    if (totals.memory_gap.empty()) totals.memory_gap = missed;
     for (model::Finding& finding : findings) {
       if (finding.reason.code == model::ReasonCode::MemoryNotRecorded &&
           finding.reason.detail.empty())

@@ -76,6 +76,7 @@ std::string read_line(const TraceTotals& trace) {
   if (trace.nested > 0)
     text += ", " + with_thousands(trace.nested) + " of them with another lock held";
   text += trace.complete_memory ? "; reads and writes count" : "; no reads and writes to go by";
+  if (!trace.memory_gap.empty()) text += " (" + escape_for_terminal(trace.memory_gap) + ")";
   if (trace.elapsed.count() > 0) text += "; took " + gordian::to_text(trace.elapsed);
   return text;
 }

@@ -241,6 +241,7 @@ Json trace_json(const TraceTotals& trace) {
   out["searches_cut"] = trace.searches_cut;
   out["trace_cut"] = trace.trace_cut;
   out["complete_memory"] = trace.complete_memory;
+  if (!trace.memory_gap.empty()) out["memory_gap"] = trace.memory_gap;
   out["missing"] = trace.missing;
   out["ends_early"] = trace.ends_early;
   out["elapsed_seconds"] = seconds(trace.elapsed);

@@ -71,6 +71,7 @@ struct TraceTotals {
   bool searches_cut = false;
   bool trace_cut = false;        // of a run only the beginning was judged, for want of memory
   bool complete_memory = false;  // in every run
+  std::string memory_gap;        // why not, of the first run that is known of
   // Of recordings: what did not fit when they were made or depends on that, and whether one is
   // damaged or ends before its program did.
   uint64_t missing = 0;

@@ -214,6 +214,23 @@ def test_alone_it_does_nothing(world):
     expect(result.status == 0 and result.out + result.err == "", "as without us", result)
 
 
+def test_a_child_that_becomes_another_program(world):
+    """It tells nothing, but takes no lock either."""
+    source = CROSSED.replace("int main(", "int cross(") + """
+#include <sys/wait.h>
+int main(int argc, char** argv) {
+  const int status = cross(argc, argv);
+  const pid_t child = fork();
+  if (child == 0) execlp("true", "true", NULL);
+  waitpid(child, NULL, 0);
+  return status;
+}
+"""
+    program = compile_told(world, "crossed", source=source)
+    found, result = verdicts(world, program)
+    expect(found == ["proved"] and "reads and writes count" in result.out, "proved", result)
+
+
 def test_what_is_built_otherwise_is_not_whole(world):
     world.write("plain.c", PLAIN)
     made = subprocess.run(["cc", "-O2", "-fPIC", "-c", "-o", world.path("plain.o"), world.path("plain.c")], check=False)

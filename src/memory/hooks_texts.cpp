@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The less common functions of libc on texts and bytes: see hooks_bytes.cpp. Where it costs more to
 // find out how much they look at, it is all.
+#include "memory/copies.h"
 #include "memory/outside.h"
 
 #include <stdint.h>
@@ -26,15 +27,6 @@ void read_bytes(const void* bytes, size_t size) {
 }
 void read_wide(const wchar_t* text) {
   if (may_tell()) on_was_read_range(number(text), (wcslen(text) + 1) * sizeof *text);
-}
-// How much of a text is looked at, the zero at its end included, and how much of bytes up to one.
-size_t size_read(const char* text, size_t most) {
-  const size_t length = strnlen(text, most);
-  return length < most ? length + 1 : most;
-}
-size_t size_until(const void* bytes, int byte, size_t size) {
-  const void* const found = memchr(bytes, byte, size);
-  return found == nullptr ? size : number(found) - number(bytes) + 1;
 }
 // A text that is cut up where it stands.
 void cuts_text(const char* text) {
@@ -86,44 +78,65 @@ GORDIAN_OUTSIDE_AS(int, compare_wide_texts, "wcscmp", (const wchar_t* one, const
 
 // ---- copied and changed
 
-// What copies FROM_SIZE bytes at `from`, which TO_SIZE may call `read`, to TO_SIZE bytes at `to`.
-#define GORDIAN_COPY(type, hook, symbol, parameters, arguments, from_size, to_size) \
-  GORDIAN_HOOK_AS(type, hook, symbol, parameters);                                  \
-  GORDIAN_HOOK type hook parameters {                                               \
-    if (!may_tell()) return found_##hook() arguments;                               \
-    const size_t read = from_size;                                                  \
-    const Copied bytes{number(to), to_size, number(from), read};                    \
-    on_copy(bytes);                                                                 \
-    const type result = found_##hook() arguments;                                   \
-    on_was_copied(bytes);                                                           \
-    return result;                                                                  \
+// A hook that does TOLD where there may be something to tell, which gives the real one's result.
+// What strlen and the like look at on the way is told by their own hooks.
+#define GORDIAN_COPY(type, hook, symbol, parameters, arguments, told) \
+  GORDIAN_HOOK_AS(type, hook, symbol, parameters);                    \
+  GORDIAN_HOOK type hook parameters {                                 \
+    if (!may_tell()) return found_##hook() arguments;                 \
+    return told;                                                      \
   }
-using Text = char*;
-using Bytes = void*;
-using WideText = wchar_t*;
 
-GORDIAN_COPY(Text, copy_text, "strcpy", (char* to, const char* from), (to, from), strlen(from) + 1,
-             read)
-GORDIAN_COPY(Text, copy_start, "strncpy", (char* to, const char* from, size_t size),
-             (to, from, size), size_read(from, size), size)
-GORDIAN_COPY(Text, append_text, "strcat", (char* to, const char* from), (to, from),
-             strlen(from) + 1, strlen(to) + read)
-GORDIAN_COPY(Text, append_start, "strncat", (char* to, const char* from, size_t size),
-             (to, from, size), size_read(from, size), strlen(to) + strnlen(from, size) + 1)
-GORDIAN_COPY(Text, copy_text_to_end, "stpcpy", (char* to, const char* from), (to, from),
-             strlen(from) + 1, read)
-GORDIAN_COPY(Text, copy_text_to_end_too, "__stpcpy", (char* to, const char* from), (to, from),
-             strlen(from) + 1, read)
-GORDIAN_COPY(Text, copy_start_to_end, "stpncpy", (char* to, const char* from, size_t size),
-             (to, from, size), size_read(from, size), size)
-GORDIAN_COPY(Bytes, copy_to_end, "mempcpy", (void* to, const void* from, size_t size),
-             (to, from, size), size, size)
-GORDIAN_COPY(Bytes, copy_until, "memccpy", (void* to, const void* from, int byte, size_t size),
-             (to, from, byte, size), size_until(from, byte, size), size)
-GORDIAN_COPY(WideText, copy_wide, "wmemcpy", (wchar_t * to, const wchar_t* from, size_t count),
-             (to, from, count), count * sizeof *from, read)
-GORDIAN_COPY(WideText, move_wide, "wmemmove", (wchar_t * to, const wchar_t* from, size_t count),
-             (to, from, count), count * sizeof *from, read)
+namespace {
+
+// Of a text that somebody else changes meanwhile no more is written than there was room for. The
+// result is where the copy ends.
+char* copy_told_text(char* to, const char* from, size_t length) {
+  copy_told(to, from, length);
+  fill_told(to + length, 0, 1);
+  return to + length;
+}
+char* copy_told_start(char* to, const char* from, size_t size) {
+  const size_t length = strnlen(from, size);
+  copy_told(to, from, length);
+  fill_told(to + length, 0, size - length);
+  return to + length;
+}
+void* copy_told_until(void* to, const void* from, int byte, size_t size) {
+  const void* const found = memchr(from, byte, size);
+  const size_t copied = found == nullptr ? size : number(found) - number(from) + 1;
+  copy_told(to, from, copied);
+  return found == nullptr ? nullptr : static_cast<char*>(to) + copied;
+}
+wchar_t* copy_told_wide(wchar_t* to, const wchar_t* from, size_t count) {
+  copy_told(to, from, count * sizeof *from);
+  return to;
+}
+
+}  // namespace
+
+GORDIAN_COPY(char*, copy_text, "strcpy", (char* to, const char* from), (to, from),
+             (copy_told_text(to, from, strlen(from)), to))
+GORDIAN_COPY(char*, copy_start, "strncpy", (char* to, const char* from, size_t size),
+             (to, from, size), (copy_told_start(to, from, size), to))
+GORDIAN_COPY(char*, append_text, "strcat", (char* to, const char* from), (to, from),
+             (copy_told_text(to + strlen(to), from, strlen(from)), to))
+GORDIAN_COPY(char*, append_start, "strncat", (char* to, const char* from, size_t size),
+             (to, from, size), (copy_told_text(to + strlen(to), from, strnlen(from, size)), to))
+GORDIAN_COPY(char*, copy_text_to_end, "stpcpy", (char* to, const char* from), (to, from),
+             copy_told_text(to, from, strlen(from)))
+GORDIAN_COPY(char*, copy_text_to_end_too, "__stpcpy", (char* to, const char* from), (to, from),
+             copy_told_text(to, from, strlen(from)))
+GORDIAN_COPY(char*, copy_start_to_end, "stpncpy", (char* to, const char* from, size_t size),
+             (to, from, size), copy_told_start(to, from, size))
+GORDIAN_COPY(void*, copy_to_end, "mempcpy", (void* to, const void* from, size_t size),
+             (to, from, size), (copy_told(to, from, size), static_cast<char*>(to) + size))
+GORDIAN_COPY(void*, copy_until, "memccpy", (void* to, const void* from, int byte, size_t size),
+             (to, from, byte, size), copy_told_until(to, from, byte, size))
+GORDIAN_COPY(wchar_t*, copy_wide, "wmemcpy", (wchar_t * to, const wchar_t* from, size_t count),
+             (to, from, count), copy_told_wide(to, from, count))
+GORDIAN_COPY(wchar_t*, move_wide, "wmemmove", (wchar_t * to, const wchar_t* from, size_t count),
+             (to, from, count), copy_told_wide(to, from, count))
 GORDIAN_OUTSIDE_AS(char*, duplicate_start, "strndup", (const char* text, size_t size), (text, size),
                    GORDIAN_NOTHING, (read_bytes(text, strnlen(text, size)), wrote_text(result)))
 GORDIAN_OUTSIDE_AS(wchar_t*, fill_wide, "wmemset", (wchar_t * to, wchar_t what, size_t count),

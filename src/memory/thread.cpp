@@ -287,15 +287,4 @@ bool on_was_read_range(uint64_t address, uint64_t size) {
   return is_new;
 }
 
-void on_copy(const Copied& bytes) {
-  if (!may_tell()) return;
-  on_was_read_range(bytes.from, bytes.from_size);
-  on_write_range(bytes.to, bytes.to_size);
-}
-
-void on_was_copied(const Copied& bytes) {
-  if (may_tell() && on_was_read_range(bytes.from, bytes.from_size))
-    on_write_range(bytes.to, bytes.to_size);
-}
-
 }  // namespace gordian::memory

@@ -137,13 +137,4 @@ void on_read_range(uint64_t address, uint64_t size);
 void on_write_range(uint64_t address, uint64_t size);
 bool on_was_read_range(uint64_t address, uint64_t size);
 
-// Bytes that are copied. Who reads them where they go must come after who wrote them where they
-// come from, so the source is looked at before the target is made the thread's. Somebody may write
-// to the source meanwhile: it is looked at again after the copy.
-struct Copied {
-  uint64_t to, to_size, from, from_size;
-};
-void on_copy(const Copied& bytes);
-void on_was_copied(const Copied& bytes);
-
 }  // namespace gordian::memory

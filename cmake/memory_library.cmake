@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # What `gordian cc` links: lib/libgordian_memory.so in the place of libtsan, under the rules of
-# docs/runtime.md, and beside it what is linked into every object and included by every source.
+# docs/runtime.md, and beside it what is linked into every object, included by every source and loaded
+# by gcc.
 function(gordian_telling name)
   cmake_parse_arguments(ARG "" "" "DEPS" ${ARGN})
   gordian_find_files(${name})
@@ -33,7 +34,37 @@ function(gordian_telling name)
     COMMAND ${CMAKE_COMMAND} -E copy $<TARGET_OBJECTS:gordian_object_note> ${note}
     DEPENDS gordian_object_note $<TARGET_OBJECTS:gordian_object_note>)
   add_custom_target(gordian_object_note_file ALL DEPENDS ${note})
-  configure_file(${PROJECT_SOURCE_DIR}/src/${name}/string_templates.h
-    ${PROJECT_BINARY_DIR}/lib/gordian_string_templates.h COPYONLY)
+  configure_file(${PROJECT_SOURCE_DIR}/src/${name}/prelude.h
+    ${PROJECT_BINARY_DIR}/lib/gordian_prelude.h COPYONLY)
   add_dependencies(${library} gordian_object_note_file)
+endfunction()
+
+# The plugin for the gcc that is installed here, with none of this build's own options: gcc loads it
+# into itself. Its name says which gcc it is for.
+function(gordian_gcc_plugin name)
+  find_program(GORDIAN_GCC NAMES g++ g++-12 DOC "The gcc that gordian cc is to make tell all")
+  set(headers headers-NOTFOUND)
+  if(GORDIAN_GCC)
+    execute_process(COMMAND ${GORDIAN_GCC} -print-file-name=plugin
+      OUTPUT_VARIABLE folder OUTPUT_STRIP_TRAILING_WHITESPACE)
+    execute_process(COMMAND ${GORDIAN_GCC} -dumpfullversion
+      OUTPUT_VARIABLE version OUTPUT_STRIP_TRAILING_WHITESPACE)
+    if(EXISTS ${folder}/include/gcc-plugin.h)
+      set(headers ${folder}/include)
+    endif()
+  endif()
+  if(NOT headers)
+    message(WARNING "No headers of gcc's plugins (gcc-12-plugin-dev): what gordian cc builds with gcc "
+      "will not count as telling all that it reads and writes")
+    return()
+  endif()
+  set(source ${PROJECT_SOURCE_DIR}/src/${name}/tell_all.cpp)
+  set(plugin ${PROJECT_BINARY_DIR}/lib/gordian_gcc_${version}.so)
+  add_custom_command(OUTPUT ${plugin} VERBATIM
+    COMMAND ${GORDIAN_GCC} -std=c++20 -O2 -g -fPIC -shared -fno-rtti -fvisibility=hidden -Wall -Wextra -Werror
+      -isystem ${headers} ${source} -o ${plugin}
+    DEPENDS ${source} COMMENT "Building the plugin for gcc ${version}")
+  add_custom_target(gordian_${name} ALL DEPENDS ${plugin})
+  add_dependencies(gordian_memory gordian_${name})
+  set(GORDIAN_GCC_PLUGIN ${plugin} PARENT_SCOPE)
 endfunction()

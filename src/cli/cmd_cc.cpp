@@ -3,6 +3,7 @@
 #include "base/file.h"
 #include "base/text.h"
 #include "cli/command.h"
+#include "cli/compiler.h"
 #include "cli/compiler_line.h"
 #include "format/memory.h"
 #include "process/told_objects.h"
@@ -40,12 +41,11 @@ constexpr char kCcHelp[] =
     "runs under gordian run --record, which thread reads what another has written, and\n"
     "gordian predict can prove what without that is only possible. Run otherwise, it does nothing\n"
     "but take a little more time.\n\n"
+    "The compiler is gcc 12 or clang. Of what another gcc compiles nothing can be proved.\n\n"
     "As a compiler of a build:  CC=gordian-cc CXX=gordian-c++   (or CC=\"gordian cc\")\n\n"
     "Environment:\n"
     "  GORDIAN_CC, GORDIAN_CXX   The compiler behind it, with options if need be\n"
     "                            (default: cc, gcc or clang; c++, g++ or clang++)\n";
-
-using CompilerWords = std::vector<std::string>;
 
 // A folder for one command, gone with it.
 class TemporaryFolder {
@@ -68,80 +68,6 @@ class TemporaryFolder {
   std::string path_;
 };
 
-std::string find_in_path(const std::string& name) {
-  if (name.find('/') != std::string::npos) return access(name.c_str(), X_OK) == 0 ? name : "";
-  const char* const path = getenv("PATH");
-  std::string_view rest = path == nullptr ? "/usr/bin:/bin" : path;
-  while (!rest.empty()) {
-    const size_t colon = std::min(rest.find(':'), rest.size());
-    std::string file = std::string(rest.substr(0, colon)) + "/" + name;
-    if (access(file.c_str(), X_OK) == 0) return file;
-    rest.remove_prefix(std::min(colon + 1, rest.size()));
-  }
-  return {};
-}
-
-std::string real_path(const std::string& path) {
-  char full[PATH_MAX];
-  return realpath(path.c_str(), full) == nullptr ? std::string() : std::string(full);
-}
-
-struct Compiler {
-  CompilerWords words;
-  bool is_clang = false;
-};
-
-Result<Compiler> find_compiler(bool is_cxx) {
-  const char* const variable = is_cxx ? "GORDIAN_CXX" : "GORDIAN_CC";
-  const char* const named = getenv(variable);
-  std::vector<CompilerWords> choices;
-  if (named != nullptr && *named != '\0') {
-    CompilerWords words;
-    std::string_view rest = named;
-    while (!rest.empty()) {
-      const size_t end = std::min(rest.find(' '), rest.size());
-      if (end > 0) words.emplace_back(rest.substr(0, end));
-      rest.remove_prefix(std::min(end + 1, rest.size()));
-    }
-    if (!words.empty()) choices.push_back(words);
-  } else if (is_cxx) {
-    choices = {{"c++"}, {"g++"}, {"clang++"}};
-  } else {
-    choices = {{"cc"}, {"gcc"}, {"clang"}};
-  }
-  const std::string self = real_path("/proc/self/exe");
-  for (CompilerWords& words : choices) {
-    const std::string file = find_in_path(words.front());
-    if (file.empty() || real_path(file) == self) continue;
-    // Behind a launcher (ccache) the compiler itself is the last word that names one.
-    bool is_clang = false;
-    for (const std::string& word : words) {
-      const std::string program = real_path(find_in_path(word));
-      if (!program.empty() && program != self)
-        is_clang = base_name(program).find("clang") != std::string_view::npos;
-    }
-    words.front() = file;
-    return Compiler{.words = std::move(words), .is_clang = is_clang};
-  }
-  return Error("no compiler found",
-               std::string("install gcc or clang, or name one in ") + variable);
-}
-
-// The exit status; ended by a signal: 128 and its number, as shells say it.
-Result<int> run_words(const CompilerWords& words) {
-  std::vector<char*> argv;
-  argv.reserve(words.size() + 1);
-  for (const std::string& word : words) argv.push_back(const_cast<char*>(word.c_str()));
-  argv.push_back(nullptr);
-  pid_t child = 0;
-  const int error = posix_spawnp(&child, argv[0], nullptr, nullptr, argv.data(), environ);
-  if (error != 0) return Error::from_errno("cannot start it", error).in(words.front());
-  int status = 0;
-  while (waitpid(child, &status, 0) < 0)
-    if (errno != EINTR) return Error::from_errno("cannot wait for it").in(words.front());
-  return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-}
-
 CompilerWords joined(std::initializer_list<const CompilerWords*> parts) {
   CompilerWords all;
   for (const CompilerWords* const part : parts) all.insert(all.end(), part->begin(), part->end());
@@ -149,8 +75,17 @@ CompilerWords joined(std::initializer_list<const CompilerWords*> parts) {
 }
 
 struct Pieces {
-  std::string library, note, header;
+  std::string folder, library, note, header;
 };
+
+// What makes the gcc of this version tell all, if there is such a thing here.
+std::string find_plugin(const Compiler& compiler, const Pieces& pieces) {
+  const CompilerWords question = {"-dumpfullversion"};
+  const Result<std::string> version = read_words(joined({&compiler.words, &question}));
+  if (!version) return {};
+  const std::string path = pieces.folder + "/gordian_gcc_" + std::string(trimmed(*version)) + ".so";
+  return access(path.c_str(), R_OK) == 0 ? path : std::string();
+}
 
 // Calls at the ends of functions would tell nothing that is wanted.
 CompilerWords telling_options(const Compiler& compiler, const Pieces& pieces) {
@@ -161,16 +96,27 @@ CompilerWords telling_options(const Compiler& compiler, const Pieces& pieces) {
                  {"-mllvm", "-tsan-instrument-func-entry-exit=0", "-Qunused-arguments"});
   } else {
     words.insert(words.end(), {"--param", "tsan-instrument-func-entry-exit=0"});
+    const std::string plugin = find_plugin(compiler, pieces);
+    words.push_back(plugin.empty() ? "-DGORDIAN_UNTOLD" : "-fplugin=" + plugin);
   }
+  return words;
+}
+
+CompilerWords last_options(const Compiler& compiler) {
+  // The checked twins of libc's functions (__memcpy_chk, ...) have no hooks.
+  CompilerWords words = {"-Wp,-U_FORTIFY_SOURCE"};
+  // clang says nothing of loads and stores with a mask, which it makes of loops.
+  if (compiler.is_clang) words.emplace_back("-fno-vectorize");
   return words;
 }
 
 Result<Pieces> find_pieces() {
   GORDIAN_TRY(const std::string runtime, watch::find_runtime());
   const std::string folder = runtime.substr(0, runtime.rfind('/'));
-  Pieces pieces{.library = folder + "/libgordian_memory.so",
+  Pieces pieces{.folder = folder,
+                .library = folder + "/libgordian_memory.so",
                 .note = folder + "/gordian_object_note.o",
-                .header = folder + "/gordian_string_templates.h"};
+                .header = folder + "/gordian_prelude.h"};
   for (const std::string& file : {pieces.library, pieces.note, pieces.header})
     if (access(file.c_str(), R_OK) != 0)
       return Error("the runtime of gordian cc is missing: " + file,
@@ -220,11 +166,10 @@ Result<int> link(const Compiler& compiler, const Pieces& pieces, const CompilerL
   if (line.is_static)
     return Error("-static: a program that loads no library cannot be watched",
                  "link it dynamically to record it; plain cc links it statically");
-  const std::string library_folder = pieces.library.substr(0, pieces.library.rfind('/'));
   // First, so that its functions come before those of any other library.
   CompilerWords ours = {"-Wl,--push-state,--no-as-needed", pieces.library, "-Wl,--pop-state",
                         pieces.note};
-  if (library_folder != "/usr/lib") ours.push_back("-Wl,-rpath," + library_folder);
+  if (pieces.folder != "/usr/lib") ours.push_back("-Wl,-rpath," + pieces.folder);
   const std::string map_file = folder.in("map");
   if (!line.has_map) ours.push_back("-Wl,-Map=" + map_file);
   if (compiler.is_clang) ours.emplace_back("-Qunused-arguments");
@@ -242,7 +187,7 @@ Result<int> link(const Compiler& compiler, const Pieces& pieces, const CompilerL
     return 0;
   }
   const std::vector<std::string> unfollowed =
-      process::find_unfollowed(output, {pieces.library, library_folder + "/libgordian.so"});
+      process::find_unfollowed(output, {pieces.library, pieces.folder + "/libgordian.so"});
   if (!unfollowed.empty()) {
     GORDIAN_TRY(, mark_holes(output, format::kObjectCallsUnfollowed, unfollowed));
   }
@@ -259,9 +204,9 @@ Result<int> run_compiler(const Args& args, bool is_cxx) {
   if (line.inputs == 0) return run_words(joined({&compiler.words, &args}));
   GORDIAN_TRY(const Pieces pieces, find_pieces());
   const CompilerWords telling = telling_options(compiler, pieces);
-  // The checked twins of libc's functions (__memcpy_chk, ...) have no hooks.
-  const CompilerWords unchecked = {"-Wp,-U_FORTIFY_SOURCE"};
-  if (!line.links) return run_words(joined({&compiler.words, &telling, &args, &unchecked}));
+  // Behind the user's own, which would undo them.
+  const CompilerWords last = last_options(compiler);
+  if (!line.links) return run_words(joined({&compiler.words, &telling, &args, &last}));
 
   GORDIAN_TRY(const TemporaryFolder folder, TemporaryFolder::make());
   CompilerWords objects;
@@ -270,7 +215,7 @@ Result<int> run_compiler(const Args& args, bool is_cxx) {
     const std::string name = std::filesystem::path(args[line.sources[i].at]).stem().string();
     objects.push_back(folder.in(std::to_string(i) + "-" + name + ".o"));
     const CompilerWords own = line.compile_one(args, i, objects.back());
-    GORDIAN_TRY(const int status, run_words(joined({&compiler.words, &telling, &own, &unchecked})));
+    GORDIAN_TRY(const int status, run_words(joined({&compiler.words, &telling, &own, &last})));
     if (status != 0) return status;
   }
   return link(compiler, pieces, line, line.link_objects(args, objects), folder);

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Which of the object files that a linker put together were compiled with -fsanitize=thread.
+// Which of the object files that a linker put together tell all that they read and write.
 //
-// A compiler makes each such file call __tsan_init when it is loaded, however little is in it.
+// With -fsanitize=thread a compiler makes each of them call __tsan_init when it is loaded, however
+// little is in it; and memory/prelude.h and the plugin for gcc have written into it whether that is
+// all there is to tell.
 #pragma once
 
 #include <string>

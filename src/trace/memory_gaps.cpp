@@ -55,7 +55,11 @@ std::string missed_memory(const RecordingFacts& facts) {
           .append(name)
           .append(" names them)");
     if ((module.flags & format::kModuleHasHoles) != 0)
-      return "not all of " + name + " was built with gordian cc";
+      return std::string("not all of ")
+          .append(name)
+          .append(" was built with gordian cc and a compiler it knows (readelf -p .note.gordian ")
+          .append(name)
+          .append(" names what was not)");
   }
   return {};
 }

@@ -17,6 +17,7 @@
 #include <cwchar>
 #include <dirent.h>
 #include <fcntl.h>
+#include <immintrin.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
@@ -92,6 +93,12 @@ struct alignas(64) Slot {
   cpu_set_t first;
   rlimit lower;
   int nicer;
+  pthread_t carrier;
+  void (*carry)(Slot*);
+  alignas(64) int is_carried_unseen;
+  alignas(64) char from[1024];
+  alignas(64) char to[1024];
+  alignas(64) char nothing[64];
   alignas(64) pthread_mutex_t lock;
   pthread_rwlock_t rwlock;
   mtx_t c11_lock;
@@ -127,11 +134,16 @@ static void take_both(pthread_mutex_t* one, pthread_mutex_t* other) {
   pthread_mutex_unlock(one);
 }
 
-// Nobody sees these.
-static void set_unseen(Slot* s) { asm volatile("movl $1, %0" : "=m"(s->unseen)); }
+// Nobody sees these: no compiler tells of what assembly does behind an address.
+static void set_unseen(int* flag) { asm volatile("movl $1, (%0)" : : "r"(flag) : "memory"); }
+static bool is_set_unseen(const int* flag) {
+  int seen = 0;
+  asm volatile("movl (%1), %0" : "=r"(seen) : "r"(flag) : "memory");
+  return seen != 0;
+}
+static void set_unseen(Slot* s) { set_unseen(&s->unseen); }
 static void await_unseen(Slot* s) {
-  for (int seen = 0; seen == 0; sched_yield())
-    asm volatile("movl %1, %0" : "=r"(seen) : "m"(s->unseen));
+  while (!is_set_unseen(&s->unseen)) sched_yield();
 }
 
 static timespec soon(clockid_t clock) {
@@ -202,6 +214,84 @@ static bool is_in_moved(Slot* s, char* (*how)(Slot*)) {
   const bool is_there = s->moved != nullptr && s->moved[300] != 0;
   pthread_mutex_unlock(&block_lock);
   return is_there;
+}
+
+// Structs of many sizes, and a class that is copied by a function of its own.
+struct Four {
+  int number;
+};
+struct Eight {
+  long number;
+};
+struct Sixteen {
+  long number, other;
+};
+struct Twelve {
+  int number, others[2];
+};
+struct Many {
+  long number, others[4];
+};
+struct Large {
+  long number, others[90];
+};
+struct Owner {
+  explicit Owner(long to) : number(to) {}
+  Owner(const Owner& other) : number(other.number) {}
+  long number;
+};
+[[maybe_unused]] static const Many sevens_of_many = {7, {7, 7, 7, 7}};
+[[maybe_unused]] static char sevens[64] = {7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7,
+                                           7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7};
+template <typename Type>
+static Type* as(char* bytes) {
+  return reinterpret_cast<Type*>(bytes);
+}
+template <typename Type>
+[[gnu::noinline]] static Type seven_of() {
+  Type seven{};
+  seven.number = 7;
+  asm volatile("" : "+r"(seven.number));
+  return seven;
+}
+[[maybe_unused, gnu::noinline]] static Owner make_owner() { return Owner(7); }
+template <typename Type>
+[[gnu::noinline]] static bool is_seven(Type taken) {
+  return taken.number == 7;
+}
+template <typename Type>
+[[gnu::noinline]] static void assign(Slot* s) {
+  *as<Type>(s->to) = *as<Type>(s->from);
+}
+[[maybe_unused]] static void write_by_assembly(int* to) { asm volatile("movl $7, %0" : "=m"(*to)); }
+[[maybe_unused]] static void add_by_assembly(int* to) { asm volatile("lock incl %0" : "+m"(*to)); }
+[[maybe_unused]] static int read_by_assembly(int* from) {
+  int number;
+  asm volatile("movl %1, %0" : "=r"(number) : "m"(*from));
+  return number;
+}
+
+// A third thread brings what the sender has written to the waiter.
+[[maybe_unused]] static void send_to_carrier(Slot* s) {
+  s->from[0] = 7;
+  set_unseen(s);
+}
+static void* carry(void* slot) {
+  Slot* const s = static_cast<Slot*>(slot);
+  await_unseen(s);
+  s->carry(s);
+  set_unseen(&s->is_carried_unseen);
+  return nullptr;
+}
+[[maybe_unused]] static bool is_carried(Slot* s, void (*how)(Slot*)) {
+  if (s->carry == nullptr) {
+    s->carry = how;
+    pthread_create(&s->carrier, nullptr, carry, s);
+    pthread_detach(s->carrier);
+  }
+  if (!is_set_unseen(&s->is_carried_unseen)) return false;
+  if (s->to[0] == 0) abort();
+  return true;
 }
 
 #define WAY(name, send, is_there)                               \

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+// The compiler behind gordian cc and gordian c++, and how it is run.
+#pragma once
+
+#include "base/result.h"
+
+#include <string>
+#include <vector>
+
+namespace gordian::cli {
+
+using CompilerWords = std::vector<std::string>;
+
+struct Compiler {
+  CompilerWords words;
+  bool is_clang = false;
+};
+
+// The one that GORDIAN_CC or GORDIAN_CXX names, or the system's. Never gordian itself.
+Result<Compiler> find_compiler(bool is_cxx);
+
+// The exit status; ended by a signal: 128 and its number, as shells say it.
+Result<int> run_words(const CompilerWords& words);
+
+// What it prints, if it ends with success.
+Result<std::string> read_words(const CompilerWords& words);
+
+}  // namespace gordian::cli

@@ -1,0 +1,323 @@
+// SPDX-License-Identifier: Apache-2.0
+// A plugin for gcc, which `gordian cc` loads: it makes -fsanitize=thread tell all there is to tell.
+// Left alone, gcc
+//   - tells of a copy `*to = *from` that it writes before it tells that it reads;
+//   - says nothing of structs that a call takes from memory or returns into memory;
+//   - does the work of memcpy, strcmp and the like itself and says nothing of that;
+//   - says nothing of what inline assembly reads and writes.
+//
+// It runs once for every function, before gcc puts in the calls that tell. What it cannot help with
+// it writes into the object, which is then not taken for one that tells all: see prelude.h.
+//
+// It is good for the gcc whose headers it was compiled with; its file is named after that.
+// In the order that these headers need.
+// clang-format off
+#include <gcc-plugin.h>
+#include <plugin-version.h>
+#include <context.h>
+#include <tree.h>
+#include <gimple.h>
+#include <tree-pass.h>
+#include <ssa.h>
+#include <gimple-iterator.h>
+#include <gimplify.h>
+#include <gimplify-me.h>
+#include <attribs.h>
+#include <asan.h>
+#include <cfg.h>
+#include <cfganal.h>
+#include <internal-fn.h>
+#include <output.h>
+#include <stringpool.h>
+#include <tree-cfg.h>
+#include <tree-eh.h>
+#include <tree-ssa-operands.h>
+// clang-format on
+
+// gcc asks for it before it loads a plugin; the Apache License 2.0 is compatible with its own.
+__attribute__((visibility("default"))) int plugin_is_GPL_compatible;
+
+namespace {
+
+bool has_holes = false;
+
+// Copies of this many bytes go by way of the stack; larger ones are left to memcpy.
+constexpr HOST_WIDE_INT kLargestOnStack = 64;
+// A struct that a call returns has to.
+constexpr HOST_WIDE_INT kLargestReturned = 64 * 1024;
+
+// Whether another thread can reach it, as gcc sees it when it decides what to tell of.
+bool is_shared(tree memory) {
+  tree base = get_base_address(memory);
+  if (base == NULL_TREE) return false;
+  if (TREE_CODE(base) == MEM_REF || TREE_CODE(base) == TARGET_MEM_REF) return true;
+  if (!DECL_P(base) || (VAR_P(base) && DECL_HARD_REGISTER(base))) return false;
+  return is_global_var(base) || may_be_aliased(base);
+}
+
+bool is_memory(tree value) {
+  return value != NULL_TREE && TREE_CODE(value) != SSA_NAME && !is_gimple_min_invariant(value) &&
+         TREE_CODE(value) != CONSTRUCTOR;
+}
+
+// Negative: not known when it is compiled.
+HOST_WIDE_INT size_of(tree value) { return int_size_in_bytes(TREE_TYPE(value)); }
+
+tree make_temporary(function* body, tree type) {
+  type = TYPE_MAIN_VARIANT(type);
+  if (is_gimple_reg_type(type)) return make_ssa_name(type);
+  // Not create_tmp_var(), which wants no class with a destructor: this is a copy of its bytes.
+  tree variable = create_tmp_var_raw(type, "told");
+  DECL_CONTEXT(variable) = body->decl;
+  add_local_decl(body, variable);
+  return variable;
+}
+
+tree address_of(gimple_stmt_iterator* at, tree memory) {
+  return force_gimple_operand_gsi(at, build_fold_addr_expr(unshare_expr(memory)), true, NULL_TREE,
+                                  true, GSI_SAME_STMT);
+}
+
+void tell_at_before(gimple_stmt_iterator* at, tree address, HOST_WIDE_INT size,
+                    built_in_function what) {
+  gcall* call = gimple_build_call(builtin_decl_implicit(what), 2, address,
+                                  build_int_cst(size_type_node, size));
+  gimple_set_location(call, gimple_location(gsi_stmt(*at)));
+  gsi_insert_before(at, call, GSI_SAME_STMT);
+}
+
+void tell_before(gimple_stmt_iterator* at, tree memory, built_in_function what) {
+  const HOST_WIDE_INT size = size_of(memory);
+  if (size < 0) {
+    has_holes = true;
+    return;
+  }
+  tell_at_before(at, address_of(at, memory), size, what);
+}
+
+// The same function, but no longer one whose work gcc knows how to do.
+void make_plain(gcall* call, const char* name) {
+  tree function = copy_node(gimple_call_fndecl(call));
+  set_decl_built_in_function(function, NOT_BUILT_IN, 0);
+  SET_DECL_ASSEMBLER_NAME(function, get_identifier(name));
+  gimple_call_set_fndecl(call, function);
+}
+
+// What gcc may do itself, and what the function is called that does it.
+constexpr struct {
+  built_in_function function;
+  const char* name;
+} kFunctions[] = {
+    {BUILT_IN_MEMCPY, "memcpy"},         {BUILT_IN_MEMPCPY, "mempcpy"},
+    {BUILT_IN_MEMMOVE, "memmove"},       {BUILT_IN_BCOPY, "bcopy"},
+    {BUILT_IN_MEMSET, "memset"},         {BUILT_IN_BZERO, "bzero"},
+    {BUILT_IN_MEMCHR, "memchr"},         {BUILT_IN_MEMCMP, "memcmp"},
+    {BUILT_IN_MEMCMP_EQ, "memcmp"},      {BUILT_IN_BCMP, "bcmp"},
+    {BUILT_IN_STRCPY, "strcpy"},         {BUILT_IN_STRNCPY, "strncpy"},
+    {BUILT_IN_STPCPY, "stpcpy"},         {BUILT_IN_STPNCPY, "stpncpy"},
+    {BUILT_IN_STRCAT, "strcat"},         {BUILT_IN_STRNCAT, "strncat"},
+    {BUILT_IN_STRLEN, "strlen"},         {BUILT_IN_STRNLEN, "strnlen"},
+    {BUILT_IN_STRCMP, "strcmp"},         {BUILT_IN_STRCMP_EQ, "strcmp"},
+    {BUILT_IN_STRNCMP, "strncmp"},       {BUILT_IN_STRNCMP_EQ, "strncmp"},
+    {BUILT_IN_STRCASECMP, "strcasecmp"}, {BUILT_IN_STRNCASECMP, "strncasecmp"},
+    {BUILT_IN_STRCHR, "strchr"},         {BUILT_IN_STRRCHR, "strrchr"},
+    {BUILT_IN_INDEX, "index"},           {BUILT_IN_RINDEX, "rindex"},
+    {BUILT_IN_STRSTR, "strstr"},         {BUILT_IN_STRPBRK, "strpbrk"},
+    {BUILT_IN_STRSPN, "strspn"},         {BUILT_IN_STRCSPN, "strcspn"},
+};
+
+// nullptr: it is left to gcc.
+const char* name_of_function(built_in_function function) {
+  for (const auto& one : kFunctions)
+    if (one.function == function) return one.name;
+  return nullptr;
+}
+
+// Loads and stores of vectors that nobody tells of.
+bool is_untold(internal_fn function) {
+  switch (function) {
+    case IFN_MASK_LOAD:
+    case IFN_MASK_STORE:
+    case IFN_LOAD_LANES:
+    case IFN_STORE_LANES:
+    case IFN_MASK_LOAD_LANES:
+    case IFN_MASK_STORE_LANES:
+    case IFN_GATHER_LOAD:
+    case IFN_MASK_GATHER_LOAD:
+    case IFN_SCATTER_STORE:
+    case IFN_MASK_SCATTER_STORE:
+    case IFN_LEN_LOAD:
+    case IFN_LEN_STORE:
+      return true;
+    default:
+      return false;
+  }
+}
+
+// A builtin of the processor that is handed an address is an instruction that reads or writes
+// there. Which, and how far, is known of those that add with carry: they write one number.
+void tell_of_instruction(gimple_stmt_iterator* at, const gcall* call) {
+  if (!gimple_call_builtin_p(call, BUILT_IN_MD) || gimple_vuse(call) == NULL_TREE) return;
+  const char* name = IDENTIFIER_POINTER(DECL_NAME(gimple_call_fndecl(call)));
+  const bool carries = strstr(name, "_addcarry") != nullptr || strstr(name, "_sbb") != nullptr;
+  for (unsigned i = 0; i < gimple_call_num_args(call); ++i) {
+    tree argument = gimple_call_arg(call, i);
+    if (!POINTER_TYPE_P(TREE_TYPE(argument))) continue;
+    const HOST_WIDE_INT size = int_size_in_bytes(TREE_TYPE(TREE_TYPE(argument)));
+    if (carries && size > 0) {
+      tell_at_before(at, argument, size, BUILT_IN_TSAN_WRITE_RANGE);
+    } else {
+      has_holes = true;
+    }
+  }
+}
+
+// `*to = *from`: the write must not be told before the read has happened.
+void split_copy(function* body, gimple_stmt_iterator* at) {
+  gimple* copy = gsi_stmt(*at);
+  tree to = gimple_assign_lhs(copy);
+  tree from = gimple_assign_rhs1(copy);
+  if (!is_shared(to) || !is_memory(from) || !is_shared(from)) return;
+  const HOST_WIDE_INT size = size_of(to);
+  if (size < 0 || stmt_can_throw_internal(body, copy)) {
+    has_holes = true;
+    return;
+  }
+  if (size > kLargestOnStack) {
+    gcall* call = gimple_build_call(builtin_decl_implicit(BUILT_IN_MEMCPY), 3, address_of(at, to),
+                                    address_of(at, from), build_int_cst(size_type_node, size));
+    make_plain(call, "memcpy");
+    gimple_set_location(call, gimple_location(copy));
+    gsi_replace(at, call, false);
+    return;
+  }
+  tree between = make_temporary(body, TREE_TYPE(from));
+  gassign* read = gimple_build_assign(between, from);
+  gimple_set_location(read, gimple_location(copy));
+  gsi_insert_before(at, read, GSI_SAME_STMT);
+  gimple_assign_set_rhs1(copy, between);
+  update_stmt(copy);
+}
+
+// `*to = f()`, of a type that is not a register's: the write is told once there is what it writes.
+void split_return(function* body, gimple_stmt_iterator* at) {
+  auto* call = as_a<gcall*>(gsi_stmt(*at));
+  tree to = gimple_call_lhs(call);
+  // What is made by a constructor is made in place, by code that tells.
+  if (!is_memory(to) || !is_shared(to) || TREE_ADDRESSABLE(TREE_TYPE(to))) return;
+  if (gimple_call_noreturn_p(call)) return;
+  const HOST_WIDE_INT size = size_of(to);
+  if (size < 0 || size > kLargestReturned) {
+    has_holes = true;
+    return;
+  }
+  tree between = make_temporary(body, TREE_TYPE(to));
+  gimple_call_set_lhs(call, between);
+  update_stmt(call);
+  gassign* write = gimple_build_assign(to, between);
+  gimple_set_location(write, gimple_location(call));
+  if (!stmt_ends_bb_p(call)) {
+    gsi_insert_after(at, write, GSI_NEW_STMT);
+  } else if (edge after = find_fallthru_edge(gimple_bb(call)->succs)) {
+    gsi_insert_on_edge(after, write);
+  } else {
+    has_holes = true;
+  }
+}
+
+void tell_of_call(function* body, gimple_stmt_iterator* at) {
+  auto* call = as_a<gcall*>(gsi_stmt(*at));
+  if (gimple_call_internal_p(call)) {
+    has_holes = has_holes || is_untold(gimple_call_internal_fn(call));
+    return;
+  }
+  tell_of_instruction(at, call);
+  if (tree function = gimple_call_fndecl(call);
+      function != NULL_TREE && fndecl_built_in_p(function, BUILT_IN_NORMAL)) {
+    if (const char* name = name_of_function(DECL_FUNCTION_CODE(function))) make_plain(call, name);
+  }
+  // The copy is made before the function does anything.
+  for (unsigned i = 0; i < gimple_call_num_args(call); ++i) {
+    tree argument = gimple_call_arg(call, i);
+    if (is_memory(argument) && !is_gimple_reg_type(TREE_TYPE(argument)) && is_shared(argument))
+      tell_before(at, argument, BUILT_IN_TSAN_READ_RANGE);
+  }
+  split_return(body, at);
+}
+
+void tell_of_assembly(gimple_stmt_iterator* at) {
+  auto* assembly = as_a<gasm*>(gsi_stmt(*at));
+  for (unsigned i = 0; i < gimple_asm_noutputs(assembly); ++i) {
+    tree to = TREE_VALUE(gimple_asm_output_op(assembly, i));
+    if (is_memory(to) && is_shared(to)) tell_before(at, to, BUILT_IN_TSAN_WRITE_RANGE);
+  }
+  for (unsigned i = 0; i < gimple_asm_ninputs(assembly); ++i) {
+    tree from = TREE_VALUE(gimple_asm_input_op(assembly, i));
+    if (is_memory(from) && is_shared(from)) tell_before(at, from, BUILT_IN_TSAN_READ_RANGE);
+  }
+}
+
+void tell_of_statement(function* body, gimple_stmt_iterator* at) {
+  gimple* statement = gsi_stmt(*at);
+  if (is_gimple_call(statement)) {
+    tell_of_call(body, at);
+  } else if (gimple_code(statement) == GIMPLE_ASM) {
+    tell_of_assembly(at);
+  } else if (gimple_assign_single_p(statement) && !gimple_clobber_p(statement) &&
+             is_memory(gimple_assign_lhs(statement))) {
+    split_copy(body, at);
+  }
+}
+
+constexpr pass_data kPass = {
+    GIMPLE_PASS, "gordian", OPTGROUP_NONE, TV_NONE, PROP_ssa | PROP_cfg, 0, 0, 0, TODO_update_ssa,
+};
+
+class TellAll : public gimple_opt_pass {
+ public:
+  TellAll(gcc::context* context, bool is_optimized)
+      : gimple_opt_pass(kPass, context), is_optimized_(is_optimized) {}
+  opt_pass* clone() override { return new TellAll(m_ctxt, is_optimized_); }
+  bool gate(function*) override { return (optimize != 0) == is_optimized_; }
+
+  unsigned execute(function* body) override {
+    if (!sanitize_flags_p(SANITIZE_THREAD, body->decl)) {
+      has_holes = true;
+      return 0;
+    }
+    initialize_sanitizer_builtins();
+    basic_block block;
+    FOR_EACH_BB_FN(block, body) {
+      for (gimple_stmt_iterator at = gsi_start_bb(block); !gsi_end_p(at); gsi_next(&at))
+        tell_of_statement(body, &at);
+    }
+    gsi_commit_edge_inserts();
+    return 0;
+  }
+
+ private:
+  bool is_optimized_;
+};
+
+void note_holes(void*, void*) {
+  if (has_holes && asm_out_file != nullptr)
+    fputs("\t.pushsection .gordian.told\n\t.byte 0\n\t.popsection\n", asm_out_file);
+}
+
+}  // namespace
+
+__attribute__((visibility("default"))) int plugin_init(plugin_name_args* plugin,
+                                                       plugin_gcc_version* version) {
+  register_callback(plugin->base_name, PLUGIN_FINISH_UNIT, note_holes, nullptr);
+  // The same number, but built in another way: what it has inside may lie elsewhere.
+  if (!plugin_default_version_check(version, &gcc_version)) {
+    has_holes = true;
+    return 0;
+  }
+  // gcc has one for what is optimized, at each place where that may end, and one for the rest.
+  register_pass_info optimized = {new TellAll(g, true), "tsan", 0, PASS_POS_INSERT_BEFORE};
+  register_pass_info plain = {new TellAll(g, false), "tsan0", 0, PASS_POS_INSERT_BEFORE};
+  register_callback(plugin->base_name, PLUGIN_PASS_MANAGER_SETUP, nullptr, &optimized);
+  register_callback(plugin->base_name, PLUGIN_PASS_MANAGER_SETUP, nullptr, &plain);
+  return 0;
+}

@@ -90,11 +90,19 @@ bool Collector::take(model::ThreadId id, Tasks& of_owned) {
   return !owned;
 }
 
+// With a knot of owners those are asked that wait for an owner, too, and the others if they are
+// few.
 void Collector::take_victims() {
-  Tasks of_owned;
-  for (const model::ThreadId thread : analysis::find_stuck_threads(current_.now.snapshot))
-    take(thread, of_owned);
-  if (!found_.owned.empty()) found_.owned.merge(of_owned);
+  constexpr size_t kFew = 64;
+  Tasks of_owned, others;
+  for (const model::ThreadId id : analysis::find_stuck_threads(current_.now.snapshot)) {
+    if (!take(id, of_owned)) continue;
+    const model::Thread& thread = current_.now.snapshot.threads[static_cast<size_t>(id)];
+    others.emplace(static_cast<size_t>(thread.process), thread.tid);
+  }
+  if (found_.owned.empty()) return;
+  found_.owned.merge(of_owned);
+  if (others.size() <= kFew) found_.owned.merge(others);
 }
 
 void Collector::take(const model::Finding& finding) {

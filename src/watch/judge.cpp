@@ -147,7 +147,7 @@ std::vector<model::Finding> Judge::examine() {
   const Candidates candidates = find_candidates(current, told_, options_.stall);
   if (candidates.all.empty()) return {};
   // A knot of owners needs the evidence of its own threads alone: a thousand idle threads must not
-  // delay its headline. Anything else that this says is said without the evidence of the others.
+  // delay its headline. Of those that were not asked it says nothing.
   if (!candidates.owned.empty()) {
     std::vector<model::Finding> findings = weigh_up(current, candidates.owned, {}, true);
     if (!findings.empty()) return findings;
@@ -181,6 +181,7 @@ std::vector<model::Finding> Judge::weigh_up(Case& current, const Tasks& tasks, c
   }
 
   apply_testimonies(current, facts);
+  if (deadlocks_only) free_unheard(current, facts);
   find_unclaimed_owners(current);
   settle_contradictions(current, facts);
   add_case_outsiders(current, outsiders);

@@ -148,4 +148,14 @@ void apply_testimonies(Case& current, const CaseFacts& facts) {
   }
 }
 
+void free_unheard(Case& current, const CaseFacts& facts) {
+  for (size_t i = 0; i < facts.waits.size(); ++i) {
+    model::Thread& thread = current.now.snapshot.threads[i];
+    const bool spins = (facts.waits[i].wait.flags & format::kSpinning) != 0;
+    if (!thread.wait || spins || current.find_reading(i) != nullptr) continue;
+    thread.activity = model::Activity::Running;
+    thread.wait.reset();
+  }
+}
+
 }  // namespace gordian::watch

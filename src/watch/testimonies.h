@@ -10,4 +10,8 @@ namespace gordian::watch {
 // what they are for where the lock names its owner.
 void apply_testimonies(Case& current, const CaseFacts& facts);
 
+// Takes whoever was not asked for one that can go on, whatever its card says: it may have woken up
+// since. Who waits for it is then not stuck either.
+void free_unheard(Case& current, const CaseFacts& facts);
+
 }  // namespace gordian::watch

@@ -15,6 +15,12 @@
 // EXIT(handler-posts): 0
 // JSON(handler-posts): no verdict=deadlock
 //
+// Behind two that wait for each other a third waits, as its card says. But it works in a handler.
+// RUN(at-work-behind): gordian run -- %program %case
+// EXIT(at-work-behind): 66
+// JSON(at-work-behind): verdict=deadlock kind=lock-order knot=left,right
+// REJECT(at-work-behind): "helper"
+//
 // RUN(signal, consistent, timed, try, between-processes): gordian run -- %program %case
 // EXIT(signal, consistent, timed, try, between-processes): 0
 // JSON(signal, consistent, timed, try, between-processes): findings=0
@@ -32,14 +38,17 @@
 #include "support/steps.h"
 #include "support/thread.h"
 
+#include <atomic>
 #include <cstdlib>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <semaphore.h>
 #include <signal.h>
 #include <string>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -153,6 +162,38 @@ void handler_posts() {
   };
   Thread one("one", body);
   body();
+}
+
+std::atomic<int> handling{0};
+void work_for_ever(int) {
+  handling = 1;
+  for (;;) sched_yield();
+}
+
+void at_work_behind() {
+  sem_init(&slot_a, 0, 0);
+  struct sigaction action = {};
+  action.sa_handler = work_for_ever;
+  sigaction(SIGUSR1, &action, nullptr);
+  static std::atomic<pid_t> helper_id{0};
+  Thread helper("helper", [] {
+    helper_id = gettid();
+    sem_wait(&slot_a);
+  });
+  scenario::wait_until([] { return helper_id != 0; });
+  scenario::wait_until_blocked_on(helper_id, slot_a);
+  syscall(SYS_tgkill, getpid(), helper_id.load(), SIGUSR1);
+  scenario::wait_until([] { return handling != 0; });
+
+  static pthread_mutex_t items = PTHREAD_MUTEX_INITIALIZER;
+  Steps both_hold_one;
+  auto body = [&](pthread_mutex_t* first, pthread_mutex_t* second) {
+    pthread_mutex_lock(first);
+    both_hold_one.meet(2);
+    pthread_mutex_lock(second);
+  };
+  Thread left("left", [&] { body(&list, &items); });
+  Thread right("right", [&] { body(&items, &list); });
 }
 
 // One thread waits, another posts: no lock at all.
@@ -282,6 +323,7 @@ int main(int argc, char** argv) {
                              {"named-outside", named_outside},
                              {"nobody-posts", nobody_posts},
                              {"handler-posts", handler_posts},
+                             {"at-work-behind", at_work_behind},
                              {"signal", signal_only},
                              {"consistent", consistent},
                              {"timed", timed},

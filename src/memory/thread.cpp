@@ -276,12 +276,15 @@ void on_read_range(uint64_t address, uint64_t size) {
   self.range_end = address + size;
 }
 
+// Of no bytes at an odd address the loops below would touch the granule that it lies in.
 void on_write_range(uint64_t address, uint64_t size) {
+  if (size == 0) return;
   for (uint64_t at = address & ~uint64_t{7}; at < address + size; at += 8) on_write(at);
 }
 
 bool on_was_read_range(uint64_t address, uint64_t size) {
   bool is_new = false;
+  if (size == 0) return is_new;
   for (uint64_t at = address & ~uint64_t{7}; at < address + size; at += 8)
     is_new = on_was_read(at) || is_new;
   return is_new;

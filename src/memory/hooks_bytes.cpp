@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Functions of libc that read or write the program's memory: libc tells nothing itself.
 //
-// Written bytes are put down before the call, read ones after it. Called from libstdc++ too, so
-// what its strings and streams copy is seen.
+// Bytes that are filled are put down before the call, those that are only looked at after it; what
+// is copied is put down in the middle (copies.h). Called from libstdc++ too, so what its strings
+// and streams copy is seen.
 #include "memory/copies.h"
 #include "memory/real_functions.h"
 #include "memory/thread.h"

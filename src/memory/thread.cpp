@@ -253,12 +253,10 @@ bool is_recorder(const void* code) {
 
 void settle_reads(Thread& thread, uint32_t room) { settle(thread, nullptr, tell_by_call, room); }
 
-bool read_cell(Thread& thread, const Cell* cell) {
+void read_cell(Thread& thread, const Cell* cell) {
   // ORDER: relaxed, as in settle().
   const Cell found = __atomic_load_n(cell, __ATOMIC_RELAXED);
-  if (!is_news(thread, found)) return false;
-  tell(thread, found, nullptr, tell_by_call);
-  return true;
+  if (is_news(thread, found)) tell(thread, found, nullptr, tell_by_call);
 }
 
 void take_cell(Thread& thread, uint64_t address) { take(thread, address, nullptr, tell_by_call); }
@@ -282,12 +280,9 @@ void on_write_range(uint64_t address, uint64_t size) {
   for (uint64_t at = address & ~uint64_t{7}; at < address + size; at += 8) on_write(at);
 }
 
-bool on_was_read_range(uint64_t address, uint64_t size) {
-  bool is_new = false;
-  if (size == 0) return is_new;
-  for (uint64_t at = address & ~uint64_t{7}; at < address + size; at += 8)
-    is_new = on_was_read(at) || is_new;
-  return is_new;
+void on_was_read_range(uint64_t address, uint64_t size) {
+  if (size == 0) return;
+  for (uint64_t at = address & ~uint64_t{7}; at < address + size; at += 8) on_was_read(at);
 }
 
 }  // namespace gordian::memory

@@ -59,8 +59,8 @@ bool get_ready(Thread& thread);
 void settle_reads(Thread& thread, uint32_t room);
 // Makes the cell of the address the thread's, after whoever has it.
 void take_cell(Thread& thread, uint64_t address);
-// The thread has read what the cell stands for. True: it did not come after that before.
-bool read_cell(Thread& thread, const Cell* cell);
+// The thread has read what the cell stands for.
+void read_cell(Thread& thread, const Cell* cell);
 
 // What the thread's next write there would leave. (Heads are in bytes, and multiples of 4.)
 inline Cell own_cell(const Thread& thread, uint64_t address) {
@@ -110,20 +110,19 @@ __attribute__((always_inline)) inline void on_write(uint64_t address) {
   thread.room = kFull;
 }
 
-// The program has read there just now. True: that told it something.
-__attribute__((always_inline)) inline bool on_was_read(uint64_t address) {
+// The program has read there just now.
+__attribute__((always_inline)) inline void on_was_read(uint64_t address) {
   Thread& thread = self;
   uint32_t room = thread.room;
   if (__builtin_expect(room == 0, 0)) {
-    if (!get_ready(thread)) return false;
+    if (!get_ready(thread)) return;
     room = kFull;
   }
   thread.room = 0;
   compiler_fence();
-  const bool is_new = read_cell(thread, cell_of(address));
+  read_cell(thread, cell_of(address));
   compiler_fence();
   thread.room = room;
-  return is_new;
 }
 
 // Something was missed, in a way of format/memory.h: what is predicted of this run is no proof.
@@ -135,6 +134,6 @@ bool is_recorder(const void* code);
 // Bytes anywhere.
 void on_read_range(uint64_t address, uint64_t size);
 void on_write_range(uint64_t address, uint64_t size);
-bool on_was_read_range(uint64_t address, uint64_t size);
+void on_was_read_range(uint64_t address, uint64_t size);
 
 }  // namespace gordian::memory

@@ -4,6 +4,7 @@
 
 import json
 import os
+import random
 import re
 import shutil
 import subprocess
@@ -357,6 +358,18 @@ def test_what_libc_carries_from_thread_to_thread(world):
     program, ways = compile_ways(world, "libc", "-O2")
     findings, result = expect_all_told(world, program, ways)
     expect(len(findings) == len(ways), "each once", result)
+
+
+def test_copies_are_those_of_a_model(world):
+    """By themselves and recorded, which goes other ways."""
+    program, seed = world.path("copies_model"), str(random.randrange(1 << 32))
+    made = world.run(world.gordian, "c++", "-std=c++17", "-O1", "-g", "-fno-builtin", "-o", program,
+                     os.path.join(os.path.dirname(os.path.abspath(__file__)), "copies_model.cpp"), timeout=SLOWEST_COMPILER)
+    expect(made.status == 0 and made.err == "", "compiled, without a word", made)
+    result = world.run(program, seed)
+    expect(result.status == 0, "bare", result)
+    result = world.run(world.gordian, "run", "-q", "--record", world.path("run.grec"), "--", program, seed)
+    expect(result.status == 0, "recorded", result)
 
 
 # What clang does not tell of: see docs/predict.md.

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // System calls by which threads tell each other something: see outside.h. Streams of stdio are in
 // hooks_streams.cpp.
+#include "memory/copies.h"
+#include "memory/mappings.h"
 #include "memory/outside.h"
 
 #include <errno.h>
@@ -15,7 +17,6 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/select.h>
-#include <sys/shm.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/time.h>
@@ -69,6 +70,22 @@ void fill_message(const msghdr* message) {
 void fill_messages(const mmsghdr* messages, unsigned count) {
   for (unsigned i = 0; i < count; ++i) fill_message(&messages[i].msg_hdr);
   answer(messages, count * sizeof *messages);
+}
+// Descriptors come with messages, too.
+void received(ssize_t result, const msghdr* message) {
+  if (result < 0) return;
+  for (const cmsghdr* part = CMSG_FIRSTHDR(message); part != nullptr;
+       part = CMSG_NXTHDR(const_cast<msghdr*>(message), const_cast<cmsghdr*>(part))) {
+    if (part->cmsg_level != SOL_SOCKET || part->cmsg_type != SCM_RIGHTS) continue;
+    for (size_t at = CMSG_LEN(0); at + sizeof(int) <= part->cmsg_len; at += sizeof(int)) {
+      int file = -1;
+      plain_copy(&file, reinterpret_cast<const char*>(part) + at, sizeof file);
+      note_descriptor(file, false);
+    }
+  }
+}
+void received_each(int count, const mmsghdr* messages) {
+  for (int i = 0; i < count; ++i) received(0, &messages[i].msg_hdr);
 }
 void answer_address(const sockaddr* address, const socklen_t* size) {
   if (address == nullptr || size == nullptr) return;
@@ -143,11 +160,12 @@ GORDIAN_OUTSIDE(ssize_t, recvfrom,
                 (file, bytes, size, flags, from, from_size),
                 (answer(bytes, size), answer_address(from, from_size)), hear_outside())
 GORDIAN_OUTSIDE(ssize_t, recvmsg, (int file, msghdr* message, int flags), (file, message, flags),
-                fill_message(message), hear_outside())
+                fill_message(message), (hear_outside(), received(result, message)))
 GORDIAN_OUTSIDE_AS(int, hear_messages, "recvmmsg",
                    (int file, mmsghdr* messages, unsigned count, int flags, timespec* limit),
                    (file, messages, count, flags, limit),
-                   (fill_messages(messages, count), answer(limit, sizeof *limit)), hear_outside())
+                   (fill_messages(messages, count), answer(limit, sizeof *limit)),
+                   (hear_outside(), received_each(result, messages)))
 GORDIAN_OUTSIDE_AS(ssize_t, read_pieces_at, "preadv",
                    (int file, const iovec* pieces, int count, off_t at), (file, pieces, count, at),
                    fill_pieces(pieces, count), hear_outside())
@@ -246,25 +264,29 @@ GORDIAN_OUTSIDE_AS(int, wait_for_signal_until, "sigtimedwait",
                    (set, what, limit), answer(what, sizeof *what), hear_outside())
 
 GORDIAN_OUTSIDE_AS(int, open_file, "open", (const char* path, int flags, mode_t mode),
-                   (path, flags, mode), tell_outside(), hear_outside())
+                   (path, flags, mode), tell_outside(),
+                   (hear_outside(), note_descriptor(result, (flags & O_TRUNC) != 0)))
 GORDIAN_OUTSIDE_AS(int, open_file_at_64, "openat64",
                    (int folder, const char* path, int flags, mode_t mode),
-                   (folder, path, flags, mode), tell_outside(), hear_outside())
+                   (folder, path, flags, mode), tell_outside(),
+                   (hear_outside(), note_descriptor(result, (flags & O_TRUNC) != 0)))
 GORDIAN_OUTSIDE_AS(int, create_file, "creat", (const char* path, mode_t mode), (path, mode),
-                   tell_outside(), hear_outside())
+                   tell_outside(), (hear_outside(), note_descriptor(result, true)))
 GORDIAN_OUTSIDE_AS(int, create_unnamed, "mkstemp", (char* path), (path),
                    (answer(path, strlen(path)), tell_outside()), hear_outside())
 GORDIAN_OUTSIDE_AS(int, create_unnamed_64, "mkstemp64", (char* path), (path),
                    (answer(path, strlen(path)), tell_outside()), hear_outside())
 GORDIAN_OUTSIDE_AS(int, run_command, "system", (const char* command), (command),
-                   (read_text(command), tell_outside()), hear_outside())
+                   (read_text(command), tell_outside(), note_child()), hear_outside())
 GORDIAN_OUTSIDE_AS(char*, create_folder, "mkdtemp", (char* path), (path),
                    (answer(path, strlen(path)), tell_outside()), hear_outside())
 GORDIAN_OUTSIDE_AS(int, open_file_64, "open64", (const char* path, int flags, mode_t mode),
-                   (path, flags, mode), tell_outside(), hear_outside())
+                   (path, flags, mode), tell_outside(),
+                   (hear_outside(), note_descriptor(result, (flags & O_TRUNC) != 0)))
 GORDIAN_OUTSIDE_AS(int, open_file_at, "openat",
                    (int folder, const char* path, int flags, mode_t mode),
-                   (folder, path, flags, mode), tell_outside(), hear_outside())
+                   (folder, path, flags, mode), tell_outside(),
+                   (hear_outside(), note_descriptor(result, (flags & O_TRUNC) != 0)))
 GORDIAN_OUTSIDE_AS(int, hear_status, "stat", (const char* path, void* status), (path, status),
                    answer(status, sizeof(struct stat)), hear_outside())
 GORDIAN_OUTSIDE_AS(int, hear_link_status, "lstat", (const char* path, void* status), (path, status),
@@ -315,7 +337,7 @@ GORDIAN_OUTSIDE_AS(off_t, seek_file, "lseek", (int file, off_t at, int whence), 
 GORDIAN_OUTSIDE_AS(off64_t, seek_file_64, "lseek64", (int file, off64_t at, int whence),
                    (file, at, whence), tell_outside(), hear_outside())
 GORDIAN_OUTSIDE_AS(int, cut_path, "truncate", (const char* path, off_t size), (path, size),
-                   tell_outside(), hear_outside())
+                   tell_outside(), (hear_outside(), note_cut(path)))
 GORDIAN_OUTSIDE_AS(int, cut_file, "ftruncate", (int file, off_t size), (file, size), tell_outside(),
                    GORDIAN_NOTHING)
 GORDIAN_OUTSIDE_AS(int, cut_file_64, "ftruncate64", (int file, off_t size), (file, size),
@@ -334,8 +356,7 @@ GORDIAN_OUTSIDE_AS(int, lock_range, "lockf", (int file, int command, off_t size)
 GORDIAN_OUTSIDE_AS(int, request_of_device, "ioctl", (int file, unsigned long request, void* at),
                    (file, request, at), ask_device(request, at), hear_outside())
 
-// What is not followed at all: signals that one thread sends another or that a clock sends, memory
-// at two addresses.
+// What is not followed at all: signals that one thread sends another or that a clock sends.
 GORDIAN_OUTSIDE_AS(unsigned, set_alarm, "alarm", (unsigned seconds), (seconds),
                    if (seconds != 0) miss(gordian::format::kMemoryUnseenCause), GORDIAN_NOTHING)
 GORDIAN_OUTSIDE_AS(int, set_timer, "setitimer", (int which, const void* time, itimerval* before),
@@ -353,24 +374,6 @@ GORDIAN_OUTSIDE(int, pthread_kill, (pthread_t thread, int signal) noexcept, (thr
 GORDIAN_OUTSIDE(int, sigqueue, (pid_t process, int signal, const sigval value) noexcept,
                 (process, signal, value), miss(gordian::format::kMemoryUnseenCause),
                 GORDIAN_NOTHING)
-GORDIAN_OUTSIDE(void*, shmat, (int segment, const void* address, int flags) noexcept,
-                (segment, address, flags), miss(gordian::format::kMemoryUnseenCause),
-                GORDIAN_NOTHING)
-GORDIAN_OUTSIDE(void*, mmap,
-                (void* address, size_t size, int protection, int flags, int file,
-                 off_t at) noexcept,
-                (address, size, protection, flags, file, at),
-                if ((flags & MAP_SHARED) != 0 && (flags & MAP_ANONYMOUS) == 0 &&
-                    (protection & PROT_WRITE) != 0) miss(gordian::format::kMemoryUnseenCause),
-                hear_outside())
-
-GORDIAN_OUTSIDE_AS(void*, map_memory_64, "mmap64",
-                   (void* address, size_t size, int protection, int flags, int file, off64_t at),
-                   (address, size, protection, flags, file, at),
-                   if ((flags & MAP_SHARED) != 0 && (flags & MAP_ANONYMOUS) == 0 &&
-                       (protection & PROT_WRITE) != 0) miss(gordian::format::kMemoryUnseenCause),
-                   hear_outside())
-
 GORDIAN_OUTSIDE(int, dup2, (int from, int to) noexcept, (from, to),
                 if (to == STDOUT_FILENO || to == STDERR_FILENO) has_other_output = true,
                 GORDIAN_NOTHING)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the kernel and libc keep for the whole process or for its files: one thread sets it, another
 // asks for it, or sees it in what a call does. See outside.h.
+#include "memory/mappings.h"
 #include "memory/outside.h"
 
 #include <malloc.h>
@@ -85,7 +86,8 @@ GORDIAN_OUTSIDE_AS(int, control_process, "prctl",
                    (what == PR_GET_NAME ? answer(reinterpret_cast<void*>(one), 16)
                     : what == PR_GET_PDEATHSIG || what == PR_GET_CHILD_SUBREAPER
                         ? answer(reinterpret_cast<void*>(one), sizeof(int))
-                        : GORDIAN_NOTHING,
+                    : what == PR_SET_SECCOMP ? note_filter()
+                                             : GORDIAN_NOTHING,
                     tell_outside()),
                    hear_outside())
 GORDIAN_SETS(int, set_user, "setuid", (uid_t user), (user))
@@ -139,14 +141,14 @@ GORDIAN_OUTSIDE_AS(int, cancel_thread, "pthread_cancel", (pthread_t thread), (th
 
 // ---- processes: what a child does comes after what its parent did. fork() tells by itself.
 
-GORDIAN_SETS(int, spawn, "posix_spawn",
-             (pid_t * child, const char* path, const void* actions, const void* attributes,
-              char* const* arguments, char* const* environment),
-             (child, path, actions, attributes, arguments, environment))
-GORDIAN_SETS(int, spawn_by_name, "posix_spawnp",
-             (pid_t * child, const char* file, const void* actions, const void* attributes,
-              char* const* arguments, char* const* environment),
-             (child, file, actions, attributes, arguments, environment))
+#define GORDIAN_SPAWNS(hook, symbol)                                                             \
+  GORDIAN_OUTSIDE_AS(int, hook, symbol,                                                          \
+                     (pid_t * child, const char* path, const void* actions,                      \
+                      const void* attributes, char* const* arguments, char* const* environment), \
+                     (child, path, actions, attributes, arguments, environment),                 \
+                     (tell_outside(), note_child()), hear_outside())
+GORDIAN_SPAWNS(spawn, "posix_spawn")
+GORDIAN_SPAWNS(spawn_by_name, "posix_spawnp")
 
 // What one thread registers runs in the thread that ends the program, which hears of it just
 // before: what is registered later runs earlier.
@@ -215,6 +217,7 @@ GORDIAN_HOOK_AS(void*, remap, "mremap",
                 (void* from, size_t had, size_t size, int flags, void* wanted));
 GORDIAN_HOOK void* remap(void* from, size_t had, size_t size, int flags, void* wanted) {
   const Move move(from, had < size ? had : size);
+  note_moved(number(from), had, size, flags);
   void* const to = found_remap()(from, had, size, flags, wanted);
   if (to != MAP_FAILED) move.done(to);
   return to;

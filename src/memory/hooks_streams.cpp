@@ -2,6 +2,7 @@
 // stdio: the buffers of streams lie in libc, which tells nothing. What is put into one is told to
 // the world outside, what is taken out of one is heard from it (outside.h).
 #include "memory/format_words.h"
+#include "memory/mappings.h"
 #include "memory/outside.h"
 
 #include <limits.h>
@@ -39,14 +40,19 @@ void wrote_line(ssize_t length, char** line) {
   hear_outside();
 }
 
+void opened(FILE* file) {
+  if (file != nullptr) note_descriptor(fileno(file), false);
+}
+
 }  // namespace
 
 // ---- opened and closed
 
 GORDIAN_OUTSIDE(FILE*, fopen, (const char* path, const char* mode), (path, mode),
-                (read_text(path), tell_outside()), hear_outside())
+                (read_text(path), tell_outside()), (hear_outside(), opened(result)))
 GORDIAN_OUTSIDE_AS(FILE*, open_stream_64, "fopen64", (const char* path, const char* mode),
-                   (path, mode), (read_text(path), tell_outside()), hear_outside())
+                   (path, mode), (read_text(path), tell_outside()),
+                   (hear_outside(), opened(result)))
 GORDIAN_OUTSIDE(
     FILE*, freopen, (const char* path, const char* mode, FILE* file), (path, mode, file),
     {
@@ -54,9 +60,9 @@ GORDIAN_OUTSIDE(
       has_other_output = has_other_output || file == stdout || file == stderr;
       tell_outside();
     },
-    hear_outside())
+    (hear_outside(), opened(result)))
 GORDIAN_OUTSIDE(FILE*, popen, (const char* command, const char* mode), (command, mode),
-                (read_text(command), tell_outside()), hear_outside())
+                (read_text(command), tell_outside(), note_child()), hear_outside())
 GORDIAN_OUTSIDE(int, pclose, (FILE * file), (file), tell_outside(), hear_outside())
 GORDIAN_OUTSIDE(int, fclose, (FILE * file), (file), tell_outside(), GORDIAN_NOTHING)
 GORDIAN_OUTSIDE(int, fflush, (FILE * file), (file), tell_stream(file), GORDIAN_NOTHING)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "memory/thread.h"
 
+#include "memory/mappings.h"
 #include "memory/outside.h"
 
 #include <dlfcn.h>
@@ -24,6 +25,7 @@ constinit uint32_t state = kNotStarted;
 namespace {
 
 constinit bool watches_forks = false;
+constinit uint32_t missed = 0;                            // of what miss() was told
 constinit uint64_t recorder_begin = 0, recorder_end = 0;  // 0: not looked for yet
 
 uint32_t load_state() {
@@ -150,7 +152,10 @@ constinit const format::MemoryClient kClient{.version = format::kMemoryVersion,
                                              .forget = forget_thread};
 
 // What the child does comes after what this thread did.
-void tell_of_fork() { tell_outside(); }
+void tell_of_fork() {
+  tell_outside();
+  note_child();
+}
 
 // The child has another recording, or none.
 void after_fork_in_child() {
@@ -159,6 +164,8 @@ void after_fork_in_child() {
   // ORDER: as in start().
   __atomic_store_n(&state, gordian_memory_begin(&kClient) ? kOn : kOff, __ATOMIC_RELEASE);
   for (Cell& known : self.known) known = 0;
+  missed = 0;
+  note_parent();
 }
 
 // Whether accesses of the thread can be told from now on.
@@ -234,8 +241,12 @@ void start() {
 }
 
 void miss(uint32_t why) {
-  if (load_state() == kOn) gordian_memory_missed(why);
+  if (load_state() != kOn) return;
+  __atomic_fetch_or(&missed, why, __ATOMIC_SEQ_CST);
+  gordian_memory_missed(why);
 }
+
+bool has_missed(uint32_t why) { return (__atomic_load_n(&missed, __ATOMIC_SEQ_CST) & why) != 0; }
 
 bool is_recorder(const void* code) {
   if (recorder_end == 0) {

@@ -127,6 +127,7 @@ __attribute__((always_inline)) inline void on_was_read(uint64_t address) {
 
 // Something was missed, in a way of format/memory.h: what is predicted of this run is no proof.
 void miss(uint32_t why);
+bool has_missed(uint32_t why);
 
 // Is this code of libgordian.so? It calls libc too, in the middle of its own steps.
 bool is_recorder(const void* code);

@@ -24,7 +24,7 @@ constexpr std::string_view kTrusted = R"(
 
   malloc calloc free cfree aligned_alloc memalign valloc pvalloc
   malloc_usable_size malloc_trim mallopt sbrk brk
-  munmap mprotect posix_madvise mlock munlock msync
+  mprotect posix_madvise mlock munlock msync
 
   setjmp _setjmp __sigsetjmp longjmp _longjmp siglongjmp __longjmp_chk
   sigemptyset sigfillset sigaddset sigdelset sigismember

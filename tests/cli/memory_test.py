@@ -440,6 +440,199 @@ def test_what_the_process_keeps_for_its_threads(world):
         expect("reads and writes count" in result.out + result.err, way + ": nothing is missing", result)
 
 
+# The teller hands something to the auditor through memory that others than the program's own stores change. In
+# what MAPPED_UNORDERED names nobody does.
+MAPPED = r"""
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+static pthread_mutex_t accounts = PTHREAD_MUTEX_INITIALIZER, audit = PTHREAD_MUTEX_INITIALIZER;
+static const char* how;
+static int file = -1, ends[2], teller_id;
+static volatile char *seen, *other;
+static char page[4096], one[] = "1";
+static int is(const char* what) { return strcmp(how, what) == 0; }
+static int begins(const char* what) { return strncmp(how, what, strlen(what)) == 0; }
+static void must(int done) { if (!done) { perror(how); abort(); } }
+static void take_both(pthread_mutex_t* first, pthread_mutex_t* second) {
+  pthread_mutex_lock(first);
+  pthread_mutex_lock(second);
+  pthread_mutex_unlock(second);
+  pthread_mutex_unlock(first);
+}
+static char* map(int protection, int flags, int from) {
+  char* const mapped = mmap(NULL, sizeof page, protection, flags, from, 0);
+  must(mapped != MAP_FAILED);
+  return mapped;
+}
+// Leaves a file of zeros, open for nothing but reading.
+static int make_file(const char* name) {
+  const int made = open(name, O_CREAT | O_WRONLY, 0600);
+  must(write(made, page, sizeof page) == sizeof page && close(made) == 0);
+  return open(name, O_RDONLY);
+}
+static int receive_passed(void) {
+  union { struct cmsghdr header; char room[CMSG_SPACE(sizeof(int))]; } control;
+  char byte = 'x';
+  struct iovec piece = {&byte, 1};
+  struct msghdr message = {.msg_iov = &piece, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
+  memset(&control, 0, sizeof control);
+  struct cmsghdr* const header = CMSG_FIRSTHDR(&message);
+  header->cmsg_level = SOL_SOCKET;
+  header->cmsg_type = SCM_RIGHTS;
+  header->cmsg_len = CMSG_LEN(sizeof(int));
+  const int sent = open("file", O_RDWR);
+  memcpy(CMSG_DATA(header), &sent, sizeof sent);
+  must(socketpair(AF_UNIX, SOCK_DGRAM, 0, ends) == 0 && sendmsg(ends[0], &message, 0) == 1 && close(sent) == 0);
+  file = make_file("file");  // mapped while the descriptor is on its way
+  seen = map(PROT_READ, MAP_SHARED, file);
+  must(recvmsg(ends[1], &message, 0) == 1);
+  int passed = -1;
+  memcpy(&passed, CMSG_DATA(CMSG_FIRSTHDR(&message)), sizeof passed);
+  return passed;
+}
+static void relay_in_child(void) {
+  if (fork() != 0) return;
+  if (begins("anonymous")) {
+    while (seen[0] == 0) sched_yield();
+    seen[100] = 1;
+  } else {
+    char byte;
+    must(read(ends[0], &byte, 1) == 1);
+    const int opened = open("file", O_WRONLY);
+    must(pwrite(opened, one, 1, 100) == 1);
+  }
+  _exit(0);
+}
+// The parent takes no locks, and waits.
+static void go_on_in_child(void) {
+  if (fork() == 0) return;
+  must(wait(NULL) > 0);
+  _exit(0);
+}
+static void prepare(void) {
+  const int kind = begins("private") ? MAP_PRIVATE : MAP_SHARED;
+  if (begins("anonymous")) {
+    other = seen = map(PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1);
+    if (is("anonymous, twice")) other = mremap((void*)seen, 0, sizeof page, MREMAP_MAYMOVE);
+    if (is("anonymous, by a child")) relay_in_child();
+    return;
+  }
+  if (is("inherited, after a signal")) {
+    signal(SIGUSR1, SIG_IGN);
+    pthread_kill(pthread_self(), SIGUSR1);
+  }
+  if (is("memory of a name")) {
+    file = memfd_create("file", 0);
+    must(ftruncate(file, sizeof page) == 0);
+  } else {
+    file = make_file("file");
+    if (is("inherited, to be written to") || is("file, open since before") || is("protected later") || is("private, open since before"))
+      file = open("file", O_RDWR);
+  }
+  if (is("file, by an earlier child")) {
+    must(pipe(ends) == 0);
+    relay_in_child();
+  }
+  seen = map(is("private, own") || is("inherited, to be written to") ? PROT_READ | PROT_WRITE : PROT_READ, kind, file);
+  if (is("file, by a child") || is("private, by a child")) {
+    must(pipe(ends) == 0);
+    relay_in_child();
+  }
+  if (is("protected later")) {
+    other = map(PROT_READ, MAP_SHARED, file);
+    must(mprotect((void*)other, sizeof page, PROT_READ | PROT_WRITE) == 0);
+  }
+  if (is("file, of a passed descriptor")) file = receive_passed();
+  if (is("file, gone before it is written") || is("private, gone before it is written")) must(munmap((void*)seen, sizeof page) == 0);
+  if (is("file, another one is written")) file = (make_file("second"), open("second", O_RDWR));
+  if (is("inherited, to be written to")) other = map(PROT_READ | PROT_WRITE, kind, file);
+  if (begins("inherited")) go_on_in_child();
+  if (is("zeros")) {
+    const int zero = open("/dev/zero", O_RDWR);
+    seen = map(PROT_READ | PROT_WRITE, MAP_PRIVATE, zero);
+  }
+}
+static void tell(void) {
+  if (is("anonymous, by a child")) seen[0] = 1;
+  if (is("anonymous, twice")) other[100] = 1;
+  if (is("protected later") || is("inherited, to be written to")) other[100] = 1;
+  if (is("memory of a name") || strstr(how, "open since before") || is("file, of a passed descriptor") ||
+      is("file, another one is written"))
+    must(pwrite(file, one, 1, 100) == 1);
+  if (strstr(how, "by a child") || strstr(how, "by an earlier child")) { if (ends[1] != 0) must(write(ends[1], one, 1) == 1); }
+  if (strstr(how, "opened later") || is("inherited, after a signal") || strstr(how, "gone before it is written")) {
+    file = open("file", O_WRONLY);
+    must(pwrite(file, one, 1, 100) == 1);
+  }
+  if (is("file, by a stream")) {
+    FILE* const stream = fopen("file", "r+");
+    must(fseek(stream, 100, SEEK_SET) == 0 && fputs(one, stream) >= 0 && fflush(stream) == 0);
+  }
+  if (is("file, cut")) must(truncate("file", 50) == 0);
+  if (is("file, by a command")) must(system("printf 1 | dd of=file bs=1 seek=100 conv=notrunc status=none") == 0);
+}
+static int is_there(void) {
+  if (is("file, cut")) return seen[70] == 0;
+  return seen[100] != 0;
+}
+static void* teller(void* unused) {
+  __atomic_store_n(&teller_id, syscall(SYS_gettid), __ATOMIC_RELEASE);
+  take_both(&accounts, &audit);
+  tell();
+  return unused;
+}
+static void* auditor(void* sends) {
+  for (int other_id = 0; other_id == 0 || syscall(SYS_tgkill, getpid(), other_id, 0) == 0; sched_yield())
+    other_id = __atomic_load_n(&teller_id, __ATOMIC_ACQUIRE);
+  while (sends != NULL && !is_there()) sched_yield();
+  take_both(&audit, &accounts);
+  return sends;
+}
+int main(int argc, char** argv) {
+  must(chdir(argv[1]) == 0);
+  how = argv[2];
+  memset(page, 0, sizeof page);
+  if (is("file, cut")) page[70] = 1;
+  prepare();
+  pthread_t first, second;
+  pthread_create(&first, 0, teller, 0);
+  pthread_create(&second, 0, auditor, argc > 3 ? argv : NULL);
+  pthread_join(first, 0);
+  pthread_join(second, 0);
+  while (wait(NULL) > 0) {}
+}
+"""
+
+MAPPED_ORDERED = ("anonymous, by a child", "anonymous, twice", "file, open since before", "file, opened later",
+                  "file, by a stream", "file, cut", "file, of a passed descriptor", "file, by a child",
+                  "file, by an earlier child", "file, by a command", "protected later", "memory of a name", "private, open since before",
+                  "private, opened later", "private, by a child", "inherited, to be written to",
+                  "inherited, after a signal")
+MAPPED_UNORDERED = ("anonymous", "file, unwritten", "private, unwritten", "private, own", "file, another one is written",
+                    "file, gone before it is written", "private, gone before it is written", "zeros")
+
+
+def test_memory_that_others_change(world):
+    program = compile_told(world, "mapped", source=MAPPED)
+    for number, how in enumerate(MAPPED_UNORDERED + MAPPED_ORDERED):
+        own = world.path(str(number))
+        os.mkdir(own)
+        is_told = ["told"] if how in MAPPED_ORDERED else []
+        found, result = verdicts(world, program, own, how, *is_told)
+        expect(len(found) == 1 and (found[0] in ("refuted", "possible") if is_told else found == ["proved"]), how, result)
+
+
 def test_as_a_compiler_of_builds(world):
     world.write("plain.c", PLAIN)
     world.write("crossed.c", CROSSED)

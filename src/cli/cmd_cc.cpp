@@ -159,6 +159,16 @@ Result<void> mark_holes(const std::string& path, uint32_t reason,
   return {};
 }
 
+// What of `output` does not tell what it reads and writes, by the map of its linker.
+std::vector<std::string> find_untold(std::string_view map, const std::string& output,
+                                     const Pieces& pieces) {
+  std::vector<std::string> inputs = process::code_inputs(map, process::find_code_sections(output));
+  if (inputs.empty()) return {"a linker that does not say what it linked"};
+  // The first object: GNU ld ascribes to it what it makes itself.
+  std::erase(inputs, pieces.note);
+  return process::find_untold(inputs);
+}
+
 // `args` link objects alone.
 Result<int> link(const Compiler& compiler, const Pieces& pieces, const CompilerLine& line,
                  const CompilerWords& args, const TemporaryFolder& folder) {
@@ -175,13 +185,13 @@ Result<int> link(const Compiler& compiler, const Pieces& pieces, const CompilerL
   if (compiler.is_clang) ours.emplace_back("-Qunused-arguments");
   GORDIAN_TRY(const int status, run_words(joined({&compiler.words, &ours, &args})));
   if (status != 0) return status;
+  const std::string output = line.output.empty() ? "a.out" : line.output;
   std::vector<std::string> untold = {"a map of one's own"};
   if (!line.has_map) {
     constexpr size_t kLargestMap = size_t{1} << 30;
     GORDIAN_TRY(const std::string map, read_file(map_file, kLargestMap));
-    untold = process::find_untold(process::code_inputs(map));
+    untold = find_untold(map, output, pieces);
   }
-  const std::string output = line.output.empty() ? "a.out" : line.output;
   if (!untold.empty()) {
     GORDIAN_TRY(, mark_holes(output, format::kObjectHasHoles, untold));
     return 0;

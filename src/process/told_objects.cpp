@@ -53,6 +53,10 @@ Input split_input(const std::string& input) {
   return {input.substr(0, open), input.substr(open + 1, input.size() - open - 2)};
 }
 
+bool is_zero(std::string_view digits) {
+  return digits.find_first_not_of('0') == std::string_view::npos;
+}
+
 // "0x1040 0x1f file" behind the name of a section, if there is any of it.
 std::optional<std::string_view> gnu_contribution(std::string_view line) {
   const size_t address = line.find(" 0x");
@@ -63,9 +67,43 @@ std::optional<std::string_view> gnu_contribution(std::string_view line) {
   rest = trimmed(rest.substr(space));
   const size_t size_end = rest.find(' ');
   if (!rest.starts_with("0x") || size_end == std::string_view::npos) return std::nullopt;
-  if (rest.substr(2, size_end - 2).find_first_not_of('0') == std::string_view::npos)
-    return std::nullopt;
+  if (is_zero(rest.substr(2, size_end - 2))) return std::nullopt;
   return trimmed(rest.substr(size_end));
+}
+
+// lld: two addresses, size and alignment, and then, the further in the less it is, the name of a
+// section, an input or a symbol.
+struct LldLine {
+  enum class Level { Section, Input, Symbol };
+  bool is_empty = false;
+  Level level = Level::Section;
+  std::string_view text;
+};
+
+std::optional<LldLine> lld_line(std::string_view line) {
+  LldLine out;
+  for (int column = 0; column < 4; ++column) {
+    const size_t begin = std::min(line.find_first_not_of(' '), line.size());
+    const size_t end = std::min(line.find(' ', begin), line.size());
+    const std::string_view digits = line.substr(begin, end - begin);
+    if (digits.empty() || digits.find_first_not_of("0123456789abcdef") != std::string_view::npos)
+      return std::nullopt;
+    if (column == 2) out.is_empty = is_zero(digits);
+    line.remove_prefix(end);
+  }
+  const size_t spaces = std::min(line.find_first_not_of(' '), line.size());
+  constexpr size_t kInput = 9;
+  if (spaces >= kInput)
+    out.level = spaces == kInput ? LldLine::Level::Input : LldLine::Level::Symbol;
+  out.text = line.substr(spaces);
+  return out;
+}
+
+// Is it the line of one of `sections`?
+bool begins_one_of(std::string_view line, const std::set<std::string>& sections) {
+  return std::any_of(sections.begin(), sections.end(), [&](const std::string& name) {
+    return line.starts_with(name) && (line.size() == name.size() || line[name.size()] == ' ');
+  });
 }
 
 // Whether each of its sources said so: see memory/prelude.h.
@@ -137,24 +175,44 @@ std::set<std::string> telling_members(const std::string& path) {
 
 }  // namespace
 
-std::vector<std::string> code_inputs(std::string_view map) {
+std::set<std::string> find_code_sections(const std::string& path) {
+  std::set<std::string> names;
+  const FileDescriptor file(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!file || elf_version(EV_CURRENT) == EV_NONE) return names;
+  Elf* const elf = elf_begin(file.get(), ELF_C_READ, nullptr);
+  size_t strings = 0;
+  if (elf != nullptr && elf_getshdrstrndx(elf, &strings) == 0) {
+    for (Elf_Scn* section = elf_nextscn(elf, nullptr); section != nullptr;
+         section = elf_nextscn(elf, section)) {
+      GElf_Shdr header;
+      if (gelf_getshdr(section, &header) == nullptr) continue;
+      if ((header.sh_flags & SHF_EXECINSTR) == 0 || header.sh_size == 0) continue;
+      const char* const name = elf_strptr(elf, strings, header.sh_name);
+      if (name != nullptr) names.emplace(name);
+    }
+  }
+  elf_end(elf);
+  return names;
+}
+
+std::vector<std::string> code_inputs(std::string_view map, const std::set<std::string>& sections) {
   std::set<std::string> files;
   bool in_code = false;
   while (!map.empty()) {
     const size_t end = std::min(map.find('\n'), map.size());
     const std::string_view line = map.substr(0, end);
     map.remove_prefix(std::min(end + 1, map.size()));
-    // lld: "  addresses  file:(.text)"
-    if (const size_t section = line.find(":(.text"); section != std::string_view::npos) {
-      const size_t begin = line.rfind(' ', section);
-      files.emplace(line.substr(begin + 1, section - begin - 1));
+    if (const auto lld = lld_line(line)) {
+      if (lld->level == LldLine::Level::Section) in_code = begins_one_of(lld->text, sections);
+      const std::string_view file = lld->text.substr(0, lld->text.rfind(":("));
+      if (in_code && lld->level == LldLine::Level::Input && !lld->is_empty && file != "<internal>")
+        files.emplace(file);
       continue;
     }
-    if (!line.empty() && line[0] != ' ') in_code = line.starts_with(".text");
-    if (!in_code) continue;
-    if (const auto file = gnu_contribution(line);
-        file && line[0] == ' ' && trimmed(line).substr(0, 1) != "*")
-      files.emplace(*file);
+    if (!line.empty() && line[0] != ' ') in_code = begins_one_of(line, sections);
+    // A star: a pattern, a gap, or in maps of gold something of its own.
+    if (!in_code || line.empty() || line[0] != ' ' || trimmed(line).starts_with('*')) continue;
+    if (const auto file = gnu_contribution(line)) files.emplace(*file);
   }
   return {files.begin(), files.end()};
 }

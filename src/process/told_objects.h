@@ -6,15 +6,20 @@
 // all there is to tell.
 #pragma once
 
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
 
 namespace gordian::process {
 
-// The files, or members of archives as "lib.a(member.o)", that brought code into what a linker
-// made: from its map, as GNU ld or lld write it.
-std::vector<std::string> code_inputs(std::string_view map);
+// The names of the sections of an ELF file that are executed, if there is something in them.
+std::set<std::string> find_code_sections(const std::string& path);
+
+// The files, or members of archives as "lib.a(member.o)", that brought something into the
+// `sections` of what a linker made: from its map, as GNU ld, gold or lld write it. What the linker
+// has made itself is not among them.
+std::vector<std::string> code_inputs(std::string_view map, const std::set<std::string>& sections);
 
 // Those of `inputs` that do not tell what they read and write, or that cannot be read. What every
 // program gets from its compiler (crt1.o, libgcc, ...) is trusted, as libc is.

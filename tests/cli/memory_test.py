@@ -266,6 +266,32 @@ def test_what_is_built_otherwise_is_not_whole(world):
     expect(found == ["proved"], "a library that tells", result)
 
 
+def compile_plain(world, name, source=PLAIN, *words):
+    world.write(name + ".c", source)
+    made = subprocess.run(["cc", "-O2", "-fPIC", "-c", *words, "-o", world.path(name + ".o"), world.path(name + ".c")], check=False)
+    expect(made.returncode == 0, "cc")
+    return world.path(name + ".o")
+
+
+def test_code_wherever_it_lies(world):
+    """Not in .text: what the linker puts into a section of another name."""
+    hot = compile_plain(world, "hot", '__attribute__((section("hot"))) ' + PLAIN)
+    for linker in ("bfd", "lld"):
+        if shutil.which("ld." + linker) is None:
+            continue
+        program = compile_told(world, "crossed", "-DWITH_PLAIN", hot, "-fuse-ld=" + linker)
+        found, result = verdicts(world, program)
+        expect(found == ["possible"], linker + ": not all is told", result)
+
+
+def test_linkers(world):
+    linkers = [name for name in ("bfd", "gold", "lld") if shutil.which("ld." + name) is not None]
+    for linker in linkers:
+        program = compile_told(world, "crossed", "-fuse-ld=" + linker)
+        found, result = verdicts(world, program)
+        expect(found == ["proved"], linker, result)
+
+
 def test_a_story_that_was_lucky(world):
     """Kvrocks' replication: a lock held exclusively, a join, and std::map, std::string and a socket in between."""
     scenarios = os.path.join(os.path.dirname(world.tools), "scenarios")

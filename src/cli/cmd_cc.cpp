@@ -159,14 +159,34 @@ Result<void> mark_holes(const std::string& path, uint32_t reason,
   return {};
 }
 
+// Where the compiler's own objects and libraries are.
+std::vector<std::string> find_library_folders(const Compiler& compiler) {
+  // Folders of the user's are not the compiler's.
+  const CompilerWords plainly = {"env", "-u", "LIBRARY_PATH"};
+  const CompilerWords question = {"-print-search-dirs"};
+  const Result<std::string> answer = read_words(joined({&plainly, &compiler.words, &question}));
+  constexpr std::string_view kHead = "libraries: =";
+  const size_t head = answer ? answer->find(kHead) : std::string::npos;
+  if (head == std::string::npos) return {};
+  std::string_view rest = std::string_view(*answer).substr(head + kHead.size());
+  rest = rest.substr(0, rest.find('\n'));
+  std::vector<std::string> folders;
+  while (!rest.empty()) {
+    const size_t colon = std::min(rest.find(':'), rest.size());
+    if (colon > 0) folders.emplace_back(rest.substr(0, colon));
+    rest.remove_prefix(std::min(colon + 1, rest.size()));
+  }
+  return folders;
+}
+
 // What of `output` does not tell what it reads and writes, by the map of its linker.
-std::vector<std::string> find_untold(std::string_view map, const std::string& output,
-                                     const Pieces& pieces) {
+std::vector<std::string> find_untold(const Compiler& compiler, const Pieces& pieces,
+                                     std::string_view map, const std::string& output) {
   std::vector<std::string> inputs = process::code_inputs(map, process::find_code_sections(output));
   if (inputs.empty()) return {"a linker that does not say what it linked"};
   // The first object: GNU ld ascribes to it what it makes itself.
   std::erase(inputs, pieces.note);
-  return process::find_untold(inputs);
+  return process::find_untold(inputs, find_library_folders(compiler));
 }
 
 // `args` link objects alone.
@@ -190,7 +210,7 @@ Result<int> link(const Compiler& compiler, const Pieces& pieces, const CompilerL
   if (!line.has_map) {
     constexpr size_t kLargestMap = size_t{1} << 30;
     GORDIAN_TRY(const std::string map, read_file(map_file, kLargestMap));
-    untold = find_untold(map, output, pieces);
+    untold = find_untold(compiler, pieces, map, output);
   }
   if (!untold.empty()) {
     GORDIAN_TRY(, mark_holes(output, format::kObjectHasHoles, untold));

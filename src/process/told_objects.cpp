@@ -8,10 +8,12 @@
 #include <array>
 #include <cstring>
 #include <fcntl.h>
+#include <filesystem>
 #include <gelf.h>
 #include <map>
 #include <optional>
 #include <set>
+#include <system_error>
 #include <unistd.h>
 
 namespace gordian::process {
@@ -32,13 +34,20 @@ constexpr std::array kOfCompiler = std::to_array<std::string_view>({
     "libpthread_nonshared.a",
     "libssp_nonshared.a",
     "libstdc++_nonshared.a",
-    "linker stubs",
 });
 
-bool is_of_compiler(std::string_view file) {
+bool has_name_of_compilers(std::string_view file) {
   const std::string_view name = base_name(file);
   return std::find(kOfCompiler.begin(), kOfCompiler.end(), name) != kOfCompiler.end() ||
          ((name.starts_with("crtbegin") || name.starts_with("crtend")) && name.ends_with(".o"));
+}
+
+// Without links and "..", so that two names of one folder are the same.
+std::string plain_folder(const std::string& folder) {
+  std::error_code error;
+  const std::string plain =
+      std::filesystem::canonical(folder.empty() ? "." : folder, error).string();
+  return error ? std::string() : plain;
 }
 
 // "lib.a(member.o)" -> "lib.a", "member.o"; a plain file has no member.
@@ -217,12 +226,18 @@ std::vector<std::string> code_inputs(std::string_view map, const std::set<std::s
   return {files.begin(), files.end()};
 }
 
-std::vector<std::string> find_untold(const std::vector<std::string>& inputs) {
+std::vector<std::string> find_untold(const std::vector<std::string>& inputs,
+                                     const std::vector<std::string>& folders) {
+  std::set<std::string> trusted;
+  for (const std::string& folder : folders) trusted.insert(plain_folder(folder));
+  trusted.erase(std::string());
   std::map<std::string, std::set<std::string>> known;
   std::vector<std::string> untold;
   for (const std::string& input : inputs) {
     const Input parts = split_input(input);
-    if (is_of_compiler(parts.file)) continue;
+    if (has_name_of_compilers(parts.file) &&
+        trusted.contains(plain_folder(std::filesystem::path(parts.file).parent_path().string())))
+      continue;
     auto found = known.find(parts.file);
     if (found == known.end()) found = known.emplace(parts.file, telling_members(parts.file)).first;
     if (!found->second.contains(parts.member)) untold.push_back(input);

@@ -22,7 +22,9 @@ std::set<std::string> find_code_sections(const std::string& path);
 std::vector<std::string> code_inputs(std::string_view map, const std::set<std::string>& sections);
 
 // Those of `inputs` that do not tell what they read and write, or that cannot be read. What every
-// program gets from its compiler (crt1.o, libgcc, ...) is trusted, as libc is.
-std::vector<std::string> find_untold(const std::vector<std::string>& inputs);
+// program gets from its compiler (crt1.o, libgcc, ...) is trusted, as libc is, if it lies in one of
+// the compiler's `folders`.
+std::vector<std::string> find_untold(const std::vector<std::string>& inputs,
+                                     const std::vector<std::string>& folders);
 
 }  // namespace gordian::process

@@ -87,6 +87,17 @@ TEST(ToldObjects, FindWhatBroughtCodeInAMapOfLld) {
   EXPECT_THAT(code_inputs(kMap, {".text"}), ElementsAre("lib.a(member.o)", "told.o"));
 }
 
+TEST(ToldObjects, TrustWhatIsTheCompilersByNameAndPlace) {
+  const std::vector<std::string> inputs = {"/usr/lib/../lib/crt1.o", "/usr/lib/crtbeginS.o",
+                                           "/usr/lib/libgcc.a(x.o)"};
+  EXPECT_THAT(find_untold(inputs, {"/no/such/folder", "/usr/lib"}), IsEmpty());
+  EXPECT_EQ(find_untold(inputs, {"/usr"}), inputs);
+  EXPECT_EQ(find_untold(inputs, {}), inputs);
+  EXPECT_THAT(find_untold({"/usr/lib/plain.o", "/no/such/folder/crt1.o", "crt1.o"},
+                          {"/usr/lib", "/no/such/folder"}),
+              ElementsAre("/usr/lib/plain.o", "/no/such/folder/crt1.o", "crt1.o"));
+}
+
 TEST(ToldObjects, FindNothingInWhatIsNoMap) {
   for (const char* text :
        {"", "\n\n", " 0x", ".text", ".text\n 0x 0x", "0 0 0 0", "0 0 1 1 .text\n"})

@@ -284,6 +284,22 @@ def test_code_wherever_it_lies(world):
         expect(found == ["possible"], linker + ": not all is told", result)
 
 
+def test_what_only_bears_the_names_of_the_compilers_own(world):
+    plain = compile_plain(world, "plain")
+    os.mkdir(world.path("crt"))
+    for name in ("crt1.o", "crtbeginX.o", "crtbeginS.o", "libgcc.a"):
+        path = world.path("crt/" + name)
+        if name.endswith(".a"):
+            subprocess.run(["ar", "rcs", path, plain], check=True)
+        else:
+            shutil.copy(plain, path)
+        # Where LIBRARY_PATH leads, it is searched as the compiler's own folders are.
+        world.environment["LIBRARY_PATH"] = world.path("crt")
+        program = compile_told(world, "crossed", "-DWITH_PLAIN", path)
+        found, result = verdicts(world, program)
+        expect(found == ["possible"], name, result)
+
+
 def test_linkers(world):
     linkers = [name for name in ("bfd", "gold", "lld") if shutil.which("ld." + name) is not None]
     for linker in linkers:

@@ -34,8 +34,10 @@ function(gordian_telling name)
     COMMAND ${CMAKE_COMMAND} -E copy $<TARGET_OBJECTS:gordian_object_note> ${note}
     DEPENDS gordian_object_note $<TARGET_OBJECTS:gordian_object_note>)
   add_custom_target(gordian_object_note_file ALL DEPENDS ${note})
-  configure_file(${PROJECT_SOURCE_DIR}/src/${name}/prelude.h
-    ${PROJECT_BINARY_DIR}/lib/gordian_prelude.h COPYONLY)
+  foreach(header prelude seal)
+    configure_file(${PROJECT_SOURCE_DIR}/src/${name}/${header}.h
+      ${PROJECT_BINARY_DIR}/lib/gordian_${header}.h COPYONLY)
+  endforeach()
   add_dependencies(${library} gordian_object_note_file)
 endfunction()
 

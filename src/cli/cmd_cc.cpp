@@ -30,6 +30,8 @@
 namespace gordian::cli {
 namespace {
 
+constexpr size_t kLargestMap = size_t{1} << 30;
+
 constexpr char kCcUsage[] = "gordian cc [compiler options] FILE...";
 constexpr char kCxxUsage[] = "gordian c++ [compiler options] FILE...";
 
@@ -75,7 +77,7 @@ CompilerWords joined(std::initializer_list<const CompilerWords*> parts) {
 }
 
 struct Pieces {
-  std::string folder, library, note, header;
+  std::string folder, library, note, header, seal;
 };
 
 // What makes the gcc of this version tell all, if there is such a thing here.
@@ -90,7 +92,8 @@ std::string find_plugin(const Compiler& compiler, const Pieces& pieces) {
 // Calls at the ends of functions would tell nothing that is wanted.
 CompilerWords telling_options(const Compiler& compiler, const Pieces& pieces) {
   // Each access is a call into a library: one jump less.
-  CompilerWords words = {"-fsanitize=thread", "-fno-plt", "-fno-lto", "-include", pieces.header};
+  CompilerWords words = {"-fsanitize=thread", "-fno-plt", "-fno-lto", "-include",
+                         pieces.header,       "-include", pieces.seal};
   if (compiler.is_clang) {
     words.insert(words.end(),
                  {"-mllvm", "-tsan-instrument-func-entry-exit=0", "-Qunused-arguments"});
@@ -116,8 +119,9 @@ Result<Pieces> find_pieces() {
   Pieces pieces{.folder = folder,
                 .library = folder + "/libgordian_memory.so",
                 .note = folder + "/gordian_object_note.o",
-                .header = folder + "/gordian_prelude.h"};
-  for (const std::string& file : {pieces.library, pieces.note, pieces.header})
+                .header = folder + "/gordian_prelude.h",
+                .seal = folder + "/gordian_seal.h"};
+  for (const std::string& file : {pieces.library, pieces.note, pieces.header, pieces.seal})
     if (access(file.c_str(), R_OK) != 0)
       return Error("the runtime of gordian cc is missing: " + file,
                    "it is installed with gordian, beside libgordian.so");
@@ -189,10 +193,27 @@ std::vector<std::string> find_untold(const Compiler& compiler, const Pieces& pie
   return process::find_untold(inputs, find_library_folders(compiler));
 }
 
+// `args` make one object of objects.
+Result<int> link_partly(const Compiler& compiler, const Pieces& pieces, const CompilerLine& line,
+                        const CompilerWords& args, const TemporaryFolder& folder) {
+  const std::string map_file = folder.in("map");
+  CompilerWords ours;
+  if (!line.has_map) ours = {"-Xlinker", "-Map=" + map_file};
+  GORDIAN_TRY(const int status, run_words(joined({&compiler.words, &ours, &args})));
+  // Without a seal that fits it is not taken for one that tells.
+  if (status != 0 || line.has_map) return status;
+  GORDIAN_TRY(const std::string map, read_file(map_file, kLargestMap));
+  const std::string output = line.output.empty() ? "a.out" : line.output;
+  if (find_untold(compiler, pieces, map, output).empty()) {
+    GORDIAN_TRY(, process::seal_object(output));
+  }
+  return 0;
+}
+
 // `args` link objects alone.
 Result<int> link(const Compiler& compiler, const Pieces& pieces, const CompilerLine& line,
                  const CompilerWords& args, const TemporaryFolder& folder) {
-  if (line.is_partial) return run_words(joined({&compiler.words, &args}));
+  if (line.is_partial) return link_partly(compiler, pieces, line, args, folder);
   if (line.is_static)
     return Error("-static: a program that loads no library cannot be watched",
                  "link it dynamically to record it; plain cc links it statically");
@@ -208,7 +229,6 @@ Result<int> link(const Compiler& compiler, const Pieces& pieces, const CompilerL
   const std::string output = line.output.empty() ? "a.out" : line.output;
   std::vector<std::string> untold = {"a map of one's own"};
   if (!line.has_map) {
-    constexpr size_t kLargestMap = size_t{1} << 30;
     GORDIAN_TRY(const std::string map, read_file(map_file, kLargestMap));
     untold = find_untold(compiler, pieces, map, output);
   }
@@ -236,7 +256,14 @@ Result<int> run_compiler(const Args& args, bool is_cxx) {
   const CompilerWords telling = telling_options(compiler, pieces);
   // Behind the user's own, which would undo them.
   const CompilerWords last = last_options(compiler);
-  if (!line.links) return run_words(joined({&compiler.words, &telling, &args, &last}));
+  if (!line.links) {
+    GORDIAN_TRY(const int status, run_words(joined({&compiler.words, &telling, &args, &last})));
+    if (status != 0) return status;
+    for (const std::string& object : line.compiled_objects(args)) {
+      GORDIAN_TRY(, process::seal_object(object));
+    }
+    return 0;
+  }
 
   GORDIAN_TRY(const TemporaryFolder folder, TemporaryFolder::make());
   CompilerWords objects;
@@ -247,6 +274,7 @@ Result<int> run_compiler(const Args& args, bool is_cxx) {
     const CompilerWords own = line.compile_one(args, i, objects.back());
     GORDIAN_TRY(const int status, run_words(joined({&compiler.words, &telling, &own, &last})));
     if (status != 0) return status;
+    GORDIAN_TRY(, process::seal_object(objects.back()));
   }
   return link(compiler, pieces, line, line.link_objects(args, objects), folder);
 }

@@ -129,6 +129,7 @@ class Parser {
  public:
   CompilerLine parse(const std::vector<std::string>& args) {
     for (size_t i = 0; i < args.size(); ++i) look_at(args, i);
+    line_.is_compiled = has_c_ && !stops_before_;
     return std::move(line_);
   }
 
@@ -160,7 +161,10 @@ class Parser {
   }
 
   void note_option(std::string_view arg) {
-    if (is_one_of(kNoLink, arg)) line_.links = false;
+    if (is_one_of(kNoLink, arg)) {
+      line_.links = false;
+      (arg == "-c" || arg == "--compile" ? has_c_ : stops_before_) = true;
+    }
     if (arg == "-static" || arg == "-static-pie" || arg == "--static") line_.is_static = true;
     if (arg == "-r") line_.is_partial = true;
   }
@@ -198,6 +202,8 @@ class Parser {
 
   CompilerLine line_;
   std::string language_;
+  bool has_c_ = false;
+  bool stops_before_ = false;  // -S, -E ...
   int depth_ = 0;
 };
 
@@ -211,6 +217,16 @@ bool is_for_linking(std::string_view arg) {
 
 CompilerLine parse_compiler_line(const std::vector<std::string>& args) {
   return Parser().parse(args);
+}
+
+std::vector<std::string> CompilerLine::compiled_objects(
+    const std::vector<std::string>& args) const {
+  if (!is_compiled) return {};
+  if (!output.empty()) return {output};
+  std::vector<std::string> objects;
+  for (const Source& source : sources)
+    objects.push_back(std::filesystem::path(args[source.at]).stem().string() + ".o");
+  return objects;
 }
 
 std::vector<std::string> CompilerLine::compile_one(const std::vector<std::string>& args,

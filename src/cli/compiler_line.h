@@ -16,13 +16,17 @@ struct CompilerLine {
     std::string language;
   };
   std::vector<Source> sources;
-  size_t inputs = 0;        // sources, objects and libraries
-  bool links = true;        // no -c, -S, -E ...
-  bool is_static = false;   // makes an executable that loads nothing
-  bool is_partial = false;  // -r: makes an object of objects
-  bool has_map = false;     // writes a map of its own
-  std::string output;       // of -o; empty: the compiler chooses
+  size_t inputs = 0;         // sources, objects and libraries
+  bool links = true;         // no -c, -S, -E ...
+  bool is_compiled = false;  // an object of each source: -c, and nothing that stops before
+  bool is_static = false;    // makes an executable that loads nothing
+  bool is_partial = false;   // -r: makes an object of objects
+  bool has_map = false;      // writes a map of its own
+  std::string output;        // of -o; empty: the compiler chooses
 
+  // The objects that -c makes of its sources.
+  [[nodiscard]] std::vector<std::string> compiled_objects(
+      const std::vector<std::string>& args) const;
   // Compiles its source number `index` alone, to `object`.
   [[nodiscard]] std::vector<std::string> compile_one(const std::vector<std::string>& args,
                                                      size_t index, const std::string& object) const;

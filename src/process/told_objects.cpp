@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdint>
 #include <cstring>
 #include <fcntl.h>
 #include <filesystem>
@@ -136,24 +137,66 @@ bool calls(Elf* elf, Elf_Scn* symbols, const GElf_Shdr& header, const char* func
   return false;
 }
 
-bool tells(Elf* elf) {
-  bool is_told = false;
-  bool has_said = false;
-  bool is_whole = true;
+// FNV-1a, 64 bits.
+uint64_t hash_of(std::string_view bytes) {
+  uint64_t hash = 0xcbf29ce484222325;
+  for (const char c : bytes) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3;
+  return hash;
+}
+
+// What an object says of itself, and what is in it.
+struct Contents {
+  bool is_told = false;   // something in it calls __tsan_init
+  bool has_said = false;  // a source said whether it tells all
+  bool is_whole = true;   // none said that it does not
+  uint64_t code = 1;      // never 0, which is an empty seal
+  std::vector<uint64_t> seals;
+  std::vector<off_t> seals_at;  // where in the file
+
+  [[nodiscard]] bool tells() const {
+    return is_told && has_said && is_whole &&
+           std::find(seals.begin(), seals.end(), code) != seals.end();
+  }
+};
+
+void read_seals(Elf_Scn* section, const GElf_Shdr& header, Contents& out) {
+  Elf_Data* const data = elf_getdata(section, nullptr);
+  if (data == nullptr || data->d_buf == nullptr) return;
+  for (size_t at = 0; at + sizeof(uint64_t) <= data->d_size; at += sizeof(uint64_t)) {
+    uint64_t seal = 0;
+    std::memcpy(&seal, static_cast<const char*>(data->d_buf) + at, sizeof seal);
+    out.seals.push_back(seal);
+    out.seals_at.push_back(static_cast<off_t>(header.sh_offset + at));
+  }
+}
+
+// In whatever order the sections are: tools that strip an object may change it.
+void add_code(Elf_Scn* section, Contents& out) {
+  Elf_Data* const data = elf_getdata(section, nullptr);
+  if (data == nullptr || data->d_buf == nullptr || data->d_size == 0) return;
+  out.code += hash_of({static_cast<const char*>(data->d_buf), data->d_size});
+  if (out.code == 0) out.code = 1;
+}
+
+Contents read_contents(Elf* elf) {
+  Contents out;
   size_t names = 0;
-  if (elf_getshdrstrndx(elf, &names) != 0) return false;
+  if (elf_getshdrstrndx(elf, &names) != 0) return out;
   for (Elf_Scn* section = elf_nextscn(elf, nullptr); section != nullptr;
        section = elf_nextscn(elf, section)) {
     GElf_Shdr header;
     if (gelf_getshdr(section, &header) == nullptr) continue;
     if (header.sh_type == SHT_SYMTAB)
-      is_told = is_told || calls(elf, section, header, "__tsan_init");
-    const char* const name = elf_strptr(elf, names, header.sh_name);
-    if (name == nullptr || std::strcmp(name, ".gordian.told") != 0) continue;
-    has_said = true;
-    is_whole = is_whole && all_are_whole(section);
+      out.is_told = out.is_told || calls(elf, section, header, "__tsan_init");
+    if ((header.sh_flags & SHF_EXECINSTR) != 0) add_code(section, out);
+    const char* const text = elf_strptr(elf, names, header.sh_name);
+    const std::string_view name = text == nullptr ? "" : text;
+    if (name == ".gordian.seal") read_seals(section, header, out);
+    if (name != ".gordian.told") continue;
+    out.has_said = true;
+    out.is_whole = out.is_whole && all_are_whole(section);
   }
-  return is_told && has_said && is_whole;
+  return out;
 }
 
 // What of the file tells: its members, or "" for itself.
@@ -169,13 +212,13 @@ std::set<std::string> telling_members(const std::string& path) {
     while (Elf* const member = elf_begin(file.get(), command, whole)) {
       const Elf_Arhdr* const header = elf_getarhdr(member);
       if (header != nullptr && header->ar_name != nullptr && elf_kind(member) == ELF_K_ELF)
-        (tells(member) ? members : untold).insert(header->ar_name);
+        (read_contents(member).tells() ? members : untold).insert(header->ar_name);
       command = elf_next(member);
       elf_end(member);
     }
     // Two members of one name: which of them it was the map does not say.
     for (const std::string& name : untold) members.erase(name);
-  } else if (elf_kind(whole) == ELF_K_ELF && tells(whole)) {
+  } else if (elf_kind(whole) == ELF_K_ELF && read_contents(whole).tells()) {
     members.insert("");
   }
   elf_end(whole);
@@ -224,6 +267,24 @@ std::vector<std::string> code_inputs(std::string_view map, const std::set<std::s
     if (const auto file = gnu_contribution(line)) files.emplace(*file);
   }
   return {files.begin(), files.end()};
+}
+
+Result<void> seal_object(const std::string& path) {
+  Contents contents;
+  {
+    const FileDescriptor file(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+    if (!file || elf_version(EV_CURRENT) == EV_NONE) return {};
+    Elf* const elf = elf_begin(file.get(), ELF_C_READ, nullptr);
+    if (elf != nullptr && elf_kind(elf) == ELF_K_ELF) contents = read_contents(elf);
+    elf_end(elf);
+  }
+  if (contents.seals_at.empty()) return {};
+  const FileDescriptor file(open(path.c_str(), O_WRONLY | O_CLOEXEC));
+  for (const off_t at : contents.seals_at)
+    if (!file || pwrite(file.get(), &contents.code, sizeof contents.code, at) !=
+                     static_cast<ssize_t>(sizeof contents.code))
+      return Error::from_errno("cannot be sealed").in(path);
+  return {};
 }
 
 std::vector<std::string> find_untold(const std::vector<std::string>& inputs,

@@ -3,8 +3,12 @@
 //
 // With -fsanitize=thread a compiler makes each of them call __tsan_init when it is loaded, however
 // little is in it; and memory/prelude.h and the plugin for gcc have written into it whether that is
-// all there is to tell.
+// all there is to tell. But `ld -r` makes one object of several, and those that tell nothing leave
+// no trace in it. So `gordian cc` seals what it has made: a number for the code that is in it, in
+// the room that memory/seal.h makes. It fits no longer once a linker has added code.
 #pragma once
+
+#include "base/result.h"
 
 #include <set>
 #include <string>
@@ -20,6 +24,10 @@ std::set<std::string> find_code_sections(const std::string& path);
 // `sections` of what a linker made: from its map, as GNU ld, gold or lld write it. What the linker
 // has made itself is not among them.
 std::vector<std::string> code_inputs(std::string_view map, const std::set<std::string>& sections);
+
+// Says that all code that is in the object now is of those that made it: of a compiler, or of a
+// linker whose inputs were looked at. Does nothing to a file that has no room for it.
+Result<void> seal_object(const std::string& path);
 
 // Those of `inputs` that do not tell what they read and write, or that cannot be read. What every
 // program gets from its compiler (crt1.o, libgcc, ...) is trusted, as libc is, if it lies in one of

@@ -300,6 +300,47 @@ def test_what_only_bears_the_names_of_the_compilers_own(world):
         expect(found == ["possible"], name, result)
 
 
+def test_objects_put_together(world):
+    """By ld -r, which adds code to one that tells; by gordian cc -r, which looks at what it adds."""
+    world.write("crossed.c", CROSSED)
+    parts = {"plain": compile_plain(world, "plain"), "hot": compile_plain(world, "hot", '__attribute__((section("hot"))) ' + PLAIN)}
+    world.write("assembled.s", ".text\n.globl plain_function\nplain_function: ret\n.section .note.GNU-stack\n")
+    subprocess.run(["cc", "-c", world.path("assembled.s"), "-o", world.path("assembled.o")], check=True)
+    parts["assembled"] = world.path("assembled.o")
+    world.write("told.c", PLAIN)
+    parts["told"] = world.path("told.o")
+    compilers = [name for name in ("gcc", "clang") if shutil.which(name) is not None]
+    linkers = [name for name in ("ld.bfd", "ld.lld", "ld.gold") if shutil.which(name) is not None]
+    for compiler in compilers:
+        world.environment["GORDIAN_CC"] = compiler
+        for source, object_file, words in (("crossed.c", "crossed.o", ["-DWITH_PLAIN", "-pthread"]), ("told.c", "told.o", [])):
+            made = world.run(world.gordian, "cc", "-O2", "-fPIC", *words, "-c", world.path(source), "-o", world.path(object_file),
+                             timeout=SLOWEST_COMPILER)
+            expect(made.status == 0, "compiled", made)
+        for name, part in parts.items():
+            ways = [([linker, "-r"], ["possible"]) for linker in linkers if name != "told"]
+            ways.append(([world.gordian, "cc", "-nostdlib", "-r"], ["proved" if name == "told" else "possible"]))
+            for words, expected in ways:
+                made = world.run(*words, world.path("crossed.o"), part, "-o", world.path("both.o"))
+                expect(made.status == 0, f"{words} {name}", made)
+                made = world.run(world.gordian, "cc", "-pthread", world.path("both.o"), "-o", world.path("crossed"))
+                expect(made.status == 0, f"{words} {name}", made)
+                found, result = verdicts(world, world.path("crossed"))
+                expect(found == expected, f"{compiler}: {words} {name}", result)
+
+
+def test_objects_named_by_the_compiler(world):
+    world.write("crossed.c", CROSSED)
+    world.write("told.c", PLAIN)
+    made = world.run(world.gordian, "cc", "-DWITH_PLAIN", "-pthread", "-c", "crossed.c", "told.c", cwd=world.directory,
+                     timeout=SLOWEST_COMPILER)
+    expect(made.status == 0, "compiled", made)
+    made = world.run(world.gordian, "cc", "-pthread", "crossed.o", "told.o", "-o", "crossed", cwd=world.directory)
+    expect(made.status == 0, "linked", made)
+    found, result = verdicts(world, world.path("crossed"))
+    expect(found == ["proved"], "each tells", result)
+
+
 def test_linkers(world):
     linkers = [name for name in ("bfd", "gold", "lld") if shutil.which("ld." + name) is not None]
     for linker in linkers:

@@ -220,9 +220,11 @@ Result<int> link(const Compiler& compiler, const Pieces& pieces, const CompilerL
   // First, so that its functions come before those of any other library.
   CompilerWords ours = {"-Wl,--push-state,--no-as-needed", pieces.library, "-Wl,--pop-state",
                         pieces.note};
-  if (pieces.folder != "/usr/lib") ours.push_back("-Wl,-rpath," + pieces.folder);
+  // Not -Wl, which ends a word at a comma.
+  if (pieces.folder != "/usr/lib")
+    ours.insert(ours.end(), {"-Xlinker", "-rpath", "-Xlinker", pieces.folder});
   const std::string map_file = folder.in("map");
-  if (!line.has_map) ours.push_back("-Wl,-Map=" + map_file);
+  if (!line.has_map) ours.insert(ours.end(), {"-Xlinker", "-Map=" + map_file});
   if (compiler.is_clang) ours.emplace_back("-Qunused-arguments");
   GORDIAN_TRY(const int status, run_words(joined({&compiler.words, &ours, &args})));
   if (status != 0) return status;

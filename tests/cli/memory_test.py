@@ -773,6 +773,20 @@ def test_lines_that_link_nothing(world):
         os.remove(world.path("plain.h.gch"))
 
 
+def test_folders_with_a_comma(world):
+    """Where Gordian is installed, and where temporary files go."""
+    installed, temporary = world.path("one,two"), world.path("three,four")
+    os.mkdir(temporary)
+    for folder in ("bin", "lib"):
+        shutil.copytree(os.path.join(os.path.dirname(world.gordian), "..", folder), os.path.join(installed, folder), symlinks=True)
+    world.write("crossed.c", CROSSED)
+    made = world.run(os.path.join(installed, "bin", "gordian-cc"), "-pthread", world.path("crossed.c"), "-o", world.path("crossed"),
+                     env=dict(world.environment, TMPDIR=temporary), timeout=SLOWEST_COMPILER)
+    expect(made.status == 0 and made.err == "", "linked", made)
+    found, result = verdicts(world, world.path("crossed"))
+    expect(found == ["proved"], "whole", result)
+
+
 def test_refused(world):
     world.write("plain.c", "int main(void) { return 0; }\n")
     result = world.run(world.gordian, "cc", "-static", "-o", world.path("plain"), world.path("plain.c"))

@@ -11,18 +11,13 @@
 #include "watch/launcher.h"
 
 #include <algorithm>
-#include <array>
-#include <cerrno>
-#include <climits>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <fcntl.h>
 #include <filesystem>
-#include <spawn.h>
 #include <string>
 #include <string_view>
-#include <sys/wait.h>
 #include <unistd.h>
 #include <utility>
 #include <vector>
@@ -150,16 +145,13 @@ Result<void> mark_holes(const std::string& path, uint32_t reason,
   std::memcpy(text.data(), &word, sizeof word);
   std::memcpy(text.data() + sizeof word, names.data(),
               std::min(names.size(), text.size() - sizeof word - 1));
-  size_t found = 0;
+  // A linker that leaves the note out has left out what it says, too.
   for (size_t at = bytes.find(note); at != std::string::npos; at = bytes.find(note, at + 1)) {
     const size_t where = at + note.size() - sizeof word;
     if (pwrite(file.get(), text.data(), text.size(), static_cast<off_t>(where)) !=
         static_cast<ssize_t>(text.size()))
       return Error::from_errno("cannot be marked as not whole").in(path);
-    ++found;
   }
-  // A linker that leaves the note out has left out what it says, too.
-  static_cast<void>(found);
   return {};
 }
 

@@ -34,37 +34,36 @@ function(gordian_telling name)
     COMMAND ${CMAKE_COMMAND} -E copy $<TARGET_OBJECTS:gordian_object_note> ${note}
     DEPENDS gordian_object_note $<TARGET_OBJECTS:gordian_object_note>)
   add_custom_target(gordian_object_note_file ALL DEPENDS ${note})
-  foreach(header prelude seal)
-    configure_file(${PROJECT_SOURCE_DIR}/src/${name}/${header}.h
-      ${PROJECT_BINARY_DIR}/lib/gordian_${header}.h COPYONLY)
-  endforeach()
+  configure_file(${PROJECT_SOURCE_DIR}/src/${name}/told_by_clang.h
+    ${PROJECT_BINARY_DIR}/lib/gordian_told_by_clang.h COPYONLY)
+  configure_file(${PROJECT_SOURCE_DIR}/src/${name}/string_templates.inc
+    ${PROJECT_BINARY_DIR}/lib/gordian_include/bits/c++config.h COPYONLY)
   add_dependencies(${library} gordian_object_note_file)
 endfunction()
 
-# The plugin for the gcc that is installed here, with none of this build's own options: gcc loads it
-# into itself. Its name says which gcc it is for.
+# The plugin for gcc 12, with none of this build's own options: gcc loads it into itself. Its name says
+# which gcc it is for.
 function(gordian_gcc_plugin name)
-  find_program(GORDIAN_GCC NAMES g++ g++-12 DOC "The gcc that gordian cc is to make tell all")
-  set(headers headers-NOTFOUND)
+  find_program(GORDIAN_GCC NAMES g++-12 g++ DOC "The gcc 12 that gordian cc is to make tell all")
+  set(version 0)
   if(GORDIAN_GCC)
-    execute_process(COMMAND ${GORDIAN_GCC} -print-file-name=plugin
-      OUTPUT_VARIABLE folder OUTPUT_STRIP_TRAILING_WHITESPACE)
     execute_process(COMMAND ${GORDIAN_GCC} -dumpfullversion
       OUTPUT_VARIABLE version OUTPUT_STRIP_TRAILING_WHITESPACE)
-    if(EXISTS ${folder}/include/gcc-plugin.h)
-      set(headers ${folder}/include)
-    endif()
+    execute_process(COMMAND ${GORDIAN_GCC} -print-file-name=plugin
+      OUTPUT_VARIABLE folder OUTPUT_STRIP_TRAILING_WHITESPACE)
   endif()
-  if(NOT headers)
-    message(WARNING "No headers of gcc's plugins (gcc-12-plugin-dev): what gordian cc builds with gcc "
-      "will not count as telling all that it reads and writes")
+  if(NOT version MATCHES "^12\\.")
+    message(WARNING "There is no gcc 12: of what gordian cc compiles with another gcc nothing can be proved")
     return()
+  endif()
+  if(NOT EXISTS ${folder}/include/gcc-plugin.h)
+    message(FATAL_ERROR "The headers of gcc's plugins are missing: apt-get install gcc-12-plugin-dev")
   endif()
   set(source ${PROJECT_SOURCE_DIR}/src/${name}/tell_all.cpp)
   set(plugin ${PROJECT_BINARY_DIR}/lib/gordian_gcc_${version}.so)
   add_custom_command(OUTPUT ${plugin} VERBATIM
     COMMAND ${GORDIAN_GCC} -std=c++20 -O2 -g -fPIC -shared -fno-rtti -fvisibility=hidden -Wall -Wextra -Werror
-      -isystem ${headers} ${source} -o ${plugin}
+      -isystem ${folder}/include ${source} -o ${plugin}
     DEPENDS ${source} COMMENT "Building the plugin for gcc ${version}")
   add_custom_target(gordian_${name} ALL DEPENDS ${plugin})
   add_dependencies(gordian_memory gordian_${name})

@@ -38,7 +38,7 @@ constexpr char kCcHelp[] =
     "runs under gordian run --record, which thread reads what another has written, and\n"
     "gordian predict can prove what without that is only possible. Run otherwise, it does nothing\n"
     "but take a little more time.\n\n"
-    "The compiler is gcc 12 or clang. Of what another gcc compiles nothing can be proved.\n\n"
+    "The compiler is clang, or gcc 12. Of what another gcc compiles nothing can be proved.\n\n"
     "As a compiler of a build:  CC=gordian-cc CXX=gordian-c++   (or CC=\"gordian cc\")\n\n"
     "Environment:\n"
     "  GORDIAN_CC, GORDIAN_CXX   The compiler behind it, with options if need be\n"
@@ -72,37 +72,37 @@ CompilerWords joined(std::initializer_list<const CompilerWords*> parts) {
 }
 
 struct Pieces {
-  std::string folder, library, note, header, seal;
+  std::string folder, library, note, headers, told_by_clang;
 };
 
-// What makes the gcc of this version tell all, if there is such a thing here.
-std::string find_plugin(const Compiler& compiler, const Pieces& pieces) {
-  const CompilerWords question = {"-dumpfullversion"};
-  const Result<std::string> version = read_words(joined({&compiler.words, &question}));
-  if (!version) return {};
-  const std::string path = pieces.folder + "/gordian_gcc_" + std::string(trimmed(*version)) + ".so";
-  return access(path.c_str(), R_OK) == 0 ? path : std::string();
+bool only_preprocesses(const Args& args) {
+  return std::any_of(args.begin(), args.end(), [](const std::string& word) {
+    return word == "-E" || word == "--preprocess" || word == "-M" || word == "-MM";
+  });
 }
 
 // Calls at the ends of functions would tell nothing that is wanted.
-CompilerWords telling_options(const Compiler& compiler, const Pieces& pieces) {
+CompilerWords telling_options(const Compiler& compiler, const Pieces& pieces, const Args& args) {
   // Each access is a call into a library: one jump less.
-  CompilerWords words = {"-fsanitize=thread", "-fno-plt", "-fno-lto", "-include",
-                         pieces.header,       "-include", pieces.seal};
+  CompilerWords words = {"-fsanitize=thread", "-fno-plt", "-isystem", pieces.headers};
   if (compiler.is_clang) {
     words.insert(words.end(),
                  {"-mllvm", "-tsan-instrument-func-entry-exit=0", "-Qunused-arguments"});
-  } else {
-    words.insert(words.end(), {"--param", "tsan-instrument-func-entry-exit=0"});
-    const std::string plugin = find_plugin(compiler, pieces);
-    words.push_back(plugin.empty() ? "-DGORDIAN_UNTOLD" : "-fplugin=" + plugin);
+    // What is wanted as text is to be the source's own.
+    if (!only_preprocesses(args)) words.insert(words.end(), {"-include", pieces.told_by_clang});
+    return words;
   }
+  words.insert(words.end(), {"--param", "tsan-instrument-func-entry-exit=0"});
+  // Without it nothing says that all is told.
+  const std::string plugin = pieces.folder + "/gordian_gcc_" + compiler.version + ".so";
+  if (access(plugin.c_str(), R_OK) == 0) words.push_back("-fplugin=" + plugin);
   return words;
 }
 
+// Behind the user's own, which would undo them.
 CompilerWords last_options(const Compiler& compiler) {
   // The checked twins of libc's functions (__memcpy_chk, ...) have no hooks.
-  CompilerWords words = {"-Wp,-U_FORTIFY_SOURCE"};
+  CompilerWords words = {"-Wp,-U_FORTIFY_SOURCE", "-fno-lto"};
   // clang says nothing of loads and stores with a mask, which it makes of loops.
   if (compiler.is_clang) words.emplace_back("-fno-vectorize");
   return words;
@@ -114,9 +114,10 @@ Result<Pieces> find_pieces() {
   Pieces pieces{.folder = folder,
                 .library = folder + "/libgordian_memory.so",
                 .note = folder + "/gordian_object_note.o",
-                .header = folder + "/gordian_prelude.h",
-                .seal = folder + "/gordian_seal.h"};
-  for (const std::string& file : {pieces.library, pieces.note, pieces.header, pieces.seal})
+                .headers = folder + "/gordian_include",
+                .told_by_clang = folder + "/gordian_told_by_clang.h"};
+  for (const std::string& file :
+       {pieces.library, pieces.note, pieces.headers, pieces.told_by_clang})
     if (access(file.c_str(), R_OK) != 0)
       return Error("the runtime of gordian cc is missing: " + file,
                    "it is installed with gordian, beside libgordian.so");
@@ -247,8 +248,7 @@ Result<int> run_compiler(const Args& args, bool is_cxx) {
   const CompilerLine line = parse_compiler_line(args);
   if (line.inputs == 0) return run_words(joined({&compiler.words, &args}));
   GORDIAN_TRY(const Pieces pieces, find_pieces());
-  const CompilerWords telling = telling_options(compiler, pieces);
-  // Behind the user's own, which would undo them.
+  const CompilerWords telling = telling_options(compiler, pieces, args);
   const CompilerWords last = last_options(compiler);
   if (!line.links) {
     GORDIAN_TRY(const int status, run_words(joined({&compiler.words, &telling, &args, &last})));

@@ -2,12 +2,12 @@
 #include "cli/compiler.h"
 
 #include "base/file.h"
-#include "base/text.h"
 
 #include <algorithm>
 #include <cerrno>
 #include <climits>
 #include <cstdlib>
+#include <fcntl.h>
 #include <spawn.h>
 #include <string_view>
 #include <sys/wait.h>
@@ -35,7 +35,7 @@ std::string real_path(const std::string& path) {
   return realpath(path.c_str(), full) == nullptr ? std::string() : std::string(full);
 }
 
-// `output`: where it prints to; negative: where we do.
+// `output`: where it prints to, and nobody sees its errors; negative: it prints where we do.
 Result<int> run_words_into(const CompilerWords& words, int output) {
   std::vector<char*> argv;
   argv.reserve(words.size() + 1);
@@ -43,7 +43,10 @@ Result<int> run_words_into(const CompilerWords& words, int output) {
   argv.push_back(nullptr);
   posix_spawn_file_actions_t actions;
   posix_spawn_file_actions_init(&actions);
-  if (output >= 0) posix_spawn_file_actions_adddup2(&actions, output, STDOUT_FILENO);
+  if (output >= 0) {
+    posix_spawn_file_actions_adddup2(&actions, output, STDOUT_FILENO);
+    posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
+  }
   pid_t child = 0;
   const int error = posix_spawnp(&child, argv[0], &actions, nullptr, argv.data(), environ);
   posix_spawn_file_actions_destroy(&actions);
@@ -52,6 +55,30 @@ Result<int> run_words_into(const CompilerWords& words, int output) {
   while (waitpid(child, &status, 0) < 0)
     if (errno != EINTR) return Error::from_errno("cannot wait for it").in(words.front());
   return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+// What "#define NAME value" gives it; empty: it is not defined.
+std::string find_macro(const std::string& macros, const std::string& name) {
+  const std::string head = "#define " + name + " ";
+  const size_t found = ("\n" + macros).find("\n" + head);
+  if (found == std::string::npos) return {};
+  const size_t begin = found + head.size();
+  return macros.substr(begin, macros.find('\n', begin) - begin);
+}
+
+Compiler ask_compiler(CompilerWords words, bool is_cxx) {
+  CompilerWords question = words;
+  question.insert(question.end(), {"-E", "-dM", "-x", is_cxx ? "c++" : "c", "/dev/null"});
+  const Result<std::string> macros = read_words(question);
+  Compiler compiler{.words = std::move(words)};
+  if (!macros) return compiler;
+  compiler.is_clang = !find_macro(*macros, "__clang__").empty();
+  if (!compiler.is_clang) {
+    compiler.version = find_macro(*macros, "__GNUC__") + "." +
+                       find_macro(*macros, "__GNUC_MINOR__") + "." +
+                       find_macro(*macros, "__GNUC_PATCHLEVEL__");
+  }
+  return compiler;
 }
 
 }  // namespace
@@ -78,15 +105,8 @@ Result<Compiler> find_compiler(bool is_cxx) {
   for (CompilerWords& words : choices) {
     const std::string file = find_in_path(words.front());
     if (file.empty() || real_path(file) == self) continue;
-    // Behind a launcher (ccache) the compiler itself is the last word that names one.
-    bool is_clang = false;
-    for (const std::string& word : words) {
-      const std::string program = real_path(find_in_path(word));
-      if (!program.empty() && program != self)
-        is_clang = base_name(program).find("clang") != std::string_view::npos;
-    }
     words.front() = file;
-    return Compiler{.words = std::move(words), .is_clang = is_clang};
+    return ask_compiler(std::move(words), is_cxx);
   }
   return Error("no compiler found",
                std::string("install gcc or clang, or name one in ") + variable);

@@ -41,12 +41,8 @@ void name(model::Finding& finding, const trace::StdReader& reader) {
     step.thread_name = reader.thread_name(step.thread);
 }
 
-// What a program that tells what it reads and writes did not tell; of others there is nothing to
-// say.
-std::string memory_gap(const trace::RecordingFacts& facts, const PredictOptions& options) {
-  const bool tells = (facts.memory & format::kMemoryTold) != 0;
-  return tells && options.memory == MemoryRecorded::Auto ? trace::missed_memory(facts)
-                                                         : std::string();
+bool tells_memory(const trace::RecordingFacts& facts, const PredictOptions& options) {
+  return options.memory == MemoryRecorded::Auto && (facts.memory & format::kMemoryTold) != 0;
 }
 
 void add(const trace::RunSketch& sketch, bool complete, report::TraceTotals& totals) {
@@ -117,6 +113,8 @@ Result<std::vector<model::Finding>> predict_recording(trace::RecordingFile file,
   const std::string path = file.path();
   totals.ends_early = totals.ends_early || !file.damage().empty();
   std::vector<model::Finding> all;
+  std::string gap;  // of the first process that has one
+  bool any_tells = false;
   for (trace::RecordingRun& run : trace::runs_of(std::move(file))) {
     const auto read = [&](trace::Detail detail, const trace::EventSink& sink,
                           const trace::ProgressSink& progress) {
@@ -125,14 +123,14 @@ Result<std::vector<model::Finding>> predict_recording(trace::RecordingFile file,
     };
     totals.missing += run.facts().lost + run.facts().dropped_objects + run.facts().dropped_threads;
     totals.ends_early = totals.ends_early || !run.facts().has_end || !run.facts().damage.empty();
+    any_tells = any_tells || tells_memory(run.facts(), options);
     const std::string label = "reading " + escape_for_terminal(path);
     const trace::RunSketch sketch =
         run.sketch([&](uint64_t done, uint64_t) { show(label, done, 2 * run.byte_count()); });
     if (!sketch.needs_order && !analysis::has_order_cycle(sketch.nestings)) {
       const bool tells_all =
           options.memory != MemoryRecorded::None && trace::missed_memory(run.facts()).empty();
-      if (sketch.acquisitions > 0 && totals.memory_gap.empty())
-        totals.memory_gap = memory_gap(run.facts(), options);
+      if (sketch.acquisitions > 0 && gap.empty()) gap = trace::missed_memory(run.facts());
       add(sketch, options.memory == MemoryRecorded::Complete || tells_all, totals);
       continue;
     }
@@ -140,17 +138,19 @@ Result<std::vector<model::Finding>> predict_recording(trace::RecordingFile file,
                 predict_run(run, read, label, options, totals, show));
     totals.missing += run.facts().left_out;
     put_into_words(findings, run);
-    const std::string missed = memory_gap(run.facts(), options);
-    if (totals.memory_gap.empty()) totals.memory_gap = missed;
+    const std::string missed = trace::missed_memory(run.facts());
+    if (gap.empty()) gap = missed;
     for (model::Finding& finding : findings) {
       if (finding.reason.code == model::ReasonCode::MemoryNotRecorded &&
-          finding.reason.detail.empty())
+          finding.reason.detail.empty() && tells_memory(run.facts(), options))
         finding.reason.detail = missed;
       finding.source = path;
       finding.fingerprint = report::fingerprint(finding);
       all.push_back(std::move(finding));
     }
   }
+  // Where no program tells, there is nothing to say.
+  if (any_tells && totals.memory_gap.empty()) totals.memory_gap = gap;
   return all;
 }
 

@@ -7,11 +7,12 @@
 //   - says nothing of what inline assembly reads and writes.
 //
 // It runs once for every function, before gcc puts in the calls that tell. What it cannot help with
-// it writes into the object, which is then not taken for one that tells all: see prelude.h.
+// it writes into the object, which is then not taken for one that tells all.
 //
 // It is good for the gcc whose headers it was compiled with; its file is named after that.
 // In the order that these headers need.
 // clang-format off
+#include <string>
 #include <gcc-plugin.h>
 #include <plugin-version.h>
 #include <context.h>
@@ -25,6 +26,7 @@
 #include <attribs.h>
 #include <asan.h>
 #include <cfg.h>
+#include <cgraph.h>
 #include <cfganal.h>
 #include <internal-fn.h>
 #include <output.h>
@@ -95,42 +97,40 @@ void tell_before(gimple_stmt_iterator* at, tree memory, built_in_function what) 
   tell_at_before(at, address_of(at, memory), size, what);
 }
 
-// The same function, but no longer one whose work gcc knows how to do.
+// The same function, but no longer one whose work gcc knows how to do. It may have a name of its
+// own (void* memcpy(...) __asm__("my_memcpy")), which stays. NAME: of what only gcc knows; or
+// nullptr.
 void make_plain(gcall* call, const char* name) {
   tree function = copy_node(gimple_call_fndecl(call));
   set_decl_built_in_function(function, NOT_BUILT_IN, 0);
-  SET_DECL_ASSEMBLER_NAME(function, get_identifier(name));
+  if (name != nullptr) SET_DECL_ASSEMBLER_NAME(function, get_identifier(name));
   gimple_call_set_fndecl(call, function);
 }
 
-// What gcc may do itself, and what the function is called that does it.
+// What gcc may do itself.
+constexpr built_in_function kFunctions[] = {
+    BUILT_IN_MEMCPY,      BUILT_IN_MEMPCPY, BUILT_IN_MEMMOVE, BUILT_IN_BCOPY,   BUILT_IN_MEMSET,
+    BUILT_IN_BZERO,       BUILT_IN_MEMCHR,  BUILT_IN_MEMCMP,  BUILT_IN_BCMP,    BUILT_IN_STRCPY,
+    BUILT_IN_STRNCPY,     BUILT_IN_STPCPY,  BUILT_IN_STPNCPY, BUILT_IN_STRCAT,  BUILT_IN_STRNCAT,
+    BUILT_IN_STRLEN,      BUILT_IN_STRNLEN, BUILT_IN_STRCMP,  BUILT_IN_STRNCMP, BUILT_IN_STRCASECMP,
+    BUILT_IN_STRNCASECMP, BUILT_IN_STRCHR,  BUILT_IN_STRRCHR, BUILT_IN_STRSTR,  BUILT_IN_STRPBRK,
+    BUILT_IN_STRSPN,      BUILT_IN_STRCSPN,
+};
+// ... by another name than that of the function which the library has, or we have a hook of.
 constexpr struct {
   built_in_function function;
   const char* name;
-} kFunctions[] = {
-    {BUILT_IN_MEMCPY, "memcpy"},         {BUILT_IN_MEMPCPY, "mempcpy"},
-    {BUILT_IN_MEMMOVE, "memmove"},       {BUILT_IN_BCOPY, "bcopy"},
-    {BUILT_IN_MEMSET, "memset"},         {BUILT_IN_BZERO, "bzero"},
-    {BUILT_IN_MEMCHR, "memchr"},         {BUILT_IN_MEMCMP, "memcmp"},
-    {BUILT_IN_MEMCMP_EQ, "memcmp"},      {BUILT_IN_BCMP, "bcmp"},
-    {BUILT_IN_STRCPY, "strcpy"},         {BUILT_IN_STRNCPY, "strncpy"},
-    {BUILT_IN_STPCPY, "stpcpy"},         {BUILT_IN_STPNCPY, "stpncpy"},
-    {BUILT_IN_STRCAT, "strcat"},         {BUILT_IN_STRNCAT, "strncat"},
-    {BUILT_IN_STRLEN, "strlen"},         {BUILT_IN_STRNLEN, "strnlen"},
-    {BUILT_IN_STRCMP, "strcmp"},         {BUILT_IN_STRCMP_EQ, "strcmp"},
-    {BUILT_IN_STRNCMP, "strncmp"},       {BUILT_IN_STRNCMP_EQ, "strncmp"},
-    {BUILT_IN_STRCASECMP, "strcasecmp"}, {BUILT_IN_STRNCASECMP, "strncasecmp"},
-    {BUILT_IN_STRCHR, "strchr"},         {BUILT_IN_STRRCHR, "strrchr"},
-    {BUILT_IN_INDEX, "index"},           {BUILT_IN_RINDEX, "rindex"},
-    {BUILT_IN_STRSTR, "strstr"},         {BUILT_IN_STRPBRK, "strpbrk"},
-    {BUILT_IN_STRSPN, "strspn"},         {BUILT_IN_STRCSPN, "strcspn"},
+} kRenamed[] = {
+    {BUILT_IN_MEMCMP_EQ, "memcmp"},   {BUILT_IN_STRCMP_EQ, "strcmp"},
+    {BUILT_IN_STRNCMP_EQ, "strncmp"}, {BUILT_IN_INDEX, "strchr"},
+    {BUILT_IN_RINDEX, "strrchr"},
 };
 
-// nullptr: it is left to gcc.
-const char* name_of_function(built_in_function function) {
-  for (const auto& one : kFunctions)
-    if (one.function == function) return one.name;
-  return nullptr;
+void leave_to_library(gcall* call, built_in_function function) {
+  for (const built_in_function one : kFunctions)
+    if (one == function) make_plain(call, nullptr);
+  for (const auto& one : kRenamed)
+    if (one.function == function) make_plain(call, one.name);
 }
 
 // Loads and stores of vectors that nobody tells of.
@@ -186,7 +186,7 @@ void split_copy(function* body, gimple_stmt_iterator* at) {
   if (size > kLargestOnStack) {
     gcall* call = gimple_build_call(builtin_decl_implicit(BUILT_IN_MEMCPY), 3, address_of(at, to),
                                     address_of(at, from), build_int_cst(size_type_node, size));
-    make_plain(call, "memcpy");
+    make_plain(call, nullptr);
     gimple_set_location(call, gimple_location(copy));
     gsi_replace(at, call, false);
     return;
@@ -234,7 +234,7 @@ void tell_of_call(function* body, gimple_stmt_iterator* at) {
   tell_of_instruction(at, call);
   if (tree function = gimple_call_fndecl(call);
       function != NULL_TREE && fndecl_built_in_p(function, BUILT_IN_NORMAL)) {
-    if (const char* name = name_of_function(DECL_FUNCTION_CODE(function))) make_plain(call, name);
+    leave_to_library(call, DECL_FUNCTION_CODE(function));
   }
   // The copy is made before the function does anything.
   for (unsigned i = 0; i < gimple_call_num_args(call); ++i) {
@@ -299,9 +299,59 @@ class TellAll : public gimple_opt_pass {
   bool is_optimized_;
 };
 
+// Whether assembly outside of all functions is more than directives and labels: then it is code
+// that tells nothing. (Directives that make data have no say in what threads do.)
+bool has_instructions(const char* assembly) {
+  bool at_start = true;  // of a statement
+  for (const char* at = assembly; *at != '\0'; ++at) {
+    if (*at == '\n' || *at == ';') {
+      at_start = true;
+    } else if (at_start && *at != ' ' && *at != '\t') {
+      at_start = false;
+      const size_t word = strcspn(at, " \t\n;:");
+      const bool is_label = at[word] == ':';
+      if (is_label) {
+        at += word;
+        at_start = true;
+      } else if (*at != '.' && *at != '#') {
+        return true;
+      }
+    }
+  }
+  return false;
+}
+
+void look_at_assembly(void*, void*) {
+  for (asm_node* node = symtab->first_asm_symbol(); node != nullptr; node = node->next)
+    has_holes = has_holes || has_instructions(TREE_STRING_POINTER(node->asm_str));
+}
+
+// A byte for each source in an object: whether all that it reads and writes is told. And room for
+// what gordian cc writes there when the object is made (process/told_objects).
 void note_holes(void*, void*) {
-  if (has_holes && asm_out_file != nullptr)
-    fputs("\t.pushsection .gordian.told\n\t.byte 0\n\t.popsection\n", asm_out_file);
+  if (asm_out_file == nullptr) return;
+  const auto put = [](const char* section, const char* what) {
+    fprintf(asm_out_file, "\t.pushsection %s, \"e\", @progbits\n\t%s\n\t.popsection\n", section,
+            what);
+  };
+  put(".gordian.told", has_holes ? ".byte 0" : ".byte 1");
+  put(".gordian.seal", ".quad 0");
+}
+
+// Without what a distribution calls its build: that changes with every update.
+std::string without_name(std::string configuration) {
+  const size_t begin = configuration.find("--with-pkgversion=");
+  if (begin == std::string::npos) return configuration;
+  const size_t end = configuration.find(" --", begin);
+  return configuration.erase(begin, end == std::string::npos ? end : end - begin);
+}
+
+// The same number is not enough: built in another way, what gcc has inside may lie elsewhere.
+bool is_ours(const plugin_gcc_version& version) {
+  return strcmp(version.basever, gcc_version.basever) == 0 &&
+         strcmp(version.datestamp, gcc_version.datestamp) == 0 &&
+         without_name(version.configuration_arguments) ==
+             without_name(gcc_version.configuration_arguments);
 }
 
 }  // namespace
@@ -309,11 +359,11 @@ void note_holes(void*, void*) {
 __attribute__((visibility("default"))) int plugin_init(plugin_name_args* plugin,
                                                        plugin_gcc_version* version) {
   register_callback(plugin->base_name, PLUGIN_FINISH_UNIT, note_holes, nullptr);
-  // The same number, but built in another way: what it has inside may lie elsewhere.
-  if (!plugin_default_version_check(version, &gcc_version)) {
+  if (!is_ours(*version)) {
     has_holes = true;
     return 0;
   }
+  register_callback(plugin->base_name, PLUGIN_ALL_IPA_PASSES_START, look_at_assembly, nullptr);
   // gcc has one for what is optimized, at each place where that may end, and one for the rest.
   register_pass_info optimized = {new TellAll(g, true), "tsan", 0, PASS_POS_INSERT_BEFORE};
   register_pass_info plain = {new TellAll(g, false), "tsan0", 0, PASS_POS_INSERT_BEFORE};

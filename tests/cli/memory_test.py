@@ -240,6 +240,13 @@ int main(int argc, char** argv) {
     found, result = verdicts(world, program)
     expect(found == ["proved"] and "reads and writes count" in result.out, "proved", result)
 
+    world.write("other.c", "#include <pthread.h>\nstatic pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;\n"
+                           "int main(void) { return pthread_mutex_lock(&lock); }\n")
+    subprocess.run(["cc", "-pthread", "-o", world.path("other"), world.path("other.c")], check=True)
+    program = compile_told(world, "crossed", source=source.replace('"true", "true"', f'"{world.path("other")}", "other"'))
+    found, result = verdicts(world, program)
+    expect(found == ["proved"] and "go by (the program was not built with gordian cc" in result.out, "says so", result)
+
 
 def test_what_is_built_otherwise_is_not_whole(world):
     world.write("plain.c", PLAIN)
@@ -484,7 +491,7 @@ def test_what_clang_does_itself(world):
 
 def test_a_gcc_that_is_not_known(world):
     """Nothing makes it tell all, so nothing that it compiled is whole."""
-    world.write("gcc-unknown", '#!/bin/sh\n[ "$1" = -dumpfullversion ] && echo 0.1 && exit\nexec gcc "$@"\n')
+    world.write("gcc-unknown", '#!/bin/sh\n[ "$1 $2" = "-E -dM" ] && echo "#define __GNUC__ 99" && exit\nexec gcc "$@"\n')
     os.chmod(world.path("gcc-unknown"), 0o700)
     program = compile_told(world, "crossed", compiler=world.path("gcc-unknown"))
     found, result = verdicts(world, program)
@@ -497,12 +504,103 @@ def test_a_gcc_that_is_not_known(world):
 
 
 def test_what_gcc_cannot_tell(world):
-    """A function that must not tell anything, and an instruction of which it is not known how far it reaches."""
+    """A function that must not tell anything, an instruction of which it is not known how far it reaches, and code
+    in assembly."""
     for hole in ('__attribute__((no_sanitize("thread"))) void leave_out(int* it) { *it = 1; }',
-                 "#include <emmintrin.h>\nvoid stream(__m128i* to) { _mm_stream_si128(to, _mm_setzero_si128()); }"):
+                 "#include <emmintrin.h>\nvoid stream(__m128i* to) { _mm_stream_si128(to, _mm_setzero_si128()); }",
+                 '__asm__(".globl set\\nset: movl $1, flag(%rip)\\nret\\n.comm flag, 4");'):
         program = compile_told(world, "crossed", source=CROSSED + hole + "\n")
         found, result = verdicts(world, program)
         expect(found == ["possible"], "no proof", result)
+
+
+def test_assembly_that_is_no_code(world):
+    source = CROSSED + '__asm__(".pushsection .note.x, \\"\\", @note\\n here: .long 1; .popsection # nothing");\n'
+    found, result = verdicts(world, compile_told(world, "crossed", source=source))
+    expect(found == ["proved"], "proved", result)
+
+
+def test_a_function_by_another_name(world):
+    """What the program calls memcpy is its own, and stays that."""
+    world.write("own.c", """
+#include <stddef.h>
+#include <stdio.h>
+void* memcpy(void* to, const void* from, size_t size) __asm__("own_copy");
+void* own_copy(void* to, const void* from, size_t size) {
+  for (size_t i = 0; i < size; ++i) ((volatile char*)to)[i] = ((const char*)from)[i];
+  *(volatile char*)to = 'X';
+  return to;
+}
+int main(int argc, char** argv) {
+  char text[64] = "";
+  memcpy(text, "hello, which is long enough", 28 - argc % 2);
+  return puts(text) < 0;
+}
+""")
+    for level in ("-O0", "-O2"):
+        made = world.run(world.gordian, "cc", level, "-o", world.path("own"), world.path("own.c"), timeout=SLOWEST_COMPILER)
+        expect(made.status == 0, "compiled", made)
+        result = world.run(world.path("own"))
+        expect(result.out.startswith("Xello, which"), "its own function", result)
+
+
+def test_every_standard_and_warning(world):
+    """What is compiled beside the source must not show."""
+    world.write("old.c", "/* old */\nint main(void) { return 0; }\n")
+    world.write("old.cpp", "int main() { return 0; }\n")
+    world.write("new.cpp", "#define _GLIBCXX_DEBUG\n#include <vector>\n#include <string>\n"
+                           "int main() { return static_cast<int>(std::vector<std::string>().size()); }\n")
+    for compiler in ("gcc", "clang"):
+        if shutil.which(compiler) is None:
+            continue
+        world.environment["GORDIAN_CC"] = compiler
+        world.environment["GORDIAN_CXX"] = compiler.replace("gcc", "g++").replace("clang", "clang++")
+        for words in (["cc", "-std=c90", "-pedantic-errors", "-Wall", "-Wextra", "-Werror"],
+                      ["cc", "-std=c99", "-pedantic-errors", "-Wall", "-Wextra", "-Werror"],
+                      ["c++", "-std=c++98", "-pedantic-errors", "-Wall", "-Wextra", "-Werror"],
+                      ["c++", "-std=c++20", "-pedantic-errors", "-Wall", "-Wextra", "-Werror"]):
+            if compiler == "clang":
+                words = words + ["-Weverything", "-Wno-c++98-compat", "-Wno-c++98-compat-pedantic",
+                                 "-Wno-reserved-macro-identifier", "-Wno-unused-macros", "-Wno-disabled-macro-expansion"]
+            source = "old.c" if words[0] == "cc" else "old.cpp" if words[1] == "-std=c++98" else "new.cpp"
+            made = world.run(world.gordian, *words, "-c", "-o", world.path("one.o"), world.path(source),
+                             timeout=SLOWEST_COMPILER)
+            expect(made.status == 0 and made.err == "", f"{compiler} {words}", made)
+
+
+def test_what_is_only_preprocessed(world):
+    world.write("crossed.c", CROSSED)
+    world.environment["GORDIAN_CC"] = "gcc"
+    made = world.run(world.gordian, "cc", "-E", "-o", world.path("crossed.i"), world.path("crossed.c"))
+    expect(made.status == 0, "preprocessed", made)
+    made = world.run(world.gordian, "cc", "-O2", "-pthread", "-o", world.path("crossed"), world.path("crossed.i"),
+                     timeout=SLOWEST_COMPILER)
+    expect(made.status == 0, "compiled", made)
+    found, result = verdicts(world, world.path("crossed"))
+    expect(found == ["proved"], "proved", result)
+    world.write("text.h", "nothing but text\n")
+    for compiler in ("gcc", "clang"):
+        if shutil.which(compiler) is None:
+            continue
+        world.environment["GORDIAN_CC"] = compiler
+        made = world.run(world.gordian, "cc", "-E", "-P", "-x", "c", world.path("text.h"))
+        expect(made.out == "nothing but text\n", "as it was", made)
+
+
+def test_a_compiler_with_options(world):
+    """Which compiler it is it says itself: names in its options mislead nobody."""
+    world.write("script", '#!/bin/sh\nexec clang "$@"\n')
+    os.chmod(world.path("script"), 0o700)
+    for words in ("gcc -I /usr/lib/clang", world.path("script")):
+        if "script" in words and shutil.which("clang") is None:
+            continue
+        world.environment["GORDIAN_CC"] = words
+        world.write("crossed.c", CROSSED)
+        made = world.run(world.gordian, "cc", "-O2", "-pthread", world.path("crossed.c"), "-o", world.path("crossed"),
+                         timeout=SLOWEST_COMPILER)
+        expect(made.status == 0 and made.err == "", "compiled, without a word", made)
+        found, result = verdicts(world, world.path("crossed"))
+        expect(found == ["proved"], words, result)
 
 
 def test_what_the_process_keeps_for_its_threads(world):

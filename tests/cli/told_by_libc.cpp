@@ -362,6 +362,7 @@ static void prepare(Slot* s) {
       mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
   s->mapped[0] = 1;
   s->notifier = inotify_init();
+  if (s->notifier < 0) abort();
   s->ignore.sa_handler = SIG_IGN;
   // None of these is so already.
   getrlimit(RLIMIT_NOFILE, &s->lower);

@@ -36,24 +36,31 @@ bool reserve(unsigned port) {
   return false;
 }
 
+bool is_free(unsigned port) {
+  const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_in name{};
+  name.sin_family = AF_INET;
+  name.sin_port = htons(static_cast<uint16_t>(port));
+  name.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  const bool is_free = bind(fd, reinterpret_cast<const sockaddr*>(&name), sizeof name) == 0;
+  close(fd);
+  return is_free;
+}
+
 }  // namespace
 
 unsigned free_port() {
   // What the kernel gives out for port 0 may be given again to any connection that is made
-  // meanwhile; below that range nobody gets a port without asking for it.
+  // meanwhile; below that range, which begins at 32768, nobody gets a port without asking for it. A
+  // node of a cluster listens to another port besides.
+  constexpr unsigned kFirst = 10000, kToBus = 10000, kPorts = 12000;
   for (int turn = 0; turn < 1000; ++turn) {
     const unsigned port =
-        10000 + (static_cast<unsigned>(getpid()) * 131 + static_cast<unsigned>(turn) * 7 +
-                 static_cast<unsigned>(rand())) %
-                    20000;
-    const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    sockaddr_in name{};
-    name.sin_family = AF_INET;
-    name.sin_port = htons(static_cast<uint16_t>(port));
-    name.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    const bool is_free = bind(fd, reinterpret_cast<const sockaddr*>(&name), sizeof name) == 0;
-    close(fd);
-    if (is_free && reserve(port)) return port;
+        kFirst + (static_cast<unsigned>(getpid()) * 131 + static_cast<unsigned>(turn) * 7 +
+                  static_cast<unsigned>(rand())) %
+                     kPorts;
+    if (is_free(port) && is_free(port + kToBus) && reserve(port) && reserve(port + kToBus))
+      return port;
   }
   throw std::runtime_error("no free port");
 }

@@ -44,9 +44,7 @@ inline void wait_until_blocked(pid_t tid) {
 // machine a nap ends when `tid` had its turn too; to yield instead would give our own turns away,
 // for seconds. Nothing that `tid` writes says so, so no order is seen in the program's memory.
 inline void let_end(pid_t tid) {
-  constexpr int kNaps = 500;
-  constexpr timespec kNap{.tv_sec = 0, .tv_nsec = 1'000'000};
-  for (int i = 0; i < kNaps && syscall(SYS_tgkill, getpid(), tid, 0) == 0; ++i) {
+  for (int i = 0; i < 5 * kNaps && syscall(SYS_tgkill, getpid(), tid, 0) == 0; ++i) {
     nanosleep(&kNap, nullptr);
   }
 }

@@ -7,8 +7,8 @@
 #pragma once
 
 #include <atomic>
-#include <chrono>
 #include <sched.h>
+#include <time.h>
 
 namespace scenario {
 
@@ -16,15 +16,22 @@ inline std::atomic<bool> lucky{false};
 // Each thread has a head start before the next one is born.
 inline std::atomic<bool> one_by_one{false};
 
-inline constexpr std::chrono::milliseconds kHeadStart{100};
+// A head start is so many naps: on a busy machine a nap ends when the others had their turns too.
+// To yield instead would take turns from those it is to help.
+inline constexpr int kNaps = 100;
+inline constexpr timespec kNap{.tv_sec = 0, .tv_nsec = 1'000'000};
 
 // Waits until `done`; in a lucky run for a head start at most.
 template <typename Done>
 void wait_until(Done done) {
-  const auto begin = std::chrono::steady_clock::now();
-  while (!done()) {
-    if (lucky && std::chrono::steady_clock::now() - begin > kHeadStart) return;
-    sched_yield();
+  for (int naps = 0; !done();) {
+    if (!lucky) {
+      sched_yield();
+    } else if (++naps > kNaps) {
+      return;
+    } else {
+      nanosleep(&kNap, nullptr);
+    }
   }
 }
 

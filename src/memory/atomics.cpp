@@ -53,12 +53,13 @@ Value change(volatile Value* at, Change operation) {
 
 template <typename Value>
 bool compare_exchange(volatile Value* at, Value* expected, Value desired) {
-  on_write_of(at);
+  // The program's own memory, of which the compiler tells nothing.
   Value found = *expected;
+  on_was_read_of(expected);
+  on_write_of(at);
   const bool done =
       __atomic_compare_exchange_n(at, &found, desired, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
   on_was_read_of(at);
-  // The program's own memory, and no access that the compiler put down.
   if (!done) {
     on_write_of(expected);
     *expected = found;
@@ -166,8 +167,10 @@ GORDIAN_ENTRY Wide __tsan_atomic128_compare_exchange_val(volatile Wide* at, Wide
 }
 GORDIAN_ENTRY int __tsan_atomic128_compare_exchange_strong(volatile Wide* at, Wide* expected,
                                                            Wide desired, int, int) {
-  const Wide before = change(at, [=] { return exchange_if(at, *expected, desired); });
-  if (before == *expected) return 1;
+  const Wide found = *expected;
+  on_was_read_of(expected);
+  const Wide before = change(at, [=] { return exchange_if(at, found, desired); });
+  if (before == found) return 1;
   on_write_of(expected);
   *expected = before;
   return 0;

@@ -38,16 +38,29 @@ bool tell_by_call(void* ring, uint32_t from, uint64_t position) {
   return gordian_memory_read_from(from, position);
 }
 
-// Is what the cell says news to the thread? Then it is remembered.
+// By ring: where the thread that has it now began. 0: nobody has had it, or it is one of too many.
+constexpr uint32_t kStarts = 1 << 16;
+constinit Cell starts[kStarts] = {};
+
+Cell start_of(uint32_t ring) {
+  // ORDER: relaxed: a start that is not seen yet only makes more news.
+  return ring < kStarts ? __atomic_load_n(&starts[ring], __ATOMIC_RELAXED) : ~Cell{0};
+}
+
+// Is what the cell says news to the thread? Then it is remembered. What comes after a place in a
+// ring comes after all before it, but only as far as the same thread had the ring.
 __attribute__((always_inline)) inline bool is_news(Thread& thread, Cell cell) {
   cell = without_place(cell);
   // Nobody's, or its own since it has the ring: what a segment of its own has is never before that.
   if (cell == 0 || ((cell ^ thread.owner) >> kRingShift == 0 && cell >= thread.first)) {
     return false;
   }
-  Cell& known = thread.known[ring_of_cell(cell) % kKnown];
-  if ((cell ^ known) >> kRingShift == 0 && cell <= known) return false;
-  known = cell;
+  const uint32_t ring = ring_of_cell(cell);
+  Known& known = thread.known[ring % kKnown];
+  if ((cell ^ known.last) >> kRingShift == 0 && cell <= known.last && cell >= known.first)
+    return false;
+  const Cell start = start_of(ring);
+  known = {.first = cell >= start ? start : cell, .last = cell};
   return true;
 }
 
@@ -163,7 +176,7 @@ void after_fork_in_child() {
   self.stage = Stage::New;
   // ORDER: as in start().
   __atomic_store_n(&state, gordian_memory_begin(&kClient) ? kOn : kOff, __ATOMIC_RELEASE);
-  for (Cell& known : self.known) known = 0;
+  for (Known& known : self.known) known = {};
   missed = 0;
   note_parent();
 }
@@ -189,6 +202,8 @@ bool begin_thread(Thread& thread) {
   thread.head = ring.head;
   thread.limit = ring.limit;
   thread.first = without_place(own_cell(thread, 0));
+  // ORDER: relaxed: before any cell of the thread, which is written by compare and exchange.
+  if (ring.number < kStarts) __atomic_store_n(&starts[ring.number], thread.first, __ATOMIC_RELAXED);
   thread.stage = Stage::On;
   thread.room = kFull;
   return true;

@@ -26,6 +26,11 @@ inline constexpr uint32_t kKnown = 64;
 
 enum class Stage : uint8_t { New, On, Off };
 
+// Up to `last` in a ring the thread comes after whoever had it, from `first` on.
+struct Known {
+  Cell first, last;
+};
+
 struct Thread {
   uint32_t room;  // reads that still fit, and one; 0: the long way
   Stage stage;
@@ -34,7 +39,7 @@ struct Thread {
   const uint64_t* head;             // of its ring
   uint64_t* limit;                  // of its ring
   uint64_t range_begin, range_end;  // one more read, of any length
-  Cell known[kKnown];               // by ring: up to where it comes after that ring
+  Known known[kKnown];              // by ring
   Cell* reads[kReads + 1];          // from the end
 };
 

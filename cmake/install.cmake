@@ -10,7 +10,7 @@ endif()
 # What gordian cc links: programs that it built need the library wherever they run.
 install(TARGETS gordian_memory LIBRARY DESTINATION lib COMPONENT runtime)
 install(FILES ${PROJECT_BINARY_DIR}/lib/gordian_object_note.o
-  ${PROJECT_BINARY_DIR}/lib/gordian_told_by_clang.h ${GORDIAN_GCC_PLUGIN} DESTINATION lib COMPONENT tool)
+  ${GORDIAN_GCC_PLUGIN} DESTINATION lib COMPONENT tool)
 install(DIRECTORY ${PROJECT_BINARY_DIR}/lib/gordian_include DESTINATION lib COMPONENT tool)
 install(FILES ${PROJECT_SOURCE_DIR}/LICENSE DESTINATION share/doc/libgordian COMPONENT runtime)
 

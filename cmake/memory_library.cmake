@@ -34,8 +34,6 @@ function(gordian_telling name)
     COMMAND ${CMAKE_COMMAND} -E copy $<TARGET_OBJECTS:gordian_object_note> ${note}
     DEPENDS gordian_object_note $<TARGET_OBJECTS:gordian_object_note>)
   add_custom_target(gordian_object_note_file ALL DEPENDS ${note})
-  configure_file(${PROJECT_SOURCE_DIR}/src/${name}/told_by_clang.h
-    ${PROJECT_BINARY_DIR}/lib/gordian_told_by_clang.h COPYONLY)
   configure_file(${PROJECT_SOURCE_DIR}/src/${name}/string_templates.inc
     ${PROJECT_BINARY_DIR}/lib/gordian_include/bits/c++config.h COPYONLY)
   add_dependencies(${library} gordian_object_note_file)

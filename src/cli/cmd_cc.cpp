@@ -38,7 +38,7 @@ constexpr char kCcHelp[] =
     "runs under gordian run --record, which thread reads what another has written, and\n"
     "gordian predict can prove what without that is only possible. Run otherwise, it does nothing\n"
     "but take a little more time.\n\n"
-    "The compiler is clang, or gcc 12. Of what another gcc compiles nothing can be proved.\n\n"
+    "Proved is what gcc 12 has compiled; of what clang or another gcc has, it stays possible.\n\n"
     "As a compiler of a build:  CC=gordian-cc CXX=gordian-c++   (or CC=\"gordian cc\")\n\n"
     "Environment:\n"
     "  GORDIAN_CC, GORDIAN_CXX   The compiler behind it, with options if need be\n"
@@ -72,24 +72,16 @@ CompilerWords joined(std::initializer_list<const CompilerWords*> parts) {
 }
 
 struct Pieces {
-  std::string folder, library, note, headers, told_by_clang;
+  std::string folder, library, note, headers;
 };
 
-bool only_preprocesses(const Args& args) {
-  return std::any_of(args.begin(), args.end(), [](const std::string& word) {
-    return word == "-E" || word == "--preprocess" || word == "-M" || word == "-MM";
-  });
-}
-
 // Calls at the ends of functions would tell nothing that is wanted.
-CompilerWords telling_options(const Compiler& compiler, const Pieces& pieces, const Args& args) {
+CompilerWords telling_options(const Compiler& compiler, const Pieces& pieces) {
   // Each access is a call into a library: one jump less.
   CompilerWords words = {"-fsanitize=thread", "-fno-plt", "-isystem", pieces.headers};
   if (compiler.is_clang) {
-    words.insert(words.end(),
-                 {"-mllvm", "-tsan-instrument-func-entry-exit=0", "-Qunused-arguments"});
-    // What is wanted as text is to be the source's own.
-    if (!only_preprocesses(args)) words.insert(words.end(), {"-include", pieces.told_by_clang});
+    words.insert(words.end(), {"-mllvm", "-tsan-instrument-func-entry-exit=0", "-mllvm",
+                               "-tsan-instrument-read-before-write", "-Qunused-arguments"});
     return words;
   }
   words.insert(words.end(), {"--param", "tsan-instrument-func-entry-exit=0"});
@@ -103,8 +95,14 @@ CompilerWords telling_options(const Compiler& compiler, const Pieces& pieces, co
 CompilerWords last_options(const Compiler& compiler) {
   // The checked twins of libc's functions (__memcpy_chk, ...) have no hooks.
   CompilerWords words = {"-Wp,-U_FORTIFY_SOURCE", "-fno-lto"};
-  // clang says nothing of loads and stores with a mask, which it makes of loops.
-  if (compiler.is_clang) words.emplace_back("-fno-vectorize");
+  if (compiler.is_clang) {
+    // It says nothing of large vectors, nor of loads and stores with a mask.
+    words.insert(words.end(), {"-fno-vectorize", "-fno-slp-vectorize"});
+  } else {
+    // What gcc knows of a function was found out before the calls that tell were put in: it would
+    // move loads and stores across a call that waits.
+    words.insert(words.end(), {"-fno-ipa-pure-const", "-fno-ipa-modref", "-fno-ipa-reference"});
+  }
   return words;
 }
 
@@ -114,10 +112,8 @@ Result<Pieces> find_pieces() {
   Pieces pieces{.folder = folder,
                 .library = folder + "/libgordian_memory.so",
                 .note = folder + "/gordian_object_note.o",
-                .headers = folder + "/gordian_include",
-                .told_by_clang = folder + "/gordian_told_by_clang.h"};
-  for (const std::string& file :
-       {pieces.library, pieces.note, pieces.headers, pieces.told_by_clang})
+                .headers = folder + "/gordian_include"};
+  for (const std::string& file : {pieces.library, pieces.note, pieces.headers})
     if (access(file.c_str(), R_OK) != 0)
       return Error("the runtime of gordian cc is missing: " + file,
                    "it is installed with gordian, beside libgordian.so");
@@ -248,7 +244,7 @@ Result<int> run_compiler(const Args& args, bool is_cxx) {
   const CompilerLine line = parse_compiler_line(args);
   if (line.inputs == 0) return run_words(joined({&compiler.words, &args}));
   GORDIAN_TRY(const Pieces pieces, find_pieces());
-  const CompilerWords telling = telling_options(compiler, pieces, args);
+  const CompilerWords telling = telling_options(compiler, pieces);
   const CompilerWords last = last_options(compiler);
   if (!line.links) {
     GORDIAN_TRY(const int status, run_words(joined({&compiler.words, &telling, &args, &last})));

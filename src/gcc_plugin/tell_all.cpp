@@ -12,6 +12,7 @@
 // It is good for the gcc whose headers it was compiled with; its file is named after that.
 // In the order that these headers need.
 // clang-format off
+#include <map>
 #include <string>
 #include <gcc-plugin.h>
 #include <plugin-version.h>
@@ -65,14 +66,31 @@ bool is_memory(tree value) {
 // Negative: not known when it is compiled.
 HOST_WIDE_INT size_of(tree value) { return int_size_in_bytes(TREE_TYPE(value)); }
 
-tree make_temporary(function* body, tree type) {
-  type = TYPE_MAIN_VARIANT(type);
-  if (is_gimple_reg_type(type)) return make_ssa_name(type);
+tree make_variable(function* body, tree type) {
   // Not create_tmp_var(), which wants no class with a destructor: this is a copy of its bytes.
   tree variable = create_tmp_var_raw(type, "told");
   DECL_CONTEXT(variable) = body->decl;
   add_local_decl(body, variable);
   return variable;
+}
+
+// By type: what goes from one place to another at once needs one for all of a function, however
+// many there are.
+std::map<tree, tree> temporaries;
+
+tree make_temporary(function* body, tree type) {
+  type = TYPE_MAIN_VARIANT(type);
+  if (is_gimple_reg_type(type)) return make_ssa_name(type);
+  tree& known = temporaries[type];
+  if (known == NULL_TREE) known = make_variable(body, type);
+  return known;
+}
+
+// Where a temporary is no longer wanted, another may have its place on the stack.
+gimple* end_of(tree temporary) {
+  return TREE_CODE(temporary) == SSA_NAME
+             ? nullptr
+             : gimple_build_assign(temporary, build_clobber(TREE_TYPE(temporary)));
 }
 
 tree address_of(gimple_stmt_iterator* at, tree memory) {
@@ -188,7 +206,7 @@ void split_copy(function* body, gimple_stmt_iterator* at) {
                                     address_of(at, from), build_int_cst(size_type_node, size));
     make_plain(call, nullptr);
     gimple_set_location(call, gimple_location(copy));
-    gsi_replace(at, call, false);
+    gsi_replace(at, call, true);
     return;
   }
   tree between = make_temporary(body, TREE_TYPE(from));
@@ -197,6 +215,19 @@ void split_copy(function* body, gimple_stmt_iterator* at) {
   gsi_insert_before(at, read, GSI_SAME_STMT);
   gimple_assign_set_rhs1(copy, between);
   update_stmt(copy);
+  if (gimple* end = end_of(between)) gsi_insert_after(at, end, GSI_NEW_STMT);
+}
+
+// Behind a statement, which may be the last of its block and throw: then it runs if it does not.
+void insert_behind(gimple_stmt_iterator* at, gimple* statement) {
+  gimple* before = gsi_stmt(*at);
+  if (!stmt_ends_bb_p(before)) {
+    gsi_insert_after(at, statement, GSI_NEW_STMT);
+  } else if (edge after = find_fallthru_edge(gimple_bb(before)->succs)) {
+    gsi_insert_on_edge(after, statement);
+  } else {
+    has_holes = true;
+  }
 }
 
 // `*to = f()`, of a type that is not a register's: the write is told once there is what it writes.
@@ -216,13 +247,37 @@ void split_return(function* body, gimple_stmt_iterator* at) {
   update_stmt(call);
   gassign* write = gimple_build_assign(to, between);
   gimple_set_location(write, gimple_location(call));
-  if (!stmt_ends_bb_p(call)) {
-    gsi_insert_after(at, write, GSI_NEW_STMT);
-  } else if (edge after = find_fallthru_edge(gimple_bb(call)->succs)) {
-    gsi_insert_on_edge(after, write);
-  } else {
-    has_holes = true;
+  insert_behind(at, write);
+  if (gimple* end = end_of(between)) insert_behind(at, end);
+}
+
+// `f(*p)`: the copy is made when all else is done, and before the function does anything. Of
+// several each is read by itself: to tell of the next is to look up who wrote the last.
+void tell_of_arguments(function* body, gimple_stmt_iterator* at, gcall* call) {
+  unsigned count = 0;
+  const auto is_read = [](tree argument) {
+    return is_memory(argument) && !is_gimple_reg_type(TREE_TYPE(argument)) && is_shared(argument);
+  };
+  for (unsigned i = 0; i < gimple_call_num_args(call); ++i)
+    count += is_read(gimple_call_arg(call, i));
+  if (count == 0) return;
+  for (unsigned i = 0; i < gimple_call_num_args(call); ++i) {
+    tree argument = gimple_call_arg(call, i);
+    if (!is_read(argument)) continue;
+    const HOST_WIDE_INT size = size_of(argument);
+    if (count == 1) {
+      tell_before(at, argument, BUILT_IN_TSAN_READ_RANGE);
+    } else if (size < 0 || size > kLargestReturned) {
+      has_holes = true;
+    } else {
+      tree between = make_variable(body, TYPE_MAIN_VARIANT(TREE_TYPE(argument)));
+      gassign* read = gimple_build_assign(between, argument);
+      gimple_set_location(read, gimple_location(call));
+      gsi_insert_before(at, read, GSI_SAME_STMT);
+      gimple_call_set_arg(call, i, between);
+    }
   }
+  update_stmt(call);
 }
 
 void tell_of_call(function* body, gimple_stmt_iterator* at) {
@@ -236,25 +291,55 @@ void tell_of_call(function* body, gimple_stmt_iterator* at) {
       function != NULL_TREE && fndecl_built_in_p(function, BUILT_IN_NORMAL)) {
     leave_to_library(call, DECL_FUNCTION_CODE(function));
   }
-  // The copy is made before the function does anything.
-  for (unsigned i = 0; i < gimple_call_num_args(call); ++i) {
-    tree argument = gimple_call_arg(call, i);
-    if (is_memory(argument) && !is_gimple_reg_type(TREE_TYPE(argument)) && is_shared(argument))
-      tell_before(at, argument, BUILT_IN_TSAN_READ_RANGE);
-  }
+  tell_of_arguments(body, at, call);
   split_return(body, at);
 }
 
+// What it both reads and writes counts as written, and who wrote it meanwhile is looked up later.
+// But what it copies from one place to another would be told in the wrong order.
 void tell_of_assembly(gimple_stmt_iterator* at) {
   auto* assembly = as_a<gasm*>(gsi_stmt(*at));
+  const auto is_told = [](tree operand) { return is_memory(operand) && is_shared(operand); };
+  bool any_written = false;
   for (unsigned i = 0; i < gimple_asm_noutputs(assembly); ++i) {
     tree to = TREE_VALUE(gimple_asm_output_op(assembly, i));
-    if (is_memory(to) && is_shared(to)) tell_before(at, to, BUILT_IN_TSAN_WRITE_RANGE);
+    if (!is_told(to)) continue;
+    any_written = true;
+    tell_before(at, to, BUILT_IN_TSAN_WRITE_RANGE);
   }
+  unsigned reads = 0;
   for (unsigned i = 0; i < gimple_asm_ninputs(assembly); ++i) {
     tree from = TREE_VALUE(gimple_asm_input_op(assembly, i));
-    if (is_memory(from) && is_shared(from)) tell_before(at, from, BUILT_IN_TSAN_READ_RANGE);
+    if (!is_told(from)) continue;
+    bool is_output = false;
+    for (unsigned o = 0; o < gimple_asm_noutputs(assembly); ++o)
+      is_output =
+          is_output || operand_equal_p(from, TREE_VALUE(gimple_asm_output_op(assembly, o)), 0);
+    has_holes = has_holes || (any_written && !is_output) || ++reads > 1;
+    tell_before(at, from, BUILT_IN_TSAN_READ_RANGE);
   }
+}
+
+// Loads and stores that gcc leaves out for what they are made of.
+bool is_left_out(tree memory) {
+  if (!is_memory(memory) || !is_shared(memory)) return false;
+  tree base = get_base_address(memory);
+  if (size_of(memory) <= 0) return true;
+  if (DECL_P(base) && TREE_READONLY(base) && TREE_THIS_VOLATILE(base)) return true;
+  for (tree part = memory; handled_component_p(part); part = TREE_OPERAND(part, 0)) {
+    if (TREE_CODE(part) == BIT_FIELD_REF) return true;
+    if (AGGREGATE_TYPE_P(TREE_TYPE(TREE_OPERAND(part, 0))) &&
+        TYPE_REVERSE_STORAGE_ORDER(TREE_TYPE(TREE_OPERAND(part, 0))))
+      return true;
+    if (TREE_CODE(part) != COMPONENT_REF) continue;
+    tree field = TREE_OPERAND(part, 1);
+    if (DECL_BIT_FIELD_TYPE(field) != NULL_TREE) {
+      if (DECL_BIT_FIELD_REPRESENTATIVE(field) == NULL_TREE) return true;
+    } else if (DECL_NONADDRESSABLE_P(field)) {
+      return true;
+    }
+  }
+  return false;
 }
 
 void tell_of_statement(function* body, gimple_stmt_iterator* at) {
@@ -263,9 +348,11 @@ void tell_of_statement(function* body, gimple_stmt_iterator* at) {
     tell_of_call(body, at);
   } else if (gimple_code(statement) == GIMPLE_ASM) {
     tell_of_assembly(at);
-  } else if (gimple_assign_single_p(statement) && !gimple_clobber_p(statement) &&
-             is_memory(gimple_assign_lhs(statement))) {
-    split_copy(body, at);
+  } else if (gimple_assign_single_p(statement) && !gimple_clobber_p(statement)) {
+    tree from = gimple_assign_rhs1(statement);
+    has_holes = has_holes || is_left_out(gimple_assign_lhs(statement)) ||
+                (gimple_assign_load_p(statement) && is_left_out(from));
+    if (is_memory(gimple_assign_lhs(statement))) split_copy(body, at);
   }
 }
 
@@ -281,10 +368,12 @@ class TellAll : public gimple_opt_pass {
   bool gate(function*) override { return (optimize != 0) == is_optimized_; }
 
   unsigned execute(function* body) override {
-    if (!sanitize_flags_p(SANITIZE_THREAD, body->decl)) {
+    // Where each load may throw (-fnon-call-exceptions) nothing is put between.
+    if (!sanitize_flags_p(SANITIZE_THREAD, body->decl) || body->can_throw_non_call_exceptions) {
       has_holes = true;
       return 0;
     }
+    temporaries.clear();
     initialize_sanitizer_builtins();
     basic_block block;
     FOR_EACH_BB_FN(block, body) {

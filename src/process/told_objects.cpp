@@ -116,7 +116,7 @@ bool begins_one_of(std::string_view line, const std::set<std::string>& sections)
   });
 }
 
-// Whether each of its sources said so: see gcc_plugin/tell_all.cpp and memory/told_by_clang.h.
+// Whether each of its sources said so: see gcc_plugin/tell_all.cpp.
 bool all_are_whole(Elf_Scn* section) {
   Elf_Data* const data = elf_getdata(section, nullptr);
   if (data == nullptr || data->d_buf == nullptr || data->d_size == 0) return false;

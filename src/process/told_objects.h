@@ -2,10 +2,10 @@
 // Which of the object files that a linker put together tell all that they read and write.
 //
 // With -fsanitize=thread a compiler makes each of them call __tsan_init when it is loaded, however
-// little is in it; and the plugin for gcc or memory/told_by_clang.h has written into it whether
-// that is all there is to tell. But `ld -r` makes one object of several, and those that tell
+// little is in it; and our plugin for gcc has written into it whether that is all there is to tell
+// (of clang nothing says so). But `ld -r` makes one object of several, and those that tell
 // nothing leave no trace in it. So `gordian cc` seals what it has made: a number for the code that
-// is in it, in room that the same two make. It fits no longer once a linker has added code.
+// is in it, in room that the plugin makes. It fits no longer once a linker has added code.
 #pragma once
 
 #include "base/result.h"

@@ -243,6 +243,16 @@ struct Owner {
 [[maybe_unused]] static const Many sevens_of_many = {7, {7, 7, 7, 7}};
 [[maybe_unused]] static char sevens[64] = {7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7,
                                            7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7};
+struct Bits {
+  unsigned few : 3, some : 15;
+  char one;
+};
+// What is expected of a number lies where another thread wrote it.
+[[maybe_unused]] static bool is_equal_to(int* expected) {
+  int number = 1;
+  return __atomic_compare_exchange_n(&number, expected, 2, false, __ATOMIC_SEQ_CST,
+                                     __ATOMIC_SEQ_CST);
+}
 template <typename Type>
 static Type* as(char* bytes) {
   return reinterpret_cast<Type*>(bytes);

@@ -5,7 +5,9 @@
 // sometimes counts as written: an order too many, never one too few.
 #include "memory/outside.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
+#include <ifaddrs.h>
 #include <netdb.h>
 #include <signal.h>
 #include <stdint.h>
@@ -261,4 +263,29 @@ GORDIAN_OUTSIDE_AS(long, to_long_at_once, "atol", (const char* text), (text), GO
 GORDIAN_OUTSIDE_AS(long long, to_long_long_at_once, "atoll", (const char* text), (text),
                    GORDIAN_NOTHING, read_text(text))
 GORDIAN_OUTSIDE_AS(double, to_double_at_once, "atof", (const char* text), (text), GORDIAN_NOTHING,
+                   read_text(text))
+
+// ---- sets of signals, and what a thread asks about itself
+
+GORDIAN_OUTSIDE_AS(int, empty_set, "sigemptyset", (sigset_t * set), (set), answer(set, sizeof *set),
+                   GORDIAN_NOTHING)
+GORDIAN_OUTSIDE_AS(int, fill_set, "sigfillset", (sigset_t * set), (set), answer(set, sizeof *set),
+                   GORDIAN_NOTHING)
+GORDIAN_OUTSIDE_AS(int, add_to_set, "sigaddset", (sigset_t * set, int signal), (set, signal),
+                   answer(set, sizeof *set), GORDIAN_NOTHING)
+GORDIAN_OUTSIDE_AS(int, take_from_set, "sigdelset", (sigset_t * set, int signal), (set, signal),
+                   answer(set, sizeof *set), GORDIAN_NOTHING)
+GORDIAN_OUTSIDE_AS(int, is_in_set, "sigismember", (const sigset_t* set, int signal), (set, signal),
+                   GORDIAN_NOTHING, if (may_tell()) on_was_read_range(number(set), sizeof *set))
+GORDIAN_OUTSIDE_AS(int, set_cancel_state, "pthread_setcancelstate", (int state, int* before),
+                   (state, before), answer(before, sizeof *before), GORDIAN_NOTHING)
+GORDIAN_OUTSIDE_AS(int, set_cancel_type, "pthread_setcanceltype", (int type, int* before),
+                   (type, before), answer(before, sizeof *before), GORDIAN_NOTHING)
+GORDIAN_OUTSIDE_AS(int, find_code, "dladdr", (const void* address, Dl_info* found),
+                   (address, found), answer(found, sizeof *found), GORDIAN_NOTHING)
+GORDIAN_OUTSIDE_AS(int, list_interfaces, "getifaddrs", (struct ifaddrs * *list), (list),
+                   answer(list, sizeof *list), GORDIAN_NOTHING)
+GORDIAN_OUTSIDE_AS(in_addr_t, to_address, "inet_addr", (const char* text), (text), GORDIAN_NOTHING,
+                   read_text(text))
+GORDIAN_OUTSIDE_AS(double, no_number, "nan", (const char* text), (text), GORDIAN_NOTHING,
                    read_text(text))

@@ -16,7 +16,9 @@
 #include <cstring>
 #include <cwchar>
 #include <dirent.h>
+#include <dlfcn.h>
 #include <fcntl.h>
+#include <ifaddrs.h>
 #include <immintrin.h>
 #include <poll.h>
 #include <pthread.h>
@@ -93,6 +95,10 @@ struct alignas(64) Slot {
   cpu_set_t first;
   rlimit lower;
   int nicer;
+  alignas(64) sigset_t signals;
+  alignas(64) int state = 7;
+  alignas(64) Dl_info code;
+  ifaddrs* interfaces;
   pthread_t carrier;
   void (*carry)(Slot*);
   alignas(64) int is_carried_unseen;

@@ -284,7 +284,7 @@ GORDIAN_OUTSIDE_AS(int, set_cancel_type, "pthread_setcanceltype", (int type, int
 GORDIAN_OUTSIDE_AS(int, find_code, "dladdr", (const void* address, Dl_info* found),
                    (address, found), answer(found, sizeof *found), GORDIAN_NOTHING)
 GORDIAN_OUTSIDE_AS(int, list_interfaces, "getifaddrs", (struct ifaddrs * *list), (list),
-                   answer(list, sizeof *list), GORDIAN_NOTHING)
+                   answer(list, sizeof(void*)), GORDIAN_NOTHING)
 GORDIAN_OUTSIDE_AS(in_addr_t, to_address, "inet_addr", (const char* text), (text), GORDIAN_NOTHING,
                    read_text(text))
 GORDIAN_OUTSIDE_AS(double, no_number, "nan", (const char* text), (text), GORDIAN_NOTHING,

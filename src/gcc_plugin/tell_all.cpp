@@ -321,25 +321,40 @@ void tell_of_assembly(gimple_stmt_iterator* at) {
 }
 
 // Loads and stores that gcc leaves out for what they are made of.
-bool is_left_out(tree memory) {
-  if (!is_memory(memory) || !is_shared(memory)) return false;
+enum class LeftOut { No, ByName, Entirely };
+
+// ByName: it has an address all the same, by which it can be told.
+LeftOut left_out(tree memory) {
+  if (!is_memory(memory) || !is_shared(memory)) return LeftOut::No;
   tree base = get_base_address(memory);
-  if (size_of(memory) <= 0) return true;
-  if (DECL_P(base) && TREE_READONLY(base) && TREE_THIS_VOLATILE(base)) return true;
+  if (size_of(memory) <= 0) return LeftOut::Entirely;
+  if (DECL_P(base) && TREE_READONLY(base) && TREE_THIS_VOLATILE(base)) return LeftOut::Entirely;
+  LeftOut result = LeftOut::No;
   for (tree part = memory; handled_component_p(part); part = TREE_OPERAND(part, 0)) {
-    if (TREE_CODE(part) == BIT_FIELD_REF) return true;
+    if (TREE_CODE(part) == BIT_FIELD_REF) return LeftOut::Entirely;
     if (AGGREGATE_TYPE_P(TREE_TYPE(TREE_OPERAND(part, 0))) &&
         TYPE_REVERSE_STORAGE_ORDER(TREE_TYPE(TREE_OPERAND(part, 0))))
-      return true;
+      return LeftOut::Entirely;
     if (TREE_CODE(part) != COMPONENT_REF) continue;
     tree field = TREE_OPERAND(part, 1);
     if (DECL_BIT_FIELD_TYPE(field) != NULL_TREE) {
-      if (DECL_BIT_FIELD_REPRESENTATIVE(field) == NULL_TREE) return true;
+      if (DECL_BIT_FIELD_REPRESENTATIVE(field) == NULL_TREE) return LeftOut::Entirely;
     } else if (DECL_NONADDRESSABLE_P(field)) {
-      return true;
+      result = LeftOut::ByName;  // of a pointer to a member, or the frame of a nested function
     }
   }
-  return false;
+  return result;
+}
+
+void tell_if_left_out(gimple_stmt_iterator* at, tree memory, built_in_function what) {
+  switch (left_out(memory)) {
+    case LeftOut::No:
+      return;
+    case LeftOut::ByName:
+      return tell_before(at, memory, what);
+    case LeftOut::Entirely:
+      has_holes = true;
+  }
 }
 
 void tell_of_statement(function* body, gimple_stmt_iterator* at) {
@@ -350,8 +365,8 @@ void tell_of_statement(function* body, gimple_stmt_iterator* at) {
     tell_of_assembly(at);
   } else if (gimple_assign_single_p(statement) && !gimple_clobber_p(statement)) {
     tree from = gimple_assign_rhs1(statement);
-    has_holes = has_holes || is_left_out(gimple_assign_lhs(statement)) ||
-                (gimple_assign_load_p(statement) && is_left_out(from));
+    if (gimple_assign_load_p(statement)) tell_if_left_out(at, from, BUILT_IN_TSAN_READ_RANGE);
+    tell_if_left_out(at, gimple_assign_lhs(statement), BUILT_IN_TSAN_WRITE_RANGE);
     if (is_memory(gimple_assign_lhs(statement))) split_copy(body, at);
   }
 }

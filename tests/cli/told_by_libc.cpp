@@ -249,6 +249,10 @@ struct Owner {
 [[maybe_unused]] static const Many sevens_of_many = {7, {7, 7, 7, 7}};
 [[maybe_unused]] static char sevens[64] = {7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7,
                                            7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7};
+struct Chooser {
+  int seven() { return 7; }
+  int (Chooser::*choice)();
+};
 struct Bits {
   unsigned few : 3, some : 15;
   char one;

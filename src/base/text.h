@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace gordian {
 
@@ -22,6 +23,9 @@ std::string to_valid_utf8(std::string_view text);
 
 // Without the blanks and line ends around it.
 std::string_view trimmed(std::string_view text);
+
+// What lies between the separators; what is empty is left out. Views into `text`.
+std::vector<std::string_view> split(std::string_view text, char separator);
 
 // The last part of a path.
 std::string_view base_name(std::string_view path);

@@ -99,4 +99,10 @@ TEST(DurationText, HasTwoOrThreeDigits) {
 }
 
 }  // namespace
+TEST(Text, SplitsAndLeavesOutWhatIsEmpty) {
+  EXPECT_EQ(split("::a:bc::", ':'), (std::vector<std::string_view>{"a", "bc"}));
+  EXPECT_EQ(split("a b", ':'), std::vector<std::string_view>{"a b"});
+  EXPECT_TRUE(split("", ':').empty());
+}
+
 }  // namespace gordian

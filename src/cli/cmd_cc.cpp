@@ -163,13 +163,8 @@ std::vector<std::string> find_library_folders(const Compiler& compiler) {
   if (head == std::string::npos) return {};
   std::string_view rest = std::string_view(*answer).substr(head + kHead.size());
   rest = rest.substr(0, rest.find('\n'));
-  std::vector<std::string> folders;
-  while (!rest.empty()) {
-    const size_t colon = std::min(rest.find(':'), rest.size());
-    if (colon > 0) folders.emplace_back(rest.substr(0, colon));
-    rest.remove_prefix(std::min(colon + 1, rest.size()));
-  }
-  return folders;
+  const std::vector<std::string_view> folders = split(rest, ':');
+  return {folders.begin(), folders.end()};
 }
 
 // What of `output` does not tell what it reads and writes, by the map of its linker.
@@ -240,9 +235,10 @@ Result<int> run_compiler(const Args& args, bool is_cxx) {
     std::fputs(kCcHelp, stdout);
     return static_cast<int>(Exit::Clean);
   }
-  GORDIAN_TRY(const Compiler compiler, find_compiler(is_cxx));
+  GORDIAN_TRY(const CompilerWords words, find_compiler(is_cxx));
   const CompilerLine line = parse_compiler_line(args);
-  if (line.inputs == 0) return run_words(joined({&compiler.words, &args}));
+  if (line.inputs == 0) return run_words(joined({&words, &args}));
+  const Compiler compiler = ask_compiler(words, is_cxx);
   GORDIAN_TRY(const Pieces pieces, find_pieces());
   const CompilerWords telling = telling_options(compiler, pieces);
   const CompilerWords last = last_options(compiler);

@@ -2,6 +2,7 @@
 #include "cli/compiler.h"
 
 #include "base/file.h"
+#include "base/text.h"
 
 #include <algorithm>
 #include <cerrno>
@@ -66,35 +67,15 @@ std::string find_macro(const std::string& macros, const std::string& name) {
   return macros.substr(begin, macros.find('\n', begin) - begin);
 }
 
-Compiler ask_compiler(CompilerWords words, bool is_cxx) {
-  CompilerWords question = words;
-  question.insert(question.end(), {"-E", "-dM", "-x", is_cxx ? "c++" : "c", "/dev/null"});
-  const Result<std::string> macros = read_words(question);
-  Compiler compiler{.words = std::move(words)};
-  if (!macros) return compiler;
-  compiler.is_clang = !find_macro(*macros, "__clang__").empty();
-  if (!compiler.is_clang) {
-    compiler.version = find_macro(*macros, "__GNUC__") + "." +
-                       find_macro(*macros, "__GNUC_MINOR__") + "." +
-                       find_macro(*macros, "__GNUC_PATCHLEVEL__");
-  }
-  return compiler;
-}
-
 }  // namespace
 
-Result<Compiler> find_compiler(bool is_cxx) {
+Result<CompilerWords> find_compiler(bool is_cxx) {
   const char* const variable = is_cxx ? "GORDIAN_CXX" : "GORDIAN_CC";
   const char* const named = getenv(variable);
   std::vector<CompilerWords> choices;
   if (named != nullptr && *named != '\0') {
-    CompilerWords words;
-    std::string_view rest = named;
-    while (!rest.empty()) {
-      const size_t end = std::min(rest.find(' '), rest.size());
-      if (end > 0) words.emplace_back(rest.substr(0, end));
-      rest.remove_prefix(std::min(end + 1, rest.size()));
-    }
+    const std::vector<std::string_view> parts = split(named, ' ');
+    const CompilerWords words(parts.begin(), parts.end());
     if (!words.empty()) choices.push_back(words);
   } else if (is_cxx) {
     choices = {{"c++"}, {"g++"}, {"clang++"}};
@@ -106,7 +87,7 @@ Result<Compiler> find_compiler(bool is_cxx) {
     const std::string file = find_in_path(words.front());
     if (file.empty() || real_path(file) == self) continue;
     words.front() = file;
-    return ask_compiler(std::move(words), is_cxx);
+    return std::move(words);
   }
   return Error("no compiler found",
                std::string("install gcc or clang, or name one in ") + variable);
@@ -120,6 +101,21 @@ Result<std::string> read_words(const CompilerWords& words) {
   GORDIAN_TRY(const int status, run_words_into(words, output.get()));
   if (status != 0) return Error("ended with status " + std::to_string(status)).in(words.front());
   return read_file("/proc/self/fd/" + std::to_string(output.get()));
+}
+
+Compiler ask_compiler(const CompilerWords& words, bool is_cxx) {
+  CompilerWords question = words;
+  question.insert(question.end(), {"-E", "-dM", "-x", is_cxx ? "c++" : "c", "/dev/null"});
+  const Result<std::string> macros = read_words(question);
+  Compiler compiler{.words = words};
+  if (!macros) return compiler;
+  compiler.is_clang = !find_macro(*macros, "__clang__").empty();
+  if (!compiler.is_clang) {
+    compiler.version = find_macro(*macros, "__GNUC__") + "." +
+                       find_macro(*macros, "__GNUC_MINOR__") + "." +
+                       find_macro(*macros, "__GNUC_PATCHLEVEL__");
+  }
+  return compiler;
 }
 
 }  // namespace gordian::cli

@@ -17,9 +17,12 @@ struct Compiler {
   std::string version = {};  // of gcc, as it says itself: "12.2.0"; empty: it does not say
 };
 
-// The one that GORDIAN_CC or GORDIAN_CXX names, or the system's. Never gordian itself. What it is
-// it is asked: names tell little behind a launcher (ccache) or a script.
-Result<Compiler> find_compiler(bool is_cxx);
+// The one that GORDIAN_CC or GORDIAN_CXX names, or the system's. Never gordian itself.
+Result<CompilerWords> find_compiler(bool is_cxx);
+
+// What it is it is asked, which starts it: names tell little behind a launcher (ccache) or a
+// script.
+Compiler ask_compiler(const CompilerWords& words, bool is_cxx);
 
 // The exit status; ended by a signal: 128 and its number, as shells say it.
 Result<int> run_words(const CompilerWords& words);

@@ -190,6 +190,12 @@ void tell_of_instruction(gimple_stmt_iterator* at, const gcall* call) {
   }
 }
 
+void read_before(gimple_stmt_iterator* at, tree from, tree to) {
+  gassign* read = gimple_build_assign(to, from);
+  gimple_set_location(read, gimple_location(gsi_stmt(*at)));
+  gsi_insert_before(at, read, GSI_SAME_STMT);
+}
+
 // `*to = *from`: the write must not be told before the read has happened.
 void split_copy(function* body, gimple_stmt_iterator* at) {
   gimple* copy = gsi_stmt(*at);
@@ -210,9 +216,7 @@ void split_copy(function* body, gimple_stmt_iterator* at) {
     return;
   }
   tree between = make_temporary(body, TREE_TYPE(from));
-  gassign* read = gimple_build_assign(between, from);
-  gimple_set_location(read, gimple_location(copy));
-  gsi_insert_before(at, read, GSI_SAME_STMT);
+  read_before(at, from, between);
   gimple_assign_set_rhs1(copy, between);
   update_stmt(copy);
   if (gimple* end = end_of(between)) gsi_insert_after(at, end, GSI_NEW_STMT);
@@ -271,9 +275,7 @@ void tell_of_arguments(function* body, gimple_stmt_iterator* at, gcall* call) {
       has_holes = true;
     } else {
       tree between = make_variable(body, TYPE_MAIN_VARIANT(TREE_TYPE(argument)));
-      gassign* read = gimple_build_assign(between, argument);
-      gimple_set_location(read, gimple_location(call));
-      gsi_insert_before(at, read, GSI_SAME_STMT);
+      read_before(at, argument, between);
       gimple_call_set_arg(call, i, between);
     }
   }
